@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <memory>
+
+#include <boost/json.hpp>
+
+#include "apps/baton/local_model.h"
+#include "apps/baton/verbs.h"
+#include "engine/limits.h"
+#include "engine/sampler.h"
+#include "os/clock.h"
+#include "os/system.h"
+
+namespace baton::app {
+namespace {
+
+struct BenchOptions {
+  LocalOptions local;
+  int prompt_tokens = 512;
+  int decode_tokens = 32;
+  int repetitions = 3;
+  int depth_tokens = 0;
+  bool limits = false;
+  bool shares = false;
+  bool json = false;
+};
+
+// One repetition.
+struct Sample {
+  double prefill_s = 0;
+  double first_token_s = 0;
+  double decode_s = 0;
+  device::Peaks peaks;  // measured right after it, if wanted
+};
+
+double SecondsSince(os::TimePoint begin) {
+  return os::SecondsBetween(begin, os::SystemClock().Now());
+}
+
+std::vector<TokenId> SomeTokens(int count, int vocab_size) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back((i * 7919 + 17) % vocab_size);
+  return tokens;
+}
+
+Result<TokenId> Greedy(std::span<const float> logits) {
+  BATON_ASSIGN_OR_RETURN(const engine::Sampled sampled, engine::Sample(logits, {}, {}, 0));
+  return sampled.token;
+}
+
+// Prefill, first token, then decode_tokens more, behind depth_tokens that are not timed.
+Result<Sample> Measure(const engine::Stage& stage, const BenchOptions& options,
+                       engine::Workspace& workspace) {
+  kv::Sequence sequence(stage.pool());
+  const int vocab_size = stage.spec().vocab_size;
+  BATON_RETURN_IF_ERROR(
+      FeedTokens(stage, SomeTokens(options.depth_tokens, vocab_size), sequence, workspace)
+          .status());
+  Sample sample;
+  const auto begin = os::SystemClock().Now();
+  BATON_ASSIGN_OR_RETURN(
+      auto logits,
+      FeedTokens(stage, SomeTokens(options.prompt_tokens, vocab_size), sequence, workspace));
+  sample.prefill_s = SecondsSince(begin);
+  BATON_ASSIGN_OR_RETURN(TokenId token, Greedy(logits));
+  sample.first_token_s = SecondsSince(begin);
+  const auto decode_begin = os::SystemClock().Now();
+  for (int i = 0; i < options.decode_tokens; ++i) {
+    BATON_ASSIGN_OR_RETURN(logits, FeedTokens(stage, {&token, 1}, sequence, workspace));
+    BATON_ASSIGN_OR_RETURN(token, Greedy(logits));
+  }
+  sample.decode_s = SecondsSince(decode_begin);
+  return sample;
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+template <typename Field>
+double MedianOf(const std::vector<Sample>& samples, const Field& field) {
+  std::vector<double> values;
+  for (const Sample& sample : samples) values.push_back(field(sample));
+  return Median(std::move(values));
+}
+
+boost::json::object Summary(const BenchOptions& options, const std::vector<Sample>& samples,
+                            double load_s) {
+  const double prefill =
+      MedianOf(samples, [&](const Sample& s) { return options.prompt_tokens / s.prefill_s; });
+  const double decode = MedianOf(samples, [&](const Sample& s) {
+    return options.decode_tokens > 0 ? options.decode_tokens / s.decode_s : 0.0;
+  });
+  const double ttft_s = MedianOf(samples, [](const Sample& s) { return s.first_token_s; });
+  return {{"prefill_tokens_per_s", prefill},
+          {"decode_tokens_per_s", decode},
+          {"ttft_ms", ttft_s * 1e3},
+          {"load_ms", load_s * 1e3},
+          {"peak_rss_bytes", os::PeakResidentBytes()}};
+}
+
+boost::json::object Summary(const engine::Limits& limits) {
+  boost::json::array types;
+  for (const engine::TypeLimits& type : limits.types) {
+    types.push_back(boost::json::object{{"type", InfoOf(type.type).name},
+                                        {"matrix_flops_per_s", type.matrix_flops_per_s},
+                                        {"read_bytes_per_s", type.read_bytes_per_s}});
+  }
+  return {{"int8_ops_per_s", limits.peaks.int8_ops_per_s},
+          {"float_ops_per_s", limits.peaks.float_ops_per_s},
+          {"read_bytes_per_s", limits.peaks.read_bytes_per_s},
+          {"attention_flops_per_s", limits.attention_flops_per_s},
+          {"kv_read_bytes_per_s", limits.kv_read_bytes_per_s},
+          {"layer_overhead_us", limits.layer_overhead_us},
+          {"types", types}};
+}
+
+// How much of the machine's best, measured around it, the model's own work takes. Operations and
+// bytes are those of the layers' and the head's weights; attention comes on top.
+void AddShares(const ModelSpec& spec, uint64_t weight_bytes, const BenchOptions& options,
+               const std::vector<Sample>& samples, boost::json::object& summary) {
+  const double layer_flops = spec.FlopsPerTokenPerLayer() * spec.n_layers * options.prompt_tokens;
+  summary["prefill_share_of_int8_peak"] = MedianOf(
+      samples, [&](const Sample& s) { return layer_flops / s.prefill_s / s.peaks.int8_ops_per_s; });
+  const uint64_t unread = spec.tied_embeddings ? 0 : spec.embedding_bytes;
+  const double read_bytes = static_cast<double>(weight_bytes - unread) * options.decode_tokens;
+  summary["decode_share_of_read_peak"] = MedianOf(
+      samples, [&](const Sample& s) { return read_bytes / s.decode_s / s.peaks.read_bytes_per_s; });
+}
+
+void Print(const boost::json::object& object, bool json) {
+  if (json) {
+    fmt::print("{}\n", boost::json::serialize(object));
+    return;
+  }
+  for (const auto& [key, value] : object) {
+    if (!value.is_array()) fmt::print("{:24} {:.6g}\n", key, value.to_number<double>());
+    if (!value.is_array()) continue;
+    for (const auto& row : value.as_array()) fmt::print("  {}\n", boost::json::serialize(row));
+  }
+}
+
+Result<device::Peaks> MeasurePeaks(device::Device& device) {
+  BATON_ASSIGN_OR_RETURN(const auto memory, device.Allocate(size_t{512} << 20));
+  std::fill_n(memory->host(), memory->size_bytes(), uint8_t{1});
+  return device.MeasurePeaks(os::SystemClock(), *memory);
+}
+
+Status RunModel(BenchOptions options) {
+  options.local.context_tokens =
+      options.depth_tokens + options.prompt_tokens + options.decode_tokens;
+  const auto begin = os::SystemClock().Now();
+  BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
+  const double load_s = SecondsSince(begin);
+  BATON_ASSIGN_OR_RETURN(engine::Workspace workspace, local.stage->NewWorkspace());
+  std::vector<Sample> samples;
+  for (int i = 0; i <= options.repetitions; ++i) {
+    BATON_ASSIGN_OR_RETURN(Sample sample, Measure(*local.stage, options, workspace));
+    if (options.shares) {
+      BATON_ASSIGN_OR_RETURN(sample.peaks, MeasurePeaks(*local.device));
+    }
+    if (i > 0) samples.push_back(sample);  // the first one warms up
+  }
+  boost::json::object summary = Summary(options, samples, load_s);
+  if (options.shares) {
+    AddShares(local.stage->spec(), local.stage->weight_bytes(), options, samples, summary);
+  }
+  Print(summary, options.json);
+  return OkStatus();
+}
+
+Status RunLimits(const BenchOptions& options) {
+  BATON_ASSIGN_OR_RETURN(const auto device, OpenCpu(options.local));
+  fmt::print(stderr, "{}\n", device->Describe());
+  BATON_ASSIGN_OR_RETURN(const engine::Limits limits,
+                         engine::MeasureLimits(*device, os::SystemClock()));
+  Print(Summary(limits), options.json);
+  return OkStatus();
+}
+
+Status Run(const BenchOptions& options) {
+  return options.limits ? RunLimits(options) : RunModel(options);
+}
+
+}  // namespace
+
+void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto options = std::make_shared<BenchOptions>();
+  options->local.kernels = environment.kernels;
+  CLI::App* verb = root.add_subcommand("bench", "measure a model, or what the machine can do");
+  auto* model = verb->add_option("-m,--model", options->local.path, "GGUF file");
+  auto* limits = verb->add_flag("--limits", options->limits, "measure the machine, no model");
+  model->excludes(limits);
+  verb->add_option("-p", options->prompt_tokens, "prompt tokens")->check(CLI::Range(1, 1 << 20));
+  verb->add_option("-n", options->decode_tokens, "decoded tokens")->check(CLI::Range(0, 1 << 20));
+  verb->add_option("-r", options->repetitions, "repetitions")->check(CLI::Range(1, 1000));
+  verb->add_option("--depth", options->depth_tokens, "tokens in the cache before the prompt")
+      ->check(CLI::Range(0, 1 << 20));
+  verb->add_option("--threads", options->local.threads, "compute threads (0: all)")
+      ->check(CLI::Range(0, 1024));
+  verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");
+  verb->add_flag("--shares", options->shares, "also the shares of the machine's measured peaks");
+  verb->add_flag("--json", options->json, "one JSON object");
+  verb->callback([options, &chosen] {
+    if (!options->limits && options->local.path.empty()) {
+      throw CLI::RequiredError("bench takes --model FILE or --limits");
+    }
+    chosen = [options] {
+      const Status status = Run(*options);
+      return status.ok() ? 0 : Fail(status.error());
+    };
+  });
+}
+
+}  // namespace baton::app

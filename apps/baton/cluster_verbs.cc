@@ -1,0 +1,362 @@
+// The verbs about the mesh: nodes, ps, plan, place, stop, invite, join.
+#include <algorithm>
+#include <cstdio>
+
+#include "apps/baton/client.h"
+#include "apps/baton/models.h"
+#include "apps/baton/store.h"
+#include "apps/baton/verbs.h"
+#include "base/log.h"
+#include "net/mesh.h"
+#include "os/file.h"
+#include "os/system.h"
+
+namespace baton::app {
+namespace {
+
+namespace json = boost::json;
+
+// --- Reading the API's answers ---
+
+std::string Text(const json::value& value, const char* key) {
+  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
+  return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
+}
+
+double Number(const json::value& value, const char* key) {
+  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
+  boost::system::error_code failed;
+  const double number = found == nullptr ? 0 : found->to_number<double>(failed);
+  return failed ? 0 : number;
+}
+
+bool Flag(const json::value& value, const char* key) {
+  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
+  return found != nullptr && found->is_bool() && found->get_bool();
+}
+
+const json::array& List(const json::value& value, const char* key) {
+  static const json::array kNone;
+  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
+  return found != nullptr && found->is_array() ? found->get_array() : kNone;
+}
+
+int PrintJson(const json::value& value) {
+  fmt::print("{}\n", json::serialize(value));
+  return 0;
+}
+
+// Columns as wide as their widest cell, four blanks between them.
+void PrintTable(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += i + 1 < row.size() ? fmt::format("{:<{}}    ", log::Escape(row[i]), widths[i])
+                                 : log::Escape(row[i]);
+    }
+    fmt::print("{}\n", line);
+  }
+}
+
+// --- nodes ---
+
+struct NodesOptions {
+  bool json = false;
+  std::string revoke;
+};
+
+std::string BestRate(const json::value& node, const char* key, double unit, const char* suffix) {
+  double best = 0;
+  const json::value* device = node.get_object().if_contains("device");
+  if (device == nullptr) return "-";
+  for (const json::value& rate : List(*device, "rates")) best = std::max(best, Number(rate, key));
+  return best == 0 ? "-" : fmt::format("{:.1f} {}", best / unit, suffix);
+}
+
+int ShowNodes(const json::value& cluster) {
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "ID", "STATE", "PREFILL", "READ", "MEMORY", "MODELS", "DEVICE"}};
+  for (const json::value& node : List(cluster, "nodes")) {
+    const json::value& device = node.get_object().at("device");
+    rows.push_back({Text(node, "name") + (Flag(node, "self") ? " *" : ""),
+                    Text(node, "id").substr(0, 8), Flag(node, "live") ? "live" : "lost",
+                    BestRate(node, "matmul_flops_per_s", 1e9, "Gop/s"),
+                    BestRate(node, "read_bytes_per_s", 1e9, "GB/s"),
+                    HumanBytes(static_cast<uint64_t>(Number(device, "memory_bytes"))),
+                    std::to_string(List(node, "models").size()), Text(device, "name")});
+  }
+  PrintTable(rows);
+  if (List(cluster, "links").empty()) return 0;
+  fmt::print("\n");
+  rows = {{"FROM", "TO", "RTT", "BANDWIDTH"}};
+  for (const json::value& link : List(cluster, "links"))
+    rows.push_back({Text(link, "from"), Text(link, "to"),
+                    fmt::format("{:.0f} us", Number(link, "rtt_us")),
+                    fmt::format("{:.1f} MB/s", Number(link, "bytes_per_s") / 1e6)});
+  PrintTable(rows);
+  return 0;
+}
+
+int Nodes(const ApiAddress& address, const NodesOptions& options) {
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  if (!options.revoke.empty()) {
+    const auto revoked = client->Post("/api/revoke", {{"node", options.revoke}});
+    if (!revoked.ok()) return Fail(revoked.error());
+    fmt::print(stderr, "revoked '{}'\n", options.revoke);
+    return 0;
+  }
+  const auto cluster = client->Get("/api/cluster");
+  if (!cluster.ok()) return Fail(cluster.error());
+  return options.json ? PrintJson(*cluster) : ShowNodes(*cluster);
+}
+
+// --- ps ---
+
+std::string PlacementOf(const json::value& instance) {
+  std::string text;
+  const json::value* plan = instance.get_object().if_contains("plan");
+  if (plan == nullptr) return text;
+  for (const json::value& stage : List(*plan, "stages")) {
+    text += fmt::format("{}{} {} [{}-{}]", text.empty() ? "" : ", ", Text(stage, "role"),
+                        Text(stage, "node"), static_cast<int>(Number(stage, "first_layer")),
+                        static_cast<int>(Number(stage, "last_layer")));
+  }
+  return text;
+}
+
+int Ps(const ApiAddress& address, bool as_json) {
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  const auto cluster = client->Get("/api/cluster");
+  if (!cluster.ok()) return Fail(cluster.error());
+  if (as_json) return PrintJson(json::object{{"instances", List(*cluster, "instances")}});
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "ID", "STATE", "PROCESSOR", "CONTEXT", "REQUESTS", "NODES"}};
+  for (const json::value& instance : List(*cluster, "instances"))
+    rows.push_back({Text(instance, "model"), Text(instance, "id"), Text(instance, "state"),
+                    "100% CPU", fmt::format("{}", Number(instance, "context_tokens")),
+                    fmt::format("{}", Number(instance, "requests_running")),
+                    PlacementOf(instance)});
+  PrintTable(rows);
+  return 0;
+}
+
+// --- plan and place ---
+
+struct PlacementOptions {
+  std::string model;
+  int prompt_tokens = 0;
+  int answer_tokens = 0;
+  int context_tokens = 0;
+  int concurrency = 0;
+  std::vector<std::string> nodes;
+  std::vector<std::string> prefill_on;
+  std::vector<std::string> decode_on;
+  std::vector<int> split;
+  bool json = false;
+};
+
+void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
+  verb.add_option("MODEL", options.model, "a model's name")->required();
+  const auto positive = CLI::Range(1, 1 << 24);
+  verb.add_option("--prompt", options.prompt_tokens, "tokens of a typical prompt")->check(positive);
+  verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
+  verb.add_option("--context", options.context_tokens, "room per request")->check(positive);
+  verb.add_option("--concurrency", options.concurrency, "requests at once")->check(positive);
+  verb.add_option("--nodes", options.nodes, "only these nodes")->delimiter(',');
+  verb.add_option("--prefill-on", options.prefill_on, "these compute prompts")->delimiter(',');
+  verb.add_option("--decode-on", options.decode_on, "these generate")->delimiter(',');
+  verb.add_option("--split", options.split, "layers per node, in their order")->delimiter(',');
+  verb.add_flag("--json", options.json, "one JSON object");
+}
+
+json::object BodyOf(const PlacementOptions& options) {
+  json::object body = {{"model", options.model}};
+  const auto set_number = [&](const char* key, int value) {
+    if (value > 0) body[key] = value;
+  };
+  set_number("prompt_tokens", options.prompt_tokens);
+  set_number("answer_tokens", options.answer_tokens);
+  set_number("context_tokens", options.context_tokens);
+  set_number("concurrency", options.concurrency);
+  const auto set_list = [&](const char* key, const auto& values) {
+    if (!values.empty()) body[key] = json::value_from(values);
+  };
+  set_list("nodes", options.nodes);
+  set_list("prefill_on", options.prefill_on);
+  set_list("decode_on", options.decode_on);
+  set_list("split", options.split);
+  return body;
+}
+
+void ShowPlan(const json::value& plan) {
+  fmt::print("  {}\n", Text(plan, "reason"));
+  fmt::print("  TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}\n",
+             Number(plan, "ttft_ms"), Number(plan, "decode_tokens_per_s"), Number(plan, "total_ms"),
+             Number(plan, "exposed_ms") > 0
+                 ? fmt::format(", KV exposed {:.1f} ms", Number(plan, "exposed_ms"))
+                 : "");
+  for (const json::value& stage : List(plan, "stages"))
+    fmt::print("    {:<8} {:<16} layers {:>3}-{:<3} {}\n", Text(stage, "role"), Text(stage, "node"),
+               static_cast<int>(Number(stage, "first_layer")),
+               static_cast<int>(Number(stage, "last_layer")),
+               HumanBytes(static_cast<uint64_t>(Number(stage, "memory_bytes"))));
+}
+
+int ShowPlans(const json::value& result) {
+  fmt::print("chosen\n");
+  ShowPlan(result.get_object().at("chosen"));
+  const json::array& others = List(result, "alternatives");
+  if (!others.empty()) fmt::print("not chosen\n");
+  for (const json::value& other : others)
+    fmt::print("  {}: {:.1f} ms; {}\n", Text(other, "reason"), Number(other, "total_ms"),
+               Text(other, "why"));
+  return 0;
+}
+
+int Plan(const Environment& environment, const ApiAddress& address,
+         const PlacementOptions& options) {
+  const auto access = ReachNode(environment, address);
+  if (!access.ok()) return Fail(access.error());
+  const auto result = access->client.Post("/api/plan", BodyOf(options));
+  if (!result.ok()) return Fail(result.error());
+  return options.json ? PrintJson(*result) : ShowPlans(*result);
+}
+
+int Place(const ApiAddress& address, const PlacementOptions& options) {
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  const auto placed = client->Post("/api/place", BodyOf(options));
+  if (!placed.ok()) return Fail(placed.error());
+  if (options.json) return PrintJson(*placed);
+  fmt::print("{} is {}\n", Text(*placed, "model"), Text(*placed, "state"));
+  ShowPlan(placed->get_object().at("plan"));
+  return 0;
+}
+
+int Stop(const ApiAddress& address, const std::string& model) {
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  const auto stopped = client->Post("/api/stop", {{"model", model}});
+  if (!stopped.ok()) return Fail(stopped.error());
+  fmt::print(stderr, "stopped '{}'\n", model);
+  return 0;
+}
+
+// --- Pairing ---
+
+int Invite(const ApiAddress& address) {
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  const auto answer = client->Post("/api/invite", {});
+  if (!answer.ok()) return Fail(answer.error());
+  fmt::print("{}\n", Text(*answer, "code"));
+  fmt::print(stderr,
+             "On the new device, within 10 minutes:  baton join {}\n"
+             "The code works once.\n",
+             Text(*answer, "code"));
+  return 0;
+}
+
+struct JoinOptions {
+  std::string code;
+  std::vector<std::string> peers;
+};
+
+// Where no node runs: takes the roster to disk, for the next `baton serve`.
+Status JoinOffline(const Environment& environment, const JoinOptions& options) {
+  BATON_RETURN_IF_ERROR(os::MakeDirectories(environment.home, 0700));
+  BATON_ASSIGN_OR_RETURN(const net::Identity identity,
+                         net::Identity::LoadOrCreate(environment.home + "/identity.pem"));
+  const std::string path = environment.home + "/roster.json";
+  if (os::Exists(path)) {
+    BATON_ASSIGN_OR_RETURN(const net::Roster present, net::LoadRoster(path));
+    if (present.member_count() > 1 && present.IsMember(identity.id()))
+      return MakeError(Code::kFailedPrecondition,
+                       "this node is already in a cluster of {}: revoke it there first",
+                       present.member_count());
+  }
+  BATON_ASSIGN_OR_RETURN(const net::Roster roster,
+                         net::JoinOnce(identity, options.code, options.peers, os::HostName()));
+  return net::SaveRoster(path, roster);
+}
+
+int Join(const Environment& environment, const ApiAddress& address, const JoinOptions& options) {
+  const Client client(address);
+  if (!client.Alive()) {
+    const Status joined = JoinOffline(environment, options);
+    if (!joined.ok()) return Fail(joined.error());
+    fmt::print(stderr, "joined; `baton serve --listen 0.0.0.0:7412` brings this node in\n");
+    return 0;
+  }
+  const auto joined = client.Post(
+      "/api/join", {{"code", options.code}, {"peers", json::value_from(options.peers)}});
+  if (!joined.ok()) return Fail(joined.error());
+  fmt::print(stderr, "joined; `baton nodes` shows who is there\n");
+  return 0;
+}
+
+}  // namespace
+
+void AddNodes(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto options = std::make_shared<NodesOptions>();
+  CLI::App* verb = root.add_subcommand("nodes", "who is here, and the links between them");
+  const auto address = AddApiOptions(*verb, environment);
+  verb->add_flag("--json", options->json, "one JSON object");
+  verb->add_option("--revoke", options->revoke, "put a node out: its name or id");
+  verb->callback([=, &chosen] { chosen = [=] { return Nodes(*address, *options); }; });
+}
+
+void AddPs(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* verb = root.add_subcommand("ps", "what runs where");
+  const auto address = AddApiOptions(*verb, environment);
+  verb->add_flag("--json", *as_json, "one JSON object");
+  verb->callback([=, &chosen] { chosen = [=] { return Ps(*address, *as_json); }; });
+}
+
+void AddPlan(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto options = std::make_shared<PlacementOptions>();
+  CLI::App* verb = root.add_subcommand("plan", "where a model would run, and why");
+  const auto address = AddApiOptions(*verb, environment);
+  AddPlacementOptions(*verb, *options);
+  verb->callback([=, &chosen] { chosen = [=] { return Plan(environment, *address, *options); }; });
+}
+
+void AddPlace(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto options = std::make_shared<PlacementOptions>();
+  CLI::App* verb = root.add_subcommand("place", "start an instance of a model");
+  const auto address = AddApiOptions(*verb, environment);
+  AddPlacementOptions(*verb, *options);
+  verb->callback([=, &chosen] { chosen = [=] { return Place(*address, *options); }; });
+}
+
+void AddStop(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto model = std::make_shared<std::string>();
+  CLI::App* verb = root.add_subcommand("stop", "end every instance of a model");
+  const auto address = AddApiOptions(*verb, environment);
+  verb->add_option("MODEL", *model, "its name, or an instance's id")->required();
+  verb->callback([=, &chosen] { chosen = [=] { return Stop(*address, *model); }; });
+}
+
+void AddInvite(CLI::App& root, const Environment& environment, Work& chosen) {
+  CLI::App* verb = root.add_subcommand("invite", "open the mesh and print a one-time code");
+  const auto address = AddApiOptions(*verb, environment);
+  verb->callback([=, &chosen] { chosen = [=] { return Invite(*address); }; });
+}
+
+void AddJoin(CLI::App& root, const Environment& environment, Work& chosen) {
+  auto options = std::make_shared<JoinOptions>();
+  CLI::App* verb = root.add_subcommand("join", "join the cluster of whoever printed the code");
+  const auto address = AddApiOptions(*verb, environment);
+  verb->add_option("CODE", options->code, "from `baton invite`")->required();
+  verb->add_option("--peer", options->peers, "HOST:PORT where the inviting node listens");
+  verb->callback([=, &chosen] { chosen = [=] { return Join(environment, *address, *options); }; });
+}
+
+}  // namespace baton::app

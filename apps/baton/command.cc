@@ -1,0 +1,43 @@
+#include "apps/baton/command.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/log.h"
+#include "os/file.h"
+
+namespace baton::app {
+namespace {
+
+std::string Variable(const char* name, const std::string& otherwise = {}) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+}  // namespace
+
+Environment ReadEnvironment() {
+  Environment environment;
+  environment.user_home = Variable("HOME", "/");
+  const std::string data = Variable("XDG_DATA_HOME", environment.user_home + "/.local/share");
+  environment.home = Variable("BATON_HOME", data + "/baton");
+  environment.models_path = Variable("BATON_MODELS");
+  environment.kernels = Variable("BATON_KERNELS");
+  const std::string hf = Variable("HF_HOME", environment.user_home + "/.cache/huggingface");
+  environment.hf_hub = Variable("HF_HUB_CACHE", hf + "/hub");
+  environment.ollama = Variable("OLLAMA_MODELS", environment.user_home + "/.ollama/models");
+  environment.api = Variable("BATON_API");
+  environment.api_key = Variable("BATON_API_KEY");
+  environment.colour = ::isatty(STDERR_FILENO) == 1 && Variable("NO_COLOR").empty();
+  const auto self = os::RealPath("/proc/self/exe");
+  if (self.ok()) environment.executable_dir = self->substr(0, self->rfind('/'));
+  return environment;
+}
+
+int Fail(const Error& error) {
+  fmt::print(stderr, "baton: {}\n", log::Escape(error.message()));
+  return 1;
+}
+
+}  // namespace baton::app

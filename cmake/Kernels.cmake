@@ -1,0 +1,24 @@
+# Instruction-set code: one translation unit per set, with that set's flags and no others, and the
+# file that knows which sets this processor family has.
+
+# (g++ 12 takes _mm512_undefined_ps() in its own intrinsics for a mistake: hence the warning off.)
+
+set(dir ${CMAKE_SOURCE_DIR}/src/kernels/cpu)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(BATON_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
+  set(BATON_ISA_FLAGS_avx512
+      -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
+  foreach(isa avx2 avx512)
+    add_library(baton_kernels_${isa} OBJECT ${dir}/${isa}/table.cc)
+    target_include_directories(baton_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(baton_kernels_${isa} PRIVATE fmt::fmt)
+    # Fuzzing runs none of it, and optimising it under instrumentation takes minutes.
+    target_compile_options(baton_kernels_${isa} PRIVATE ${BATON_ISA_FLAGS_${isa}}
+                           $<IF:$<BOOL:${BATON_FUZZ}>,-O0$<SEMICOLON>-fno-sanitize=all,-O3>
+                           $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-uninitialized>)
+    target_sources(baton_kernels PRIVATE $<TARGET_OBJECTS:baton_kernels_${isa}>)
+  endforeach()
+  target_sources(baton_kernels PRIVATE ${dir}/x86/isa_tables.cc)
+else()
+  target_sources(baton_kernels PRIVATE ${dir}/portable/isa_tables.cc)
+endif()

@@ -1,0 +1,366 @@
+// A whole cluster in one process: real meshes over loopback, real engines, tiny models.
+#include "cluster/cluster.h"
+
+#include <filesystem>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+
+#include "base/random.h"
+#include "cluster/records.h"
+
+namespace baton::cluster {
+namespace {
+
+using std::chrono::milliseconds;
+
+const std::string kGolden = BATON_SOURCE_DIR "/tests/golden/";
+
+LocalModel GoldenModel(const std::string& name) {
+  const std::string path = kGolden + name + ".gguf";
+  const auto model = Model::Open(path);
+  CHECK(model.ok(), "{}", model.error().message());
+  return {name, path, (*model)->fingerprint(), std::filesystem::file_size(path)};
+}
+
+plan::DeviceProfile Device(double speed) {
+  return {.name = "test",
+          .memory_bytes = 1ull << 30,
+          .rates = {{DType::kF32, speed * 1e11, speed * 1e10}},
+          .attention_flops_per_s = speed * 1e11,
+          .kv_read_bytes_per_s = speed * 1e10,
+          .layer_overhead_us = 10};
+}
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  std::optional<FinishReason> finish;
+  std::optional<Error> error;
+  RequestStats stats;
+  bool ended() const { return finish || error; }
+};
+
+class ClusterTest : public testing::Test {
+ protected:
+  struct Node {
+    Node(ClusterTest& test, const net::Identity& identity, const net::Roster& roster, int number)
+        : cluster(std::make_unique<Cluster>(
+              test.io_, test.clock_,
+              ClusterOptions{.name = fmt::format("n{}", number),
+                             .device = Device(1),
+                             .models = {GoldenModel("gqa-untied"), GoldenModel("tied-head64")},
+                             .threads = 1,
+                             .workload = {.prompt_tokens = 64,
+                                          .answer_tokens = 32,
+                                          .context_tokens = 512,
+                                          .slots = 4,
+                                          .chunk_tokens = 64}})),
+          mesh(std::make_unique<net::Mesh>(test.io_, identity, roster,
+                                           net::MeshOptions{.name = fmt::format("n{}", number)},
+                                           test.clock_, *cluster)) {
+      CHECK(mesh->Listen("127.0.0.1", 0).ok());
+      mesh->Start();
+      cluster->Start(*mesh);
+    }
+    ~Node() {
+      cluster->Stop();
+      mesh->Stop();
+      cluster.reset();
+    }
+    std::unique_ptr<Cluster> cluster;
+    std::unique_ptr<net::Mesh> mesh;
+  };
+
+  ~ClusterTest() override { nodes_.clear(); }
+
+  // `count` nodes that know each other, in the order of their ids.
+  void StartNodes(int count) {
+    for (int i = 0; i < count; ++i) identities_.push_back(net::Identity::Create());
+    std::sort(identities_.begin(), identities_.end(),
+              [](const auto& a, const auto& b) { return a.id() < b.id(); });
+    net::Roster roster = net::Roster::Found(identities_[0], "n0");
+    for (int i = 1; i < count; ++i)
+      roster.Admit(identities_[0], identities_[i].id(), fmt::format("n{}", i));
+    for (int i = 0; i < count; ++i)
+      nodes_.push_back(std::make_unique<Node>(*this, identities_[i], roster, i));
+    for (const auto& a : nodes_) {
+      for (const auto& b : nodes_) a->mesh->AddAddress(b->mesh->id(), "127.0.0.1", b->mesh->port());
+    }
+    const auto all = static_cast<size_t>(count);
+    ASSERT_TRUE(RunUntil([&] {
+      return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+        return node->cluster->View().links.size() == all * (all - 1);
+      });
+    }));
+  }
+
+  NodeId Id(int node) const { return identities_[static_cast<size_t>(node)].id(); }
+
+  bool RunUntil(const std::function<bool()>& done, milliseconds most = milliseconds(10000)) {
+    const auto deadline = std::chrono::steady_clock::now() + most;
+    while (!done() && std::chrono::steady_clock::now() < deadline) io_.run_for(milliseconds(2));
+    return done();
+  }
+
+  Result<InstanceView> Place(int on, const std::string& model, const plan::Constraints& told) {
+    std::optional<Result<InstanceView>> placed;
+    nodes_[on]->cluster->Place(model, nodes_[on]->cluster->default_workload(), told,
+                               [&](Result<InstanceView> view) { placed = std::move(view); });
+    RunUntil([&] { return placed.has_value(); });
+    if (!placed) return Error(Code::kDeadlineExceeded, "placement did not end");
+    return *placed;
+  }
+
+  std::vector<TokenId> Prompt(size_t length, uint64_t seed) const {
+    Rng rng(seed);
+    std::vector<TokenId> prompt;
+    for (size_t i = 0; i < length; ++i) prompt.push_back(static_cast<TokenId>(rng.Below(200)));
+    return prompt;
+  }
+
+  RequestId Ask(int entry, Answer& answer, const std::vector<TokenId>& prompt, int max_tokens,
+                engine::SamplingParams sampling = {}, const std::string& model = "gqa-untied") {
+    return nodes_[entry]->cluster->Submit(
+        {.model = model,
+         .prompt = prompt,
+         .sampling = sampling,
+         .max_tokens = max_tokens,
+         .ignore_end = true},
+        {.on_token = [&answer](const TokenEvent& event) { answer.tokens.push_back(event.token); },
+         .on_done =
+             [&answer](FinishReason reason, const RequestStats& stats) {
+               answer.finish = reason;
+               answer.stats = stats;
+             },
+         .on_error = [&answer](const Error& error) { answer.error = error; }});
+  }
+
+  Answer AskAndWait(int entry, const std::vector<TokenId>& prompt, int max_tokens,
+                    engine::SamplingParams sampling = {}, const std::string& model = "gqa-untied") {
+    Answer answer;
+    Ask(entry, answer, prompt, max_tokens, sampling, model);
+    EXPECT_TRUE(RunUntil([&] { return answer.ended(); }, milliseconds(30000)));
+    return answer;
+  }
+
+  net::asio::io_context io_;
+  os::SystemClock clock_;
+  std::vector<net::Identity> identities_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+};
+
+constexpr int kShapes = 6;
+
+// The ways to lay a model of 3 layers over three nodes.
+plan::Constraints Shape(int shape, const std::function<NodeId(int)>& id) {
+  switch (shape) {
+    case 0:
+      return {.decode_on = {id(0), id(1)}, .split = {1, 2}};
+    case 1:
+      return {.decode_on = {id(2), id(0), id(1)}, .split = {1, 1, 1}};
+    case 2:
+      return {.prefill_on = {id(0)}, .decode_on = {id(1)}};
+    case 3:
+      return {.prefill_on = {id(2), id(1)}, .decode_on = {id(0)}};
+    case 4:
+      return {.prefill_on = {id(2)}, .decode_on = {id(0), id(1)}, .split = {2, 1}};
+    default:
+      return {.prefill_on = {id(0), id(1)}, .decode_on = {id(1), id(0)}, .split = {1, 2}};
+  }
+}
+
+TEST_F(ClusterTest, EveryWayToSplitGivesTheSameTokens) {
+  StartNodes(3);
+  struct Case {
+    std::vector<TokenId> prompt;
+    engine::SamplingParams sampling;
+    Answer expected;
+  };
+  std::vector<Case> cases;
+  for (const size_t length : {1, 2, 63, 64, 65, 150, 300}) {
+    engine::SamplingParams sampling;
+    if (length % 2 == 1) {
+      sampling = {.temperature = 0.9f, .top_k = 50, .presence_penalty = 0.5f, .seed = 7};
+    }
+    cases.push_back({Prompt(length, length), sampling, {}});
+  }
+  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
+  for (Case& each : cases) {
+    each.expected = AskAndWait(0, each.prompt, 24, each.sampling);
+    ASSERT_FALSE(each.expected.error) << each.expected.error->message();
+    ASSERT_EQ(each.expected.tokens.size(), 24u);
+  }
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+  for (int shape = 0; shape < kShapes; ++shape) {
+    const auto placed = Place(shape % 3, "gqa-untied", Shape(shape, [&](int n) { return Id(n); }));
+    ASSERT_TRUE(placed.ok()) << placed.error().message();
+    for (const Case& each : cases) {
+      const int entry = static_cast<int>(each.prompt.size()) % 3;
+      ASSERT_TRUE(RunUntil([&] { return !nodes_[entry]->cluster->View().instances.empty(); }));
+      const Answer answer = AskAndWait(entry, each.prompt, 24, each.sampling);
+      ASSERT_FALSE(answer.error) << answer.error->message();
+      EXPECT_EQ(answer.tokens, each.expected.tokens)
+          << "shape " << shape << ", prompt of " << each.prompt.size();
+      EXPECT_EQ(answer.finish, FinishReason::kLength);
+      EXPECT_EQ(answer.stats.attempts, 1);
+      EXPECT_EQ(answer.stats.remote_prefill, shape >= 2);
+    }
+    ASSERT_TRUE(nodes_[shape % 3]->cluster->StopModel("gqa-untied").ok());
+    ASSERT_TRUE(RunUntil([&] {
+      return std::all_of(nodes_.begin(), nodes_.end(),
+                         [](const auto& node) { return node->cluster->View().instances.empty(); });
+    }));
+  }
+}
+
+TEST_F(ClusterTest, TheSecondRequestSendsOnlyWhatIsMissing) {
+  StartNodes(2);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());
+  const auto prompt = Prompt(200, 1);
+  const Answer first = AskAndWait(1, prompt, 8);
+  auto longer = prompt;
+  longer.insert(longer.end(), first.tokens.begin(), first.tokens.end());
+  const auto more = Prompt(40, 2);
+  longer.insert(longer.end(), more.begin(), more.end());
+  const Answer second = AskAndWait(1, longer, 8);
+  ASSERT_FALSE(second.error);
+  EXPECT_EQ(second.stats.cached_tokens, 192) << "three full pages of 64";
+  EXPECT_LT(second.stats.kv_bytes, first.stats.kv_bytes / 2);
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
+  EXPECT_EQ(AskAndWait(0, longer, 8).tokens, second.tokens);
+}
+
+TEST_F(ClusterTest, ManyRequestsAtOnceAllEndRight) {
+  StartNodes(2);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
+  std::vector<Answer> expected;
+  for (int i = 0; i < 12; ++i) expected.push_back(AskAndWait(0, Prompt(20 + i * 13, i), 16));
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());
+  std::vector<Answer> answers(12);
+  for (int i = 0; i < 12; ++i) Ask(0, answers[i], Prompt(20 + i * 13, i), 16);
+  ASSERT_TRUE(RunUntil(
+      [&] {
+        return std::all_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); });
+      },
+      milliseconds(30000)));
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_FALSE(answers[i].error) << answers[i].error->message();
+    EXPECT_EQ(answers[i].tokens, expected[i].tokens) << i;
+  }
+  EXPECT_EQ(nodes_[0]->cluster->Counters().requests_running, 0);
+}
+
+TEST_F(ClusterTest, ALostNodeDoesNotLoseTheAnswer) {
+  StartNodes(3);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
+  const auto prompt = Prompt(100, 9);
+  engine::SamplingParams sampling{.temperature = 1.0f, .frequency_penalty = 0.2f, .seed = 5};
+  const Answer expected = AskAndWait(0, prompt, 200, sampling);
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+
+  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(1)}, .decode_on = {Id(2)}}).ok());
+  Answer answer;
+  Ask(0, answer, prompt, 200, sampling);
+  ASSERT_TRUE(RunUntil([&] { return answer.tokens.size() >= 17; }));
+  ASSERT_FALSE(answer.ended()) << "too fast to be interrupted";
+  nodes_[2].reset();
+  nodes_.pop_back();
+  ASSERT_TRUE(RunUntil([&] { return answer.ended(); }));
+  ASSERT_FALSE(answer.error) << answer.error->message();
+  EXPECT_EQ(answer.tokens, expected.tokens) << "none lost, none repeated, none wrong";
+  EXPECT_GT(answer.stats.attempts, 1);
+  EXPECT_EQ(AskAndWait(0, prompt, 50, sampling).tokens,
+            std::vector<TokenId>(expected.tokens.begin(), expected.tokens.begin() + 50));
+}
+
+TEST_F(ClusterTest, ALostCoordinatorIsSucceeded) {
+  StartNodes(3);
+  const auto prompt = Prompt(80, 3);
+  ASSERT_TRUE(Place(2, "gqa-untied", {.decode_on = {Id(1), Id(2)}, .split = {2, 1}}).ok());
+  ASSERT_TRUE(RunUntil([&] { return !nodes_[0]->cluster->View().instances.empty(); }));
+  const Answer before = AskAndWait(0, prompt, 20);
+  ASSERT_FALSE(before.error);
+  nodes_[2].reset();
+  nodes_.pop_back();
+  ASSERT_TRUE(RunUntil([&] {
+    const auto instances = nodes_[0]->cluster->View().instances;
+    return instances.size() == 1 && instances[0].state == InstanceState::kReady &&
+           instances[0].coordinator != Id(2);
+  }));
+  EXPECT_GT(nodes_[0]->cluster->View().instances[0].epoch, 1u);
+  EXPECT_EQ(AskAndWait(0, prompt, 20).tokens, before.tokens);
+}
+
+TEST_F(ClusterTest, CancelStopsTheWorkEverywhere) {
+  StartNodes(2);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());
+  Answer answer;
+  const RequestId id = Ask(0, answer, Prompt(100, 4), 380);
+  ASSERT_TRUE(RunUntil([&] { return answer.tokens.size() >= 5; }));
+  nodes_[0]->cluster->Cancel(id);
+  const size_t at_cancel = answer.tokens.size();
+  RunUntil([] { return false; }, milliseconds(200));
+  EXPECT_EQ(answer.tokens.size(), at_cancel);
+  EXPECT_FALSE(answer.ended());
+  const double busy = nodes_[1]->cluster->Counters().engine_busy_s;
+  RunUntil([] { return false; }, milliseconds(200));
+  EXPECT_EQ(nodes_[1]->cluster->Counters().engine_busy_s, busy);
+}
+
+TEST_F(ClusterTest, PlacesOnDemandAndExplainsRefusals) {
+  StartNodes(1);
+  const Answer answer = AskAndWait(0, Prompt(10, 1), 4, {}, "tied-head64");
+  EXPECT_FALSE(answer.error) << answer.error->message();
+  EXPECT_EQ(AskAndWait(0, Prompt(10, 1), 4, {}, "nope").error->code(), Code::kNotFound);
+  EXPECT_EQ(AskAndWait(0, {}, 4).error->code(), Code::kInvalidArgument);
+  EXPECT_EQ(AskAndWait(0, Prompt(5000, 1), 4).error->code(), Code::kInvalidArgument);
+  EXPECT_EQ(AskAndWait(0, Prompt(10, 1), 4, {.temperature = -1}).error->code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(nodes_[0]->cluster->StopModel("nope").error().code(), Code::kNotFound);
+}
+
+// --- Records ---
+
+NodeRecord NodeRecordOf(uint64_t boot, uint64_t revision) {
+  NodeRecord record;
+  record.set_node(std::string(32, 'n'));
+  record.set_boot_id(boot);
+  record.set_revision(revision);
+  return record;
+}
+
+TEST(RecordBook, TheNewerNodeRecordStaysAndHearsayHasNoBoot) {
+  RecordBook book;
+  EXPECT_TRUE(book.Merge(NodeRecordOf(1, 5), true));
+  EXPECT_FALSE(book.Merge(NodeRecordOf(1, 5), true));
+  EXPECT_FALSE(book.Merge(NodeRecordOf(1, 4), true));
+  EXPECT_TRUE(book.Merge(NodeRecordOf(2, 1), true)) << "a restart";
+  EXPECT_FALSE(book.Merge(NodeRecordOf(1, 9), false)) << "hearsay from before the restart";
+  NodeRecord nameless = NodeRecordOf(1, 1);
+  nameless.set_node("short");
+  EXPECT_FALSE(book.Merge(nameless, true));
+}
+
+InstanceRecord InstanceRecordOf(uint64_t epoch, char coordinator, uint64_t revision) {
+  InstanceRecord record;
+  record.set_instance(1);
+  record.set_epoch(epoch);
+  record.set_coordinator(std::string(32, coordinator));
+  record.set_revision(revision);
+  return record;
+}
+
+TEST(RecordBook, EpochBeatsRevisionAndTheLowerHeirWins) {
+  RecordBook book;
+  EXPECT_TRUE(book.Merge(InstanceRecordOf(1, 'c', 9)));
+  EXPECT_TRUE(book.Merge(InstanceRecordOf(2, 'b', 1)));
+  EXPECT_FALSE(book.Merge(InstanceRecordOf(1, 'c', 99))) << "the old coordinator is fenced";
+  EXPECT_FALSE(book.Merge(InstanceRecordOf(2, 'c', 99)));
+  EXPECT_TRUE(book.Merge(InstanceRecordOf(2, 'a', 1)));
+  EXPECT_TRUE(book.Merge(InstanceRecordOf(2, 'a', 2)));
+}
+
+}  // namespace
+}  // namespace baton::cluster

@@ -1,0 +1,225 @@
+#include "cluster/convert.h"
+
+#include <cstring>
+
+namespace baton::cluster {
+
+std::optional<NodeId> ToNodeId(std::string_view bytes) {
+  if (bytes.size() != NodeId::kBytes) return std::nullopt;
+  std::array<uint8_t, NodeId::kBytes> key;
+  std::memcpy(key.data(), bytes.data(), key.size());
+  return NodeId(key);
+}
+
+std::string ToBytes(const NodeId& id) {
+  return {reinterpret_cast<const char*>(id.key().data()), id.key().size()};
+}
+
+pb::SequenceKey ToProto(const kv::SequenceKey& key) {
+  pb::SequenceKey proto;
+  proto.set_request(key.request.value());
+  proto.set_epoch(key.epoch);
+  return proto;
+}
+
+kv::SequenceKey FromProto(const pb::SequenceKey& key) {
+  return {RequestId(key.request()), key.epoch()};
+}
+
+pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
+  pb::DeviceProfile proto;
+  proto.set_name(device.name);
+  proto.set_memory_bytes(device.memory_bytes);
+  for (const plan::TypeRate& rate : device.rates) {
+    TypeRate* item = proto.add_rates();
+    item->set_type(static_cast<uint32_t>(rate.type));
+    item->set_matmul_flops_per_s(rate.matmul_flops_per_s);
+    item->set_read_bytes_per_s(rate.read_bytes_per_s);
+  }
+  proto.set_attention_flops_per_s(device.attention_flops_per_s);
+  proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
+  proto.set_layer_overhead_us(device.layer_overhead_us);
+  return proto;
+}
+
+plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
+  plan::DeviceProfile device;
+  device.name = proto.name();
+  device.memory_bytes = proto.memory_bytes();
+  for (const TypeRate& item : proto.rates()) {
+    if (const auto type = FindDType(item.type()))
+      device.rates.push_back({type->type, item.matmul_flops_per_s(), item.read_bytes_per_s()});
+  }
+  device.attention_flops_per_s = proto.attention_flops_per_s();
+  device.kv_read_bytes_per_s = proto.kv_read_bytes_per_s();
+  device.layer_overhead_us = proto.layer_overhead_us();
+  return device;
+}
+
+namespace {
+
+void AddStages(const std::vector<plan::StagePlan>& stages,
+               google::protobuf::RepeatedPtrField<StageAssignment>& into) {
+  for (const plan::StagePlan& stage : stages) {
+    StageAssignment& item = *into.Add();
+    item.set_node(ToBytes(stage.node));
+    item.set_first_layer(stage.layers.first);
+    item.set_last_layer(stage.layers.last);
+    item.set_memory_bytes(stage.memory_bytes);
+    item.set_prefill_s(stage.prefill_s);
+    item.set_decode_s(stage.decode_s);
+  }
+}
+
+std::vector<plan::StagePlan> StagesOf(
+    const google::protobuf::RepeatedPtrField<StageAssignment>& items) {
+  std::vector<plan::StagePlan> stages;
+  for (const StageAssignment& item : items) {
+    stages.push_back({.node = ToNodeId(item.node()).value_or(NodeId()),
+                      .layers = {item.first_layer(), item.last_layer()},
+                      .memory_bytes = item.memory_bytes(),
+                      .prefill_s = item.prefill_s(),
+                      .decode_s = item.decode_s()});
+  }
+  return stages;
+}
+
+}  // namespace
+
+PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
+  PlanRecord record;
+  AddStages(plan.prefill, *record.mutable_prefill());
+  AddStages(plan.decode, *record.mutable_decode());
+  record.set_prefill_s(plan.prefill_s);
+  record.set_exposed_s(plan.exposed_s);
+  record.set_kv_hidden(plan.kv_hidden);
+  record.set_ttft_s(plan.ttft_s);
+  record.set_decode_step_s(plan.decode_step_s);
+  record.set_total_s(plan.total_s);
+  record.set_reason(plan.reason);
+  pb::Workload& proto = *record.mutable_workload();
+  proto.set_prompt_tokens(workload.prompt_tokens);
+  proto.set_answer_tokens(workload.answer_tokens);
+  proto.set_context_tokens(workload.context_tokens);
+  proto.set_slots(workload.slots);
+  proto.set_chunk_tokens(workload.chunk_tokens);
+  return record;
+}
+
+plan::Plan FromProto(const PlanRecord& record) {
+  plan::Plan plan;
+  plan.prefill = StagesOf(record.prefill());
+  plan.decode = StagesOf(record.decode());
+  plan.prefill_s = record.prefill_s();
+  plan.exposed_s = record.exposed_s();
+  plan.kv_hidden = record.kv_hidden();
+  plan.ttft_s = record.ttft_s();
+  plan.decode_step_s = record.decode_step_s();
+  plan.total_s = record.total_s();
+  plan.reason = record.reason();
+  return plan;
+}
+
+plan::Workload FromProto(const pb::Workload& proto) {
+  return {.prompt_tokens = proto.prompt_tokens(),
+          .answer_tokens = proto.answer_tokens(),
+          .context_tokens = proto.context_tokens(),
+          .slots = proto.slots(),
+          .chunk_tokens = proto.chunk_tokens()};
+}
+
+pb::Constraints ToProto(const plan::Constraints& constraints) {
+  pb::Constraints proto;
+  for (const NodeId& id : constraints.nodes) proto.add_nodes(ToBytes(id));
+  for (const NodeId& id : constraints.prefill_on) proto.add_prefill_on(ToBytes(id));
+  for (const NodeId& id : constraints.decode_on) proto.add_decode_on(ToBytes(id));
+  for (const int layers : constraints.split) proto.add_split(layers);
+  return proto;
+}
+
+plan::Constraints FromProto(const pb::Constraints& proto) {
+  const auto ids = [](const google::protobuf::RepeatedPtrField<std::string>& items) {
+    std::vector<NodeId> result;
+    for (const std::string& item : items) result.push_back(ToNodeId(item).value_or(NodeId()));
+    return result;
+  };
+  return {.nodes = ids(proto.nodes()),
+          .prefill_on = ids(proto.prefill_on()),
+          .decode_on = ids(proto.decode_on()),
+          .split = {proto.split().begin(), proto.split().end()}};
+}
+
+Sampling ToProto(const engine::SamplingParams& params) {
+  Sampling proto;
+  proto.set_temperature(params.temperature);
+  proto.set_top_k(params.top_k);
+  proto.set_top_p(params.top_p);
+  proto.set_min_p(params.min_p);
+  proto.set_repeat_penalty(params.repeat_penalty);
+  proto.set_presence_penalty(params.presence_penalty);
+  proto.set_frequency_penalty(params.frequency_penalty);
+  proto.set_penalty_tokens(params.penalty_tokens);
+  for (const auto& [token, bias] : params.logit_bias) {
+    proto.add_bias_token(token);
+    proto.add_bias(bias);
+  }
+  proto.set_seed(params.seed);
+  proto.set_logprob(params.logprob);
+  proto.set_top_logprobs(params.top_logprobs);
+  return proto;
+}
+
+engine::SamplingParams FromProto(const Sampling& proto) {
+  engine::SamplingParams params;
+  params.temperature = proto.temperature();
+  params.top_k = proto.top_k();
+  params.top_p = proto.top_p();
+  params.min_p = proto.min_p();
+  params.repeat_penalty = proto.repeat_penalty();
+  params.presence_penalty = proto.presence_penalty();
+  params.frequency_penalty = proto.frequency_penalty();
+  params.penalty_tokens = proto.penalty_tokens();
+  for (int i = 0; i < std::min(proto.bias_token_size(), proto.bias_size()); ++i)
+    params.logit_bias.emplace_back(proto.bias_token(i), proto.bias(i));
+  params.seed = proto.seed();
+  params.logprob = proto.logprob();
+  params.top_logprobs = proto.top_logprobs();
+  return params;
+}
+
+Result<Pipeline> FromProto(const google::protobuf::RepeatedPtrField<StageRef>& stages,
+                           int n_layers) {
+  constexpr int kStagesMax = 1024;
+  if (stages.empty() || stages.size() > kStagesMax)
+    return MakeError(Code::kInvalidArgument, "a pipeline of {} stages", stages.size());
+  Pipeline pipeline;
+  int next = 0;
+  for (const StageRef& stage : stages) {
+    const auto node = ToNodeId(stage.node());
+    if (!node || stage.first_layer() != next || stage.last_layer() <= next)
+      return MakeError(Code::kInvalidArgument, "a stage of layers [{}, {}) behind layer {}",
+                       stage.first_layer(), stage.last_layer(), next);
+    pipeline.push_back({*node, {stage.first_layer(), stage.last_layer()}});
+    next = stage.last_layer();
+  }
+  if (n_layers != 0 && next != n_layers)
+    return MakeError(Code::kInvalidArgument, "a pipeline of {} layers for a model of {}", next,
+                     n_layers);
+  return pipeline;
+}
+
+StageRef ToProto(const PipelineStage& stage) {
+  StageRef proto;
+  proto.set_node(ToBytes(stage.node));
+  proto.set_first_layer(stage.layers.first);
+  proto.set_last_layer(stage.layers.last);
+  return proto;
+}
+
+Pipeline PipelineOf(const std::vector<plan::StagePlan>& stages) {
+  Pipeline pipeline;
+  for (const plan::StagePlan& stage : stages) pipeline.push_back({stage.node, stage.layers});
+  return pipeline;
+}
+
+}  // namespace baton::cluster

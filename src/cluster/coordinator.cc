@@ -1,0 +1,250 @@
+#include "cluster/coordinator.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "os/system.h"
+
+namespace baton::cluster {
+namespace {
+
+bool Active(const InstanceRecord& record) {
+  return record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
+}
+
+// A word of the owner that names a node which is gone cannot be kept.
+plan::Constraints WithoutTheLost(plan::Constraints constraints,
+                                 const std::function<bool(const NodeId&)>& is_live) {
+  const auto any_lost = [&](const std::vector<NodeId>& nodes) {
+    return !std::all_of(nodes.begin(), nodes.end(), is_live);
+  };
+  if (any_lost(constraints.nodes)) constraints.nodes.clear();
+  if (any_lost(constraints.prefill_on)) constraints.prefill_on.clear();
+  if (any_lost(constraints.decode_on)) {
+    constraints.decode_on.clear();
+    constraints.split.clear();
+  }
+  if (constraints.nodes.empty() && constraints.decode_on.empty()) constraints.split.clear();
+  return constraints;
+}
+
+LayerRange HullAt(const plan::Plan& plan, const NodeId& node) {
+  LayerRange hull{0, 0};
+  for (const auto* stages : {&plan.prefill, &plan.decode}) {
+    for (const plan::StagePlan& stage : *stages) {
+      if (stage.node != node) continue;
+      if (hull.size() == 0) hull = stage.layers;
+      hull = {std::min(hull.first, stage.layers.first), std::max(hull.last, stage.layers.last)};
+    }
+  }
+  return hull;
+}
+
+}  // namespace
+
+Status Coordinator::CheckSameFile(const Model& model, const std::string& name,
+                                  const plan::Constraints& constraints) const {
+  for (const auto& [id, node] : host_.book().nodes()) {
+    if (!host_.IsLive(id)) continue;
+    bool same = false;
+    std::string other;
+    for (const ModelOnDisk& file : node.models()) {
+      same = same || file.fingerprint() == model.fingerprint();
+      if (file.name() == name && file.fingerprint() != model.fingerprint())
+        other = file.fingerprint();
+    }
+    if (same || other.empty()) continue;
+    const std::string words = fmt::format(
+        "node '{}' has another file called '{}' (fingerprint {}..., here {}...): copy the same "
+        "file "
+        "to both",
+        node.name(), name, other.substr(0, 12), model.fingerprint().substr(0, 12));
+    bool wanted = false;
+    for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on})
+      wanted = wanted || std::find(list->begin(), list->end(), id) != list->end();
+    if (wanted) return Error(Code::kFailedPrecondition, words);
+    log::Warning("{}; it is left out", words);
+  }
+  return OkStatus();
+}
+
+Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
+                                           const plan::Constraints& constraints,
+                                           const InstanceId& replanned) {
+  BATON_ASSIGN_OR_RETURN(const auto opened, host_.OpenModel(model));
+  BATON_RETURN_IF_ERROR(CheckSameFile(*opened, model, constraints));
+  const plan::ClusterProfile profile = ProfileOf(
+      host_.book(), opened->fingerprint(), [this](const NodeId& id) { return host_.IsLive(id); },
+      replanned);
+  return plan::Make(profile, CostOf(*opened, model), workload, host_.courier().self(), constraints);
+}
+
+void Coordinator::Place(const std::string& model, const plan::Workload& workload,
+                        const plan::Constraints& constraints, Done done) {
+  const InstanceId id(os::RandomU64() | 1);
+  Placed& placed = placed_[id];
+  placed.record.set_instance(id.value());
+  placed.record.set_model(model);
+  placed.record.set_coordinator(ToBytes(host_.courier().self()));
+  *placed.record.mutable_constraints() = ToProto(constraints);
+  *placed.record.mutable_plan() = ToProto(plan::Plan(), workload);
+  placed.waiting.push_back(std::move(done));
+  PlaceEpoch(placed);
+}
+
+// Plans with what is there now and has every stage loaded, under the next epoch.
+void Coordinator::PlaceEpoch(Placed& placed) {
+  InstanceRecord& record = placed.record;
+  const InstanceId id(record.instance());
+  const plan::Plan old_plan = FromProto(record.plan());
+  const plan::Workload workload = FromProto(record.plan().workload());
+  record.set_epoch(record.epoch() + 1);
+  const auto constraints = WithoutTheLost(
+      FromProto(record.constraints()), [this](const NodeId& node) { return host_.IsLive(node); });
+  const auto result = Plan(record.model(), workload, constraints, id);
+  if (!result.ok())
+    return Conclude(placed, InstanceRecord::FAILED, result.error().message(),
+                    result.error().code());
+  const auto model = host_.OpenModel(record.model());
+  if (!model.ok())
+    return Conclude(placed, InstanceRecord::FAILED, model.error().message(), model.error().code());
+  record.set_fingerprint((*model)->fingerprint());
+  record.set_state(InstanceRecord::LOADING);
+  record.clear_message();
+  *record.mutable_plan() = ToProto(result->chosen, workload);
+  PublishRecord(placed);
+  UnloadElsewhere(placed, old_plan);
+  SendLoads(placed, **model, result->chosen, workload);
+}
+
+void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,
+                            const plan::Workload& workload) {
+  const std::vector<NodeId> nodes = NodesOf(plan);
+  placed.loading = {nodes.begin(), nodes.end()};
+  for (const NodeId& node : nodes) {
+    const LayerRange hull = HullAt(plan, node);
+    ClusterMessage message;
+    LoadStage& load = *message.mutable_load_stage();
+    load.set_instance(placed.record.instance());
+    load.set_epoch(placed.record.epoch());
+    load.set_model(placed.record.model());
+    load.set_fingerprint(placed.record.fingerprint());
+    load.set_first_layer(hull.first);
+    load.set_last_layer(hull.last);
+    load.set_kv_bytes(static_cast<uint64_t>(workload.slots) *
+                      static_cast<uint64_t>(workload.context_tokens + kv::kPageTokens) *
+                      model.spec().KvBytesPerTokenPerLayer() * static_cast<uint64_t>(hull.size()));
+    load.set_chunk_tokens(workload.chunk_tokens);
+    host_.courier().Send(node, message);
+  }
+}
+
+void Coordinator::UnloadElsewhere(const Placed& placed, const plan::Plan& old_plan) {
+  const std::vector<NodeId> kept = NodesOf(FromProto(placed.record.plan()));
+  for (const NodeId& node : NodesOf(old_plan)) {
+    if (std::find(kept.begin(), kept.end(), node) != kept.end() || !host_.IsLive(node)) continue;
+    ClusterMessage message;
+    message.mutable_unload_stage()->set_instance(placed.record.instance());
+    message.mutable_unload_stage()->set_epoch(placed.record.epoch());
+    host_.courier().Send(node, message);
+  }
+}
+
+void Coordinator::OnStageReport(const NodeId& from, const StageReport& report) {
+  const auto found = placed_.find(InstanceId(report.instance()));
+  if (found == placed_.end() || found->second.record.epoch() != report.epoch()) return;
+  Placed& placed = found->second;
+  if (placed.record.state() != InstanceRecord::LOADING || placed.loading.erase(from) == 0) return;
+  if (!report.loaded()) {
+    const NodeRecord* node = host_.book().FindNode(from);
+    return Conclude(
+        placed, InstanceRecord::FAILED,
+        fmt::format("node '{}': {}", node ? node->name() : from.Short(), report.message()),
+        CodeFromWire(static_cast<int>(report.code())));
+  }
+  if (placed.loading.empty()) Conclude(placed, InstanceRecord::READY, {});
+}
+
+void Coordinator::Conclude(Placed& placed, InstanceRecord::State state, const std::string& message,
+                           Code code) {
+  placed.record.set_state(state);
+  placed.record.set_message(message);
+  PublishRecord(placed);
+  const InstanceRecord record = placed.record;
+  const auto waiting = std::exchange(placed.waiting, {});
+  if (state != InstanceRecord::READY) {
+    ReleaseStages(record);
+    placed_.erase(InstanceId(record.instance()));
+  }
+  for (const Done& done : waiting) {
+    if (state == InstanceRecord::READY)
+      done(record);
+    else
+      done(Error(code, message));
+  }
+}
+
+void Coordinator::ReleaseStages(const InstanceRecord& record) {
+  for (const NodeId& node : NodesOf(FromProto(record.plan()))) {
+    if (!host_.IsLive(node)) continue;
+    ClusterMessage message;
+    message.mutable_unload_stage()->set_instance(record.instance());
+    message.mutable_unload_stage()->set_epoch(record.epoch());
+    host_.courier().Send(node, message);
+  }
+}
+
+void Coordinator::Stop(const InstanceId& instance) {
+  const auto found = placed_.find(instance);
+  if (found == placed_.end()) return;
+  Conclude(found->second, InstanceRecord::STOPPED, "stopped by its owner", Code::kCancelled);
+}
+
+void Coordinator::PublishRecord(Placed& placed) {
+  placed.record.set_revision(placed.record.revision() + 1);
+  host_.Publish(placed.record);
+}
+
+void Coordinator::OnRecord(const InstanceRecord& record) {
+  const InstanceId id(record.instance());
+  const bool says_ours = record.coordinator() == ToBytes(host_.courier().self());
+  if (!says_ours) {
+    placed_.erase(id);  // a successor with a higher epoch, or a lower id, has it now
+  } else if (!Owns(id) && Active(record)) {
+    Adopt(record);  // we coordinated it before we were restarted
+  }
+}
+
+void Coordinator::Adopt(const InstanceRecord& record) {
+  Placed& placed = placed_[InstanceId(record.instance())];
+  placed.record = record;
+  placed.record.set_coordinator(ToBytes(host_.courier().self()));
+  PlaceEpoch(placed);
+}
+
+void Coordinator::OnPeerDown(const NodeId& peer) {
+  const NodeId& self = host_.courier().self();
+  std::vector<InstanceId> hit;
+  for (const auto& [id, placed] : placed_) {
+    const auto nodes = NodesOf(FromProto(placed.record.plan()));
+    const bool uses = std::find(nodes.begin(), nodes.end(), peer) != nodes.end();
+    if (Active(placed.record) && uses) hit.push_back(id);
+  }
+  for (const InstanceId& id : hit) PlaceEpoch(placed_.at(id));
+
+  std::vector<InstanceRecord> orphans;
+  for (const auto& [id, record] : host_.book().instances()) {
+    if (record.coordinator() != ToBytes(peer) || !Active(record)) continue;
+    const plan::ClusterProfile profile = ProfileOf(
+        host_.book(), record.fingerprint(),
+        [this](const NodeId& node) { return host_.IsLive(node); }, id);
+    NodeId heir;
+    for (const plan::NodeProfile& node : profile.nodes) {
+      if (node.has_model && (heir.empty() || node.id < heir)) heir = node.id;
+    }
+    if (heir == self) orphans.push_back(record);
+  }
+  for (const InstanceRecord& record : orphans) Adopt(record);
+}
+
+}  // namespace baton::cluster

@@ -1,0 +1,71 @@
+// Coordinator: the instances that this node places, and places anew when a node of theirs is lost.
+// An instance whose coordinator is gone passes to the lowest live node that has its model, under
+// the next epoch; lower epochs are refused everywhere. I/O thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/cluster.h"
+#include "cluster/courier.h"
+#include "cluster/records.h"
+
+namespace baton::cluster {
+
+class CoordinatorHost {
+ public:
+  virtual ~CoordinatorHost() = default;
+  virtual Courier& courier() = 0;
+  virtual const RecordBook& book() const = 0;
+  virtual bool IsLive(const NodeId& node) const = 0;
+  virtual Result<std::shared_ptr<const Model>> OpenModel(const std::string& model) = 0;
+  // Keeps the record and tells everyone.
+  virtual void Publish(const InstanceRecord& record) = 0;
+};
+
+class Coordinator {
+ public:
+  using Done = std::function<void(Result<InstanceRecord>)>;
+
+  explicit Coordinator(CoordinatorHost& host) : host_(host) {}
+
+  Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
+                                const plan::Constraints& constraints,
+                                const InstanceId& replanned = {});
+  // `done` may be called before this returns.
+  void Place(const std::string& model, const plan::Workload& workload,
+             const plan::Constraints& constraints, Done done);
+  void Stop(const InstanceId& instance);
+
+  void OnStageReport(const NodeId& from, const StageReport& report);
+  // Another's word on an instance, already in the book.
+  void OnRecord(const InstanceRecord& record);
+  void OnPeerDown(const NodeId& peer);
+  bool Owns(const InstanceId& instance) const { return placed_.count(instance) > 0; }
+
+ private:
+  struct Placed {
+    InstanceRecord record;
+    std::set<NodeId> loading;
+    std::vector<Done> waiting;
+  };
+  void PlaceEpoch(Placed& placed);
+  void Adopt(const InstanceRecord& record);
+  void SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,
+                 const plan::Workload& workload);
+  void UnloadElsewhere(const Placed& placed, const plan::Plan& old_plan);
+  void Conclude(Placed& placed, InstanceRecord::State state, const std::string& message,
+                Code code = Code::kInternal);
+  void ReleaseStages(const InstanceRecord& record);
+  void PublishRecord(Placed& placed);
+  Status CheckSameFile(const Model& model, const std::string& name,
+                       const plan::Constraints& constraints) const;
+
+  CoordinatorHost& host_;
+  std::map<InstanceId, Placed> placed_;
+};
+
+}  // namespace baton::cluster

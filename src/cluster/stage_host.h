@@ -1,0 +1,93 @@
+// StageHost: the stages that this node holds, and the seats at them. It judges what other nodes ask
+// for (who may, for which layers, at which epoch) and routes what passes to the engine. I/O thread
+// only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cluster/courier.h"
+#include "cluster/seat.h"
+#include "os/worker.h"
+
+namespace baton::cluster {
+
+struct StageHostOptions {
+  int threads = 0;      // of a stage's compute pool
+  std::string kernels;  // instruction set by name
+};
+
+class StageHost {
+ public:
+  // Opens the model file with that fingerprint, or says that it is not on this node.
+  using FindModel =
+      std::function<Result<std::shared_ptr<const Model>>(const std::string& fingerprint)>;
+
+  StageHost(net::asio::io_context& io, Courier& courier, const os::Clock& clock,
+            FindModel find_model, StageHostOptions options);
+  ~StageHost();
+
+  // The stage and sequence messages of `message`; false if it is none of them.
+  bool OnMessage(const NodeId& from, const ClusterMessage& message);
+  void OnKvFrame(const NodeId& from, wire::Frame frame);
+  void OnActivation(const NodeId& from, wire::Frame frame);
+  // Gives up what that node owned or fed: its requests here, and KV streams from it.
+  void OnPeerDown(const NodeId& peer, const Error& reason);
+
+  // Ends KV streams that stand still.
+  void Tick();
+
+  // Bytes of weights and KV that are loaded or being loaded.
+  uint64_t reserved_bytes() const;
+  double engine_busy_seconds() const { return engine_.busy_seconds(); }
+
+ private:
+  struct Held;
+  struct Seated;
+  using SeatKey = std::pair<RequestId, int>;  // request and role
+
+  struct Loaded {
+    std::shared_ptr<const Model> model;
+    std::shared_ptr<engine::LoadedStage> stage;
+  };
+  void Load(const NodeId& from, const LoadStage& request);
+  Result<Loaded> LoadNow(const LoadStage& request) const;  // loader thread
+  void OnLoaded(const NodeId& coordinator, const LoadStage& request, double seconds,
+                Result<Loaded> loaded);
+  void Report(const NodeId& coordinator, const LoadStage& request, double seconds,
+              const Status& status, uint64_t weight_bytes);
+  void Unload(const UnloadStage& request);
+  void Open(const NodeId& from, const SequenceOpen& open);
+  void OnStart(const NodeId& from, const SequenceStart& start);
+  void OnToken(const NodeId& from, const SequenceToken& token);
+  void OnCredit(const NodeId& from, const SequenceCredit& credit);
+  void OnClose(const NodeId& from, const SequenceClose& close);
+  void OnKvAck(const NodeId& from, const KvAck& ack);
+  void OnKvAbort(const NodeId& from, const KvAbort& abort);
+  void Refuse(const NodeId& to, const SequenceOpen& open, const Error& error);
+  void CloseSeat(const SeatKey& key, std::vector<TokenId> generated);
+  // The seat, if it exists at exactly that epoch.
+  Seated* Find(const pb::SequenceKey& key, Role role);
+  Seated* SeatForRows(const kv::SequenceKey& key, std::span<const uint8_t> frame);
+  void FailSeat(Seated& seated, const Error& error);
+  void OnIngested(const kv::SequenceKey& key, const Status& status);
+  void PostToIo(std::function<void()> task);
+
+  net::asio::io_context& io_;
+  Courier& courier_;
+  const os::Clock& clock_;
+  const FindModel find_model_;
+  const StageHostOptions options_;
+  std::map<InstanceId, std::shared_ptr<Held>> held_;
+  std::map<SeatKey, Seated> seats_;
+  // Shared with tasks on other threads that may outlive us.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  kv::Exporter exporter_;
+  engine::Engine engine_;
+  os::Worker ingest_;
+  os::Worker loader_;
+};
+
+}  // namespace baton::cluster

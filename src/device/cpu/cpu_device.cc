@@ -1,0 +1,394 @@
+#include "device/cpu/cpu_device.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "base/check.h"
+#include "device/cpu/kv_layout.h"
+#include "device/cpu/thread_pool.h"
+#include "os/memory.h"
+#include "os/system.h"
+
+namespace baton::device {
+namespace {
+
+using kernels::KernelTable;
+using kernels::kPanelRows;
+using kernels::MatrixKernels;
+using kernels::OperandKind;
+
+// Weights of one task of a matrix product: small enough for L2 beside a tile of activations, large
+// enough that handing out tasks costs nothing.
+constexpr size_t kTaskBytes = 256 << 10;
+// Fewer rows than this are not worth waking anyone for.
+constexpr size_t kParallelRows = 4;
+static_assert(kQueryGroupMax <= kernels::kAttentionRowsMax);
+
+size_t DivideUp(size_t a, size_t b) {
+  return (a + b - 1) / b;
+}
+
+class CpuBuffer final : public Buffer {
+ public:
+  explicit CpuBuffer(os::LargeMemory memory) : memory_(std::move(memory)) {}
+  size_t size_bytes() const override { return memory_.size(); }
+  uint8_t* host() override { return memory_.data(); }
+
+ private:
+  os::LargeMemory memory_;
+};
+
+// A piece of an arena chunk, which lives as long as any piece of it.
+struct ArenaPiece {
+  std::shared_ptr<os::LargeMemory> chunk;
+  uint8_t* data = nullptr;
+  size_t size = 0;
+};
+
+// Weights side by side in large chunks, so that huge pages cover them whole. One thread at a time.
+class WeightArena {
+ public:
+  Result<ArenaPiece> Allocate(size_t bytes) {
+    bytes = DivideUp(bytes, kAlignment) * kAlignment;
+    if (chunk_ == nullptr || bytes > chunk_->size() - used_) {
+      BATON_ASSIGN_OR_RETURN(os::LargeMemory memory,
+                             os::LargeMemory::Allocate(std::max(bytes, kChunkBytes)));
+      chunk_ = std::make_shared<os::LargeMemory>(std::move(memory));
+      used_ = 0;
+    }
+    const ArenaPiece piece{chunk_, chunk_->data() + used_, bytes};
+    used_ += bytes;
+    return piece;
+  }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  static constexpr size_t kChunkBytes = size_t{128} << 20;  // what is not written takes no memory
+  std::shared_ptr<os::LargeMemory> chunk_;
+  size_t used_ = 0;
+};
+
+class CpuMatrix final : public Matrix {
+ public:
+  CpuMatrix(const MatrixSource& source, const MatrixKernels& kernels, ArenaPiece panels)
+      : type_(source.type),
+        rows_(source.rows),
+        columns_(source.columns),
+        kernels_(&kernels),
+        panels_(std::move(panels)) {}
+
+  DType type() const override { return type_; }
+  size_t rows() const override { return rows_; }
+  size_t columns() const override { return columns_; }
+  size_t size_bytes() const override { return panels_.size; }
+
+  const MatrixKernels& kernels() const { return *kernels_; }
+  size_t panel_bytes() const { return kernels_->panel_bytes(columns_); }
+  size_t panel_count() const { return DivideUp(rows_, kPanelRows); }
+  uint8_t* panel(size_t index) const { return panels_.data + index * panel_bytes(); }
+
+ private:
+  const DType type_;
+  const size_t rows_;
+  const size_t columns_;
+  const MatrixKernels* const kernels_;
+  const ArenaPiece panels_;
+};
+
+const CpuMatrix& Ours(const Matrix* matrix) {
+  return static_cast<const CpuMatrix&>(*matrix);
+}
+
+// Memory that grows when a larger step comes and is kept for the next one.
+class Scratch {
+ public:
+  uint8_t* Get(size_t bytes) {
+    if (bytes > memory_.size()) {
+      auto grown = os::LargeMemory::Allocate(bytes);
+      CHECK(grown.ok(), "{}", grown.error().message());
+      memory_ = std::move(*grown);
+    }
+    return memory_.data();
+  }
+
+ private:
+  os::LargeMemory memory_;
+};
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const KernelTable& kernels, const CpuOptions& options)
+      : kernels_(kernels),
+        pool_(options.threads > 0 ? options.threads
+                                  : static_cast<int>(os::AllowedProcessors().size()),
+              options.pin_threads) {}
+
+  std::string Describe() const override {
+    return fmt::format("cpu/{}, {} threads", kernels_.name, pool_.threads());
+  }
+  Result<std::unique_ptr<Buffer>> Allocate(size_t bytes) override;
+  Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) override;
+
+  void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) override;
+  void RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) override;
+  void MatMul(Rows x, std::initializer_list<Product> products) override;
+  void Rope(Rows x, const RopeTable& table, float scale) override;
+  void StoreKv(Rows k, Rows v, const KvLayer& layer, int first) override;
+  void Attend(Rows q, const KvLayer& layer, int first, Rows into) override;
+  void SiluMultiply(Rows gate, Rows up) override;
+  Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) override;
+  void ReadAll(Buffer& memory) override;
+  void ExportKv(const KvLayer& layer, int first, int count, KvWireType type,
+                std::span<uint8_t> into) const override {
+    ExportSlab(kernels_, layer, first, count, type, into);
+  }
+  void ImportKv(const KvLayer& layer, int first, int count, KvWireType type,
+                std::span<const uint8_t> wire) const override {
+    ImportSlab(kernels_, layer, first, count, type, wire);
+  }
+
+ private:
+  // Rows in parallel if there are enough of them.
+  template <typename Body>
+  void ForEachRow(size_t rows, const Body& body) {
+    if (rows < kParallelRows) {
+      for (size_t row = 0; row < rows; ++row) body(row);
+      return;
+    }
+    const size_t share = std::max<size_t>(1, rows / (4 * pool_.threads()));
+    pool_.ForEach(DivideUp(rows, share), [&](size_t task, int) {
+      const size_t end = std::min(rows, (task + 1) * share);
+      for (size_t row = task * share; row < end; ++row) body(row);
+    });
+  }
+  const uint8_t* Prepare(Rows x, OperandKind kind);
+
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  WeightArena arena_;
+  Scratch operands_[2];  // by OperandKind
+  Scratch attention_;
+};
+
+Result<std::unique_ptr<Buffer>> CpuDevice::Allocate(size_t bytes) {
+  BATON_ASSIGN_OR_RETURN(os::LargeMemory memory, os::LargeMemory::Allocate(bytes));
+  return std::unique_ptr<Buffer>(std::make_unique<CpuBuffer>(std::move(memory)));
+}
+
+Status CheckSource(const MatrixSource& source, const MatrixKernels* kernels) {
+  if (kernels == nullptr) {
+    return MakeError(Code::kInvalidArgument, "no kernels for weights of type {}",
+                     InfoOf(source.type).name);
+  }
+  const size_t unit =
+      kernels->operand == OperandKind::kInt8 ? InfoOf(source.type).block_elements : 1;
+  if (source.rows == 0 || source.columns == 0 || source.columns % unit != 0) {
+    return MakeError(Code::kInvalidArgument, "{} weights of {} rows and {} columns",
+                     InfoOf(source.type).name, source.rows, source.columns);
+  }
+  if (source.bytes.size() < source.rows * BytesOf(source.type, source.columns)) {
+    return MakeError(Code::kInvalidArgument, "{} bytes hold no {} x {} weights of type {}",
+                     source.bytes.size(), source.rows, source.columns, InfoOf(source.type).name);
+  }
+  return OkStatus();
+}
+
+Result<std::unique_ptr<Matrix>> CpuDevice::Pack(const MatrixSource& source) {
+  const MatrixKernels* kernels = kernels::MatrixKernelsOf(kernels_, source.type);
+  BATON_RETURN_IF_ERROR(CheckSource(source, kernels));
+  const size_t panels = DivideUp(source.rows, kPanelRows);
+  const size_t panel_bytes = kernels->panel_bytes(source.columns);
+  BATON_ASSIGN_OR_RETURN(ArenaPiece piece, arena_.Allocate(panels * panel_bytes));
+  auto matrix = std::make_unique<CpuMatrix>(source, *kernels, std::move(piece));
+  const size_t row_bytes = BytesOf(source.type, source.columns);
+  pool_.ForEach(panels, [&](size_t panel, int) {
+    const size_t first = panel * kPanelRows;
+    kernels->pack(source.bytes.data() + first * row_bytes,
+                  std::min(kPanelRows, source.rows - first), source.columns, matrix->panel(panel));
+  });
+  return std::unique_ptr<Matrix>(std::move(matrix));
+}
+
+void CpuDevice::Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) {
+  const CpuMatrix& matrix = Ours(&table);
+  ForEachRow(tokens.size(), [&](size_t row) {
+    const auto token = static_cast<size_t>(tokens[row]);
+    CHECK(token < matrix.rows(), "token {}", token);
+    matrix.kernels().unpack_row(matrix.panel(token / kPanelRows), token % kPanelRows, into.width,
+                                into.host() + row * into.width);
+  });
+}
+
+void CpuDevice::RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) {
+  ForEachRow(x.count, [&](size_t row) {
+    kernels_.rms_norm(x.host() + row * x.width, weight.data(), epsilon, x.width,
+                      into.host() + row * into.width);
+  });
+}
+
+// Brings x into operand tiles of `kind`.
+const uint8_t* CpuDevice::Prepare(Rows x, OperandKind kind) {
+  const size_t token_bytes = kernels::OperandBytes(kind, x.width);
+  uint8_t* operands = operands_[static_cast<int>(kind)].Get(x.count * token_bytes);
+  const auto prepare = kind == OperandKind::kInt8 ? kernels_.prepare_int8 : kernels_.prepare_float;
+  ForEachRow(x.count, [&](size_t row) {
+    const size_t first = row / kernels_.tile_tokens * kernels_.tile_tokens;
+    prepare(x.host() + row * x.width, x.width, std::min(kernels_.tile_tokens, x.count - first),
+            row - first, operands + first * token_bytes);
+  });
+  return operands;
+}
+
+// Panels [first, first + panels_per_task) of one product.
+struct ProductTasks {
+  const Product* product = nullptr;
+  const uint8_t* operands = nullptr;
+  size_t panels_per_task = 0;
+  size_t tasks = 0;
+};
+
+ProductTasks SplitProduct(const Product& product, const uint8_t* operands, int threads) {
+  const CpuMatrix& matrix = Ours(product.weights);
+  const size_t fair = std::max<size_t>(1, matrix.panel_count() / (8 * threads));
+  const size_t fitting = std::max<size_t>(1, kTaskBytes / matrix.panel_bytes());
+  const size_t panels = DivideUp(std::min(fair, fitting), 4) * 4;
+  return {&product, operands, panels, DivideUp(matrix.panel_count(), panels)};
+}
+
+void RunProductTask(const ProductTasks& tasks, size_t task, Rows x) {
+  const Product& product = *tasks.product;
+  const CpuMatrix& matrix = Ours(product.weights);
+  const size_t panel = task * tasks.panels_per_task;
+  const size_t row = panel * kPanelRows;
+  const size_t rows = std::min(matrix.rows() - row, tasks.panels_per_task * kPanelRows);
+  matrix.kernels().multiply({matrix.panel(panel), x.width, rows, tasks.operands, x.count,
+                             product.into.host() + row, product.into.width,
+                             product.bias.empty() ? nullptr : product.bias.data() + row,
+                             product.accumulate});
+}
+
+void CpuDevice::MatMul(Rows x, std::initializer_list<Product> products) {
+  if (x.count == 0) return;
+  constexpr size_t kProductsMax = 4;
+  CHECK(products.size() <= kProductsMax, "{} products", products.size());
+  const uint8_t* operands[2] = {nullptr, nullptr};
+  ProductTasks split[kProductsMax];
+  size_t count = 0;
+  size_t tasks = 0;
+  for (const Product& product : products) {
+    const CpuMatrix& matrix = Ours(product.weights);
+    CHECK(matrix.columns() == x.width && matrix.rows() == product.into.width, "shapes disagree");
+    const OperandKind kind = matrix.kernels().operand;
+    const uint8_t*& prepared = operands[static_cast<int>(kind)];
+    if (prepared == nullptr) prepared = Prepare(x, kind);
+    split[count] = SplitProduct(product, prepared, pool_.threads());
+    tasks += split[count++].tasks;
+  }
+  pool_.ForEach(tasks, [&](size_t task, int) {
+    const ProductTasks* at = split;
+    while (task >= at->tasks) task -= at++->tasks;
+    RunProductTask(*at, task, x);
+  });
+}
+
+void CpuDevice::Rope(Rows x, const RopeTable& table, float scale) {
+  ForEachRow(x.count, [&](size_t row) {
+    kernels_.rope(x.host() + row * x.width, table.cos_sin.data() + row * 2 * table.pairs,
+                  table.pairs, table.head_dim, x.width / table.head_dim, scale);
+  });
+}
+
+void CpuDevice::StoreKv(Rows k, Rows v, const KvLayer& layer, int first) {
+  const auto store = [&](size_t head) {
+    StoreKeys(kernels_, layer, static_cast<int>(head), first, k);
+    StoreValues(kernels_, layer, static_cast<int>(head), first, v);
+  };
+  const size_t heads = layer.shape.kv_heads;
+  if (k.count < kParallelRows) {
+    for (size_t head = 0; head < heads; ++head) store(head);
+  } else {
+    pool_.ForEach(heads, [&](size_t head, int) { store(head); });
+  }
+}
+
+void CpuDevice::Attend(Rows q, const KvLayer& layer, int first, Rows into) {
+  if (q.count == 0) return;
+  const KvShape& shape = layer.shape;
+  const size_t group = q.width / shape.head_dim / shape.kv_heads;
+  CHECK(group > 0 && group <= kQueryGroupMax, "{} query heads per KV head", group);
+  const size_t tokens = std::max<size_t>(1, kernels::kAttentionRowsMax / group);
+  const size_t floats = kernels::AttentionScratchFloats(shape.head_dim);
+  const size_t bytes = DivideUp(floats * sizeof(float), 64) * 64;
+  uint8_t* scratch = attention_.Get(pool_.threads() * bytes);
+  const uint8_t* base = layer.storage->host() + layer.layer_offset;
+  const size_t head_bytes = shape.half_bytes() / shape.kv_heads;
+  // Heads outermost, so that threads work on the same keys; late tokens first: they take longest.
+  const size_t tiles = DivideUp(q.count, tokens);
+  pool_.ForEach(tiles * shape.kv_heads, [&](size_t task, int worker) {
+    const size_t head = task / tiles;
+    const size_t token = (tiles - 1 - task % tiles) * tokens;
+    const size_t at = token * q.width + head * group * shape.head_dim;
+    const uint8_t* keys = base + head * head_bytes;
+    kernels_.attend({q.host() + at, into.host() + at, q.width, group,
+                     static_cast<size_t>(shape.head_dim), static_cast<size_t>(first) + token,
+                     std::min(tokens, q.count - token), keys, keys + shape.half_bytes(),
+                     layer.pages.data(), layer.page_bytes,
+                     reinterpret_cast<float*>(scratch + worker * bytes)});
+  });
+}
+
+void CpuDevice::SiluMultiply(Rows gate, Rows up) {
+  ForEachRow(gate.count, [&](size_t row) {
+    kernels_.silu_multiply(gate.host() + row * gate.width, up.host() + row * up.width, gate.width);
+  });
+}
+
+void CpuDevice::ReadAll(Buffer& memory) {
+  constexpr size_t kPiece = 1 << 20;
+  const size_t size = memory.size_bytes() / 512 * 512;
+  std::atomic<uint64_t> sum{0};
+  pool_.ForEach(DivideUp(size, kPiece), [&](size_t piece, int) {
+    const size_t bytes = std::min(kPiece, size - piece * kPiece);
+    sum.fetch_xor(kernels_.peaks.read(memory.host() + piece * kPiece, bytes),
+                  std::memory_order_relaxed);
+  });
+}
+
+Peaks CpuDevice::MeasurePeaks(const os::Clock& clock, Buffer& memory) {
+  constexpr size_t kIterations = 200'000;
+  constexpr size_t kTasks = 64;
+  std::atomic<int64_t> sink{0};
+  const kernels::PeakProbes& probes = kernels_.peaks;
+  // The best of some rounds of work that is shared as everything else is.
+  const auto rate = [&](double amount, const auto& work) {
+    double best = 0;
+    for (int round = 0; round < 5; ++round) {
+      const auto begin = clock.Now();
+      work();
+      best = std::max(best, amount / os::SecondsBetween(begin, clock.Now()));
+    }
+    return best;
+  };
+  const auto share = [&](const auto& probe) {
+    pool_.ForEach(kTasks, [&](size_t, int) {
+      sink.fetch_add(static_cast<int64_t>(probe(kIterations / kTasks)), std::memory_order_relaxed);
+    });
+  };
+  const auto ops = [](size_t per_iteration) {
+    return static_cast<double>(kIterations / kTasks * kTasks * per_iteration);
+  };
+  Peaks peaks;
+  peaks.int8_ops_per_s = rate(ops(probes.int8_ops_per_iteration), [&] { share(probes.int8); });
+  peaks.float_ops_per_s = rate(ops(probes.float_ops_per_iteration), [&] { share(probes.fused); });
+  peaks.read_bytes_per_s = rate(static_cast<double>(memory.size_bytes()), [&] { ReadAll(memory); });
+  return peaks;
+}
+
+}  // namespace
+
+std::unique_ptr<Device> MakeCpuDevice(const KernelTable& kernels, const CpuOptions& options) {
+  return std::make_unique<CpuDevice>(kernels, options);
+}
+
+}  // namespace baton::device

@@ -1,0 +1,19 @@
+// The CPU as a Device: one kernel table, one pool of threads.
+#pragma once
+
+#include <memory>
+
+#include "device/device.h"
+#include "kernels/table.h"
+
+namespace baton::device {
+
+struct CpuOptions {
+  int threads = 0;  // 0: one per allowed processor
+  bool pin_threads = false;
+};
+
+std::unique_ptr<Device> MakeCpuDevice(const kernels::KernelTable& kernels,
+                                      const CpuOptions& options = {});
+
+}  // namespace baton::device

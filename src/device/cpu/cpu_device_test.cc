@@ -1,0 +1,165 @@
+#include "device/cpu/cpu_device.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include <gmock/gmock.h>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "device/cpu/thread_pool.h"
+#include "kernels/half.h"
+#include "kernels/select.h"
+
+namespace baton::device {
+namespace {
+
+TEST(ThreadPool, VisitsEveryIndexOnce) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const size_t count : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> visits(count);
+      std::atomic<bool> known_workers{true};
+      pool.ForEach(count, [&](size_t index, int worker) {
+        ++visits[index];
+        if (worker < 0 || worker >= threads) known_workers = false;
+      });
+      EXPECT_TRUE(known_workers);
+      for (const auto& visit : visits) EXPECT_EQ(visit, 1);
+    }
+  }
+}
+
+TEST(ThreadPool, ManyShortLoopsAndParkedWorkers) {
+  ThreadPool pool(3);
+  std::atomic<int> sum{0};
+  for (int round = 0; round < 3000; ++round) {
+    pool.ForEach(5, [&](size_t, int) { ++sum; });
+    if (round % 1000 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(sum, 15000);
+}
+
+std::unique_ptr<Device> Cpu() {
+  return MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = 2});
+}
+
+struct Values {
+  std::unique_ptr<Buffer> memory;
+  Rows rows;
+};
+
+Values Random(Device& device, size_t count, size_t width, uint64_t seed) {
+  auto memory = device.Allocate(count * width * sizeof(float)).value();
+  const Rows rows{memory.get(), 0, count, width};
+  Rng rng(seed);
+  for (float& value : rows.values()) value = static_cast<float>(rng.Normal());
+  return {std::move(memory), rows};
+}
+
+TEST(CpuDevice, PackRefusesWhatItCannotMultiply) {
+  const auto device = Cpu();
+  const std::vector<uint8_t> bytes(1000);
+  const auto code = [&](const MatrixSource& source) { return device->Pack(source).error().code(); };
+  EXPECT_EQ(code({DType::kI32, 1, 32, bytes}), Code::kInvalidArgument);
+  EXPECT_EQ(code({DType::kQ4_0, 1, 33, bytes}), Code::kInvalidArgument);
+  EXPECT_EQ(code({DType::kQ4_0, 0, 32, bytes}), Code::kInvalidArgument);
+  EXPECT_EQ(code({DType::kF32, 16, 32, bytes}), Code::kInvalidArgument) << "too few bytes";
+}
+
+// KV of one layer in two pages out of order.
+struct Cache {
+  KvShape shape;
+  std::vector<int32_t> pages = {2, 0};
+  std::unique_ptr<Buffer> storage;
+  KvLayer layer;
+
+  Cache(Device& device, KvShape kv) : shape(kv) {
+    const size_t page_bytes = 2 * kv.layer_bytes();
+    storage = device.Allocate(3 * page_bytes).value();
+    layer = {storage.get(), pages, page_bytes, kv.layer_bytes(), kv};
+  }
+  size_t WireBytes(int count, KvWireType type) const {
+    const size_t elements = size_t{2} * shape.kv_heads * shape.head_dim * count;
+    return type == KvWireType::kF16 ? elements * 2 : elements / 32 * 34;
+  }
+};
+
+Half HalfAt(const Bytes& wire, size_t index) {
+  Half half;
+  std::memcpy(&half, &wire[index * sizeof(half)], sizeof(half));
+  return half;
+}
+
+class KvTransfer : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(HeadDims, KvTransfer, testing::Values(24, 32, 64, 128));
+
+TEST_P(KvTransfer, WireHoldsKThenVHeadMajor) {
+  const auto device = Cpu();
+  const KvShape shape{3, GetParam()};
+  const size_t width = shape.kv_heads * shape.head_dim;
+  const int count = 50, first = 29;
+  Cache cache(*device, shape);
+  const Values k = Random(*device, count, width, 1);
+  const Values v = Random(*device, count, width, 2);
+  device->StoreKv(k.rows, v.rows, cache.layer, first);
+  Bytes wire(cache.WireBytes(count, KvWireType::kF16));
+  device->ExportKv(cache.layer, first, count, KvWireType::kF16, wire);
+  size_t at = 0;
+  for (const Rows& rows : {k.rows, v.rows}) {
+    for (int head = 0; head < shape.kv_heads; ++head) {
+      for (int t = 0; t < count; ++t) {
+        for (int d = 0; d < shape.head_dim; ++d, ++at) {
+          const float value = rows.host()[t * width + head * shape.head_dim + d];
+          ASSERT_EQ(HalfAt(wire, at), kernels::ToHalf(value)) << at;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KvTransfer, F16RoundTripsBitForBitInAnyPieces) {
+  const auto device = Cpu();
+  const KvShape shape{2, GetParam()};
+  Cache from(*device, shape), to(*device, shape);
+  const size_t width = shape.kv_heads * shape.head_dim;
+  const Values k = Random(*device, 100, width, 3);
+  const Values v = Random(*device, 100, width, 4);
+  device->StoreKv(k.rows, v.rows, from.layer, 0);
+  for (const auto& [first, count] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
+    Bytes wire(from.WireBytes(count, KvWireType::kF16));
+    device->ExportKv(from.layer, first, count, KvWireType::kF16, wire);
+    device->ImportKv(to.layer, first, count, KvWireType::kF16, wire);
+  }
+  EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
+}
+
+TEST(KvWire, Q8_0IsWithinHalfAStep) {
+  const auto device = Cpu();
+  const KvShape shape{2, 64};
+  Cache from(*device, shape), to(*device, shape);
+  const Values k = Random(*device, 40, 128, 5);
+  device->StoreKv(k.rows, k.rows, from.layer, 10);
+  Bytes wire(from.WireBytes(40, KvWireType::kQ8_0));
+  device->ExportKv(from.layer, 10, 40, KvWireType::kQ8_0, wire);
+  device->ImportKv(to.layer, 10, 40, KvWireType::kQ8_0, wire);
+  Bytes before(from.WireBytes(40, KvWireType::kF16)), after(before.size());
+  device->ExportKv(from.layer, 10, 40, KvWireType::kF16, before);
+  device->ExportKv(to.layer, 10, 40, KvWireType::kF16, after);
+  for (size_t block = 0; block < before.size() / 64; ++block) {
+    float amax = 0;
+    for (size_t i = 0; i < 32; ++i) {
+      amax = std::max(amax, std::abs(kernels::FromHalf(HalfAt(before, block * 32 + i))));
+    }
+    for (size_t i = block * 32; i < block * 32 + 32; ++i) {
+      // Half a step, and the F16 roundings of the scale and of the result.
+      const float bound = amax / 127 * 0.5f + amax * 0x1p-10f;
+      ASSERT_NEAR(kernels::FromHalf(HalfAt(after, i)), kernels::FromHalf(HalfAt(before, i)), bound);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace baton::device

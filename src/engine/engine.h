@@ -1,0 +1,134 @@
+// Engine: the one thread that steps a device. Whatever computes on this node is a step of a slot;
+// slots take turns, so that a long prompt (one chunk per step) never stops a running stream.
+//
+// Everything but Post(), Wake() and the constructor runs on the engine's thread: callers elsewhere
+// post a task that does it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/stage.h"
+#include "kv/prefix_cache.h"
+#include "os/clock.h"
+
+namespace baton::engine {
+
+// A stage in use, with the device that runs it, its scratch memory and its prefix cache.
+class LoadedStage {
+ public:
+  // `stage` was loaded on `device`.
+  static Result<std::shared_ptr<LoadedStage>> Create(std::unique_ptr<device::Device> device,
+                                                     std::unique_ptr<Stage> stage);
+
+  const Stage& stage() const { return *stage_; }
+  Workspace& workspace() { return workspace_; }
+  kv::PrefixCache& cache() { return cache_; }
+
+ private:
+  LoadedStage(std::unique_ptr<device::Device> device, std::unique_ptr<Stage> stage,
+              Workspace workspace)
+      : device_(std::move(device)), stage_(std::move(stage)), workspace_(std::move(workspace)) {}
+
+  const std::unique_ptr<device::Device> device_;
+  const std::unique_ptr<Stage> stage_;
+  Workspace workspace_;
+  kv::PrefixCache cache_;
+};
+
+// May a step run now?
+enum class Readiness {
+  kNow,
+  kIfIdle,  // it will wait a little inside: only when nobody else could run
+  kLater,   // not before the next Wake()
+};
+
+struct Step {
+  LayerRange layers;
+  int first_position = 0;
+  std::vector<TokenId> tokens;     // where layers begin the model
+  std::vector<float> activations;  // [token][hidden] elsewhere
+  bool want_logits = false;
+  std::shared_ptr<LayerHooks> hooks;     // null: NoHooks
+  std::function<Readiness()> readiness;  // null: kNow
+  // Engine thread, right after the run; the views live until it returns.
+  std::function<void(Result<StageOutput>)> done;
+
+  int token_count(int hidden_width) const {
+    return tokens.empty() ? static_cast<int>(activations.size()) / hidden_width
+                          : static_cast<int>(tokens.size());
+  }
+};
+
+using SlotId = uint64_t;
+
+class Engine {
+ public:
+  explicit Engine(const os::Clock& clock);
+  // Ends after the step that runs; steps that still wait are dropped without being told.
+  ~Engine();
+
+  // Any thread: runs `task` on the engine's thread, between steps, in order.
+  void Post(std::function<void()> task) BATON_EXCLUDES(mutex_);
+  // Any thread: something that a step's readiness depends on has changed.
+  void Wake() BATON_EXCLUDES(mutex_);
+
+  // --- Engine thread ---
+
+  struct Opened {
+    SlotId slot = 0;
+    int cached_tokens = 0;  // whole pages of the prompt, and never all of it
+  };
+  // A slot for a sequence that will hold `tokens_room` tokens to begin with. kResourceExhausted if
+  // the pages are not to be had even after the cache gave up its own.
+  Result<Opened> Open(std::shared_ptr<LoadedStage> stage, const kv::PrefixHashes& prefixes,
+                      int prompt_tokens, int tokens_room);
+  // Pages for at least `tokens`.
+  Status Reserve(SlotId slot, int tokens);
+  // The slot's sequence; null once closed.
+  kv::Sequence* Find(SlotId slot);
+  void Submit(SlotId slot, Step step);
+  // Drops the slot's waiting steps.
+  void CancelSteps(SlotId slot);
+  // Gives the slot up. The full pages of its first `valid_tokens` tokens, whose hashes are
+  // `prefixes`, stay in the prefix cache.
+  void Close(SlotId slot, const kv::PrefixHashes& prefixes, int valid_tokens);
+
+  // Any thread: seconds spent computing since the start.
+  double busy_seconds() const { return busy_seconds_; }
+
+ private:
+  struct Slot {
+    std::shared_ptr<LoadedStage> stage;
+    std::unique_ptr<kv::Sequence> sequence;
+    std::deque<Step> steps;
+  };
+  void Loop();
+  std::vector<std::function<void()>> TakeTasks(bool wait) BATON_EXCLUDES(mutex_);
+  // The slot whose turn it is, 0 if none can run; sets `waiting_` if one could later.
+  SlotId NextSlot();
+  void RunStep(SlotId id);
+
+  const os::Clock& clock_;
+  std::atomic<double> busy_seconds_{0};
+
+  // Engine thread only:
+  std::map<SlotId, Slot> slots_;
+  SlotId last_run_ = 0;
+  SlotId next_id_ = 1;
+
+  Mutex mutex_;
+  CondVar wake_;
+  std::vector<std::function<void()>> tasks_ BATON_GUARDED_BY(mutex_);
+  bool woken_ BATON_GUARDED_BY(mutex_) = false;
+  bool stopping_ BATON_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace baton::engine

@@ -1,0 +1,155 @@
+#include "engine/limits.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "base/random.h"
+
+namespace baton::engine {
+namespace {
+
+using device::Device;
+using device::Rows;
+
+constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
+                            DType::kQ4_0, DType::kQ4_K, DType::kQ6_K};
+constexpr size_t kColumns = 2048;
+constexpr size_t kTokens = 512;
+constexpr size_t kMatrixRows = 1024;       // of the product with many tokens
+constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
+constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
+constexpr int kRepetitions = 3;
+constexpr device::KvShape kKv{8, 64};
+constexpr size_t kQueryHeads = 32;
+constexpr int kKeys = 2048;
+
+// The shortest of some runs: others on the machine only ever add time.
+double Shortest(const os::Clock& clock, const std::function<void()>& run,
+                const std::function<void()>& before = {}) {
+  double shortest = std::numeric_limits<double>::max();
+  for (int i = 0; i < kRepetitions; ++i) {
+    if (before) before();
+    const auto begin = clock.Now();
+    run();
+    shortest = std::min(shortest, os::SecondsBetween(begin, clock.Now()));
+  }
+  return shortest;
+}
+
+// Bytes that are plausible weights of every type: no denormals, no infinities.
+std::vector<uint8_t> SomeWeights(size_t bytes) {
+  std::vector<uint8_t> weights(bytes);
+  Rng rng(1);
+  for (uint8_t& byte : weights) byte = static_cast<uint8_t>(0x38 + rng.Below(4));
+  return weights;
+}
+
+struct Activations {
+  std::unique_ptr<device::Buffer> memory;
+  Rows rows;
+};
+
+Result<Activations> MakeRows(Device& device, size_t count, size_t width) {
+  BATON_ASSIGN_OR_RETURN(auto memory, device.Allocate(count * width * sizeof(float)));
+  const Rows rows{memory.get(), 0, count, width};
+  Rng rng(2);
+  for (float& x : rows.values()) x = static_cast<float>(rng.Uniform() - 0.5);
+  return Activations{std::move(memory), rows};
+}
+
+class Meter {
+ public:
+  Meter(Device& device, const os::Clock& clock)
+      : device_(device), clock_(clock), weights_(SomeWeights(kReadBytes)) {}
+
+  Result<TypeLimits> MeasureType(DType type, const std::function<void()>& flush) {
+    TypeLimits limits{.type = type};
+    BATON_ASSIGN_OR_RETURN(const double wide, ProductSeconds(type, kMatrixRows, kTokens, {}));
+    limits.matrix_flops_per_s = 2.0 * kMatrixRows * kColumns * kTokens / wide;
+    const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
+    BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(type, rows, 1, flush));
+    limits.read_bytes_per_s = static_cast<double>(rows * BytesOf(type, kColumns)) / narrow;
+    return limits;
+  }
+
+  Status MeasureAttention(Limits& limits);
+  Result<double> LayerOverhead();
+
+ private:
+  Result<double> ProductSeconds(DType type, size_t rows, size_t tokens,
+                                const std::function<void()>& before) {
+    BATON_ASSIGN_OR_RETURN(const auto matrix, device_.Pack({type, rows, kColumns, weights_}));
+    BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, tokens, kColumns));
+    BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, tokens, rows));
+    return Shortest(
+        clock_,
+        [&] {
+          device_.MatMul(x.rows, {{matrix.get(), y.rows}});
+        },
+        before);
+  }
+
+  Device& device_;
+  const os::Clock& clock_;
+  const std::vector<uint8_t> weights_;
+};
+
+Status Meter::MeasureAttention(Limits& limits) {
+  const int pages = kKeys / device::kPageTokens;
+  BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kKv.layer_bytes()));
+  std::vector<int32_t> indices;
+  for (int i = 0; i < pages; ++i) indices.push_back(i);
+  const device::KvLayer layer{storage.get(), indices, kKv.layer_bytes(), 0, kKv};
+  const size_t width = kQueryHeads * kKv.head_dim;
+  BATON_ASSIGN_OR_RETURN(const Activations q, MakeRows(device_, kTokens, width));
+  BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
+  const auto attend = [&](size_t queries) {
+    return Shortest(clock_, [&] {
+      device_.Attend(q.rows.Slice(0, queries), layer, kKeys - static_cast<int>(queries),
+                     into.rows.Slice(0, queries));
+    });
+  };
+  limits.attention_flops_per_s = 4.0 * width * kTokens * (kKeys - kTokens / 2.0) / attend(kTokens);
+  limits.kv_read_bytes_per_s = static_cast<double>(pages * kKv.layer_bytes()) / attend(1);
+  return OkStatus();
+}
+
+// The ops of one layer of a decode step on a model so narrow that nothing but overhead is left.
+Result<double> Meter::LayerOverhead() {
+  constexpr size_t kNarrow = 256;
+  constexpr int kLayers = 64;
+  BATON_ASSIGN_OR_RETURN(const auto w, device_.Pack({DType::kF16, kNarrow, kNarrow, weights_}));
+  BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, 1, kNarrow));
+  BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, 1, kNarrow));
+  const std::vector<float> norm(kNarrow, 1.0f);
+  const double seconds = Shortest(clock_, [&] {
+    for (int layer = 0; layer < kLayers; ++layer) {
+      for (int product = 0; product < 4; ++product) {
+        device_.RmsNorm(x.rows, norm, 1e-5f, y.rows);
+        device_.MatMul(y.rows, {{w.get(), x.rows}});
+      }
+    }
+  });
+  return seconds / kLayers * 1e6;
+}
+
+}  // namespace
+
+Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {
+  Limits limits;
+  BATON_ASSIGN_OR_RETURN(const auto flush, device.Allocate(kFlushBytes));
+  std::fill_n(flush->host(), flush->size_bytes(), uint8_t{1});
+  limits.peaks = device.MeasurePeaks(clock, *flush);
+  Meter meter(device, clock);
+  for (const DType type : kTypes) {
+    BATON_ASSIGN_OR_RETURN(const TypeLimits measured,
+                           meter.MeasureType(type, [&] { device.ReadAll(*flush); }));
+    limits.types.push_back(measured);
+  }
+  BATON_RETURN_IF_ERROR(meter.MeasureAttention(limits));
+  BATON_ASSIGN_OR_RETURN(limits.layer_overhead_us, meter.LayerOverhead());
+  return limits;
+}
+
+}  // namespace baton::engine

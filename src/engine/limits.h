@@ -1,0 +1,31 @@
+// What this device achieves, measured in a few seconds: the planner's inputs (DESIGN 8) and the
+// yardsticks of `baton bench`.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "device/device.h"
+#include "os/clock.h"
+#include "tensor/dtype.h"
+
+namespace baton::engine {
+
+struct TypeLimits {
+  DType type = DType::kF32;
+  double matrix_flops_per_s = 0;  // products with 512 tokens; multiply and add count as two
+  double read_bytes_per_s = 0;    // products with one token: bytes of weights per second
+};
+
+struct Limits {
+  device::Peaks peaks;
+  std::vector<TypeLimits> types;
+  double attention_flops_per_s = 0;  // 512 queries over 2048 keys, 4 per (query width, key)
+  double kv_read_bytes_per_s = 0;    // one query over many keys
+  double layer_overhead_us = 0;      // a decode step's cost per layer that no byte explains
+};
+
+// Uses the device alone for about three seconds. Takes about 400 MiB while it runs.
+Result<Limits> MeasureLimits(device::Device& device, const os::Clock& clock);
+
+}  // namespace baton::engine

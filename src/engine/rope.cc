@@ -1,0 +1,26 @@
+#include "engine/rope.h"
+
+#include <cmath>
+
+namespace baton::engine {
+
+RopeAngles::RopeAngles(const RopeSpec& spec) {
+  for (int i = 0; i < spec.dimensions / 2; ++i) {
+    const double divisor = spec.divisors.empty() ? 1.0 : spec.divisors[i];
+    frequencies_.push_back(std::pow(double{spec.base}, -2.0 * i / spec.dimensions) / divisor);
+  }
+}
+
+std::span<const float> RopeAngles::At(int first, int count) {
+  angles_.resize(size_t{2} * count * frequencies_.size());
+  float* into = angles_.data();
+  for (int position = first; position < first + count; ++position) {
+    for (const double frequency : frequencies_) {
+      *into++ = static_cast<float>(std::cos(position * frequency));
+      *into++ = static_cast<float>(std::sin(position * frequency));
+    }
+  }
+  return angles_;
+}
+
+}  // namespace baton::engine

@@ -1,0 +1,26 @@
+// The angles by which rotary position embedding turns queries and keys, from a ModelSpec.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "model/spec.h"
+
+namespace baton::engine {
+
+// Computes cos and sin in double precision and rounds once, so that position 100,000 is as exact as
+// position 1. Keeps the angles of the last rows asked for; one thread.
+class RopeAngles {
+ public:
+  explicit RopeAngles(const RopeSpec& spec);
+
+  int pairs() const { return static_cast<int>(frequencies_.size()); }
+  // [row][pair][cos, sin] of positions [first, first + count), valid until the next call.
+  std::span<const float> At(int first, int count);
+
+ private:
+  std::vector<double> frequencies_;  // radians per position
+  std::vector<float> angles_;
+};
+
+}  // namespace baton::engine

@@ -1,0 +1,348 @@
+// The forward pass on the golden models: right (against transformers) and the same to the last bit
+// however a prompt is cut, wherever layers are split, with any threads and instruction set.
+#include "engine/stage.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+
+#include "device/cpu/cpu_device.h"
+#include "engine/sampler.h"
+#include "kernels/select.h"
+#include "kv/transfer.h"
+#include "model/model.h"
+#include "os/file.h"
+
+namespace baton::engine {
+namespace {
+
+std::string GoldenPath(std::string_view name) {
+  return fmt::format("{}/tests/golden/{}", BATON_SOURCE_DIR, name);
+}
+
+constexpr std::string_view kModels[] = {"gqa-untied", "tied-head64", "llama3-rope", "biased-mha",
+                                        "linear-rope-head24"};
+
+std::shared_ptr<const Model> OpenGolden(std::string_view name) {
+  auto model = Model::Open(GoldenPath(fmt::format("{}.gguf", name)));
+  CHECK(model.ok(), "{}", model.error().message());
+  return *model;
+}
+
+std::unique_ptr<device::Device> Cpu(std::string_view kernels = "", int threads = 2) {
+  return device::MakeCpuDevice(*kernels::SelectKernels(kernels).value(), {.threads = threads});
+}
+
+using Bits = std::vector<uint32_t>;
+Bits BitsOf(std::span<const float> values) {
+  Bits bits;
+  for (const float v : values) bits.push_back(v == 0 ? 0 : std::bit_cast<uint32_t>(v));
+  return bits;
+}
+
+// One stage with one sequence, driven token by token or chunk by chunk.
+class Runner {
+ public:
+  Runner(const Model& model, LayerRange layers, device::Device& device, StageOptions options = {})
+      : stage_(Stage::Load(model, layers, device, options).value()),
+        workspace_(stage_->NewWorkspace().value()),
+        sequence_(std::make_unique<kv::Sequence>(stage_->pool())) {}
+  Runner(const Model& model, device::Device& device)
+      : Runner(model, {0, model.spec().n_layers}, device) {}
+
+  Result<StageOutput> Try(const StageInput& input, LayerHooks& hooks) {
+    return stage_->Run(input, *sequence_, workspace_, hooks);
+  }
+  StageOutput Run(StageInput input) {
+    NoHooks hooks;
+    input.first_position = sequence_->length();
+    const auto output = Try(input, hooks);
+    CHECK(output.ok(), "{}", output.error().message());
+    return *output;
+  }
+  // Logits after `tokens`, fed in chunks.
+  std::span<const float> Feed(std::span<const TokenId> tokens, size_t chunk) {
+    StageOutput output;
+    for (size_t at = 0; at < tokens.size(); at += chunk) {
+      const auto part = tokens.subspan(at, std::min(chunk, tokens.size() - at));
+      output = Run({.layers = stage_->layers(),
+                    .tokens = part,
+                    .want_logits = at + part.size() == tokens.size()});
+    }
+    return output.logits;
+  }
+
+  Stage& stage() { return *stage_; }
+  kv::Sequence& sequence() { return *sequence_; }
+
+ private:
+  std::unique_ptr<Stage> stage_;
+  Workspace workspace_;
+  std::unique_ptr<kv::Sequence> sequence_;
+};
+
+std::vector<TokenId> Prompt(const Model& model, int count) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back((i * 7919 + 13) % model.spec().vocab_size);
+  return tokens;
+}
+
+template <typename T>
+std::vector<T> Numbers(const boost::json::value& array) {
+  return boost::json::value_to<std::vector<T>>(array);
+}
+
+class Golden : public testing::TestWithParam<std::tuple<std::string_view, std::string>> {};
+
+std::vector<std::string> KernelNames() {
+  std::vector<std::string> names;
+  for (const auto* table : kernels::AvailableKernels()) names.push_back(table->name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         testing::Combine(testing::ValuesIn(kModels),
+                                          testing::ValuesIn(KernelNames())),
+                         [](const auto& info) {
+                           std::string name(std::get<0>(info.param));
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name + "_" + std::get<1>(info.param);
+                         });
+
+// Relative error of the whole vector, by norms.
+double RelativeError(std::span<const float> ours, std::span<const double> theirs) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < ours.size(); ++i) {
+    difference += (ours[i] - theirs[i]) * (ours[i] - theirs[i]);
+    norm += theirs[i] * theirs[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+// Transformers keeps F32 keys and values, we keep F16 ones: each rounds by up to 2^-11, twice per
+// layer and independently; the softmax and the norms behind may double that.
+double Tolerance(const ModelSpec& spec) {
+  return 2 * std::sqrt(2.0 * spec.n_layers) * 0x1p-11;
+}
+
+TEST_P(Golden, LogitsAndGreedyTokensAreThoseOfTransformers) {
+  const auto& [name, kernels] = GetParam();
+  const auto model = OpenGolden(name);
+  const auto device = Cpu(kernels);
+  const auto text = os::ReadFile(GoldenPath(fmt::format("{}.json", name))).value();
+  const boost::json::value parsed = boost::json::parse(text);
+  for (const auto& golden : parsed.at("cases").as_array()) {
+    Runner runner(*model, *device);
+    const auto prompt = Numbers<TokenId>(golden.at("prompt"));
+    std::span<const float> logits = runner.Feed(prompt, 512);
+    const auto expected = Numbers<double>(golden.at("logits"));
+    ASSERT_EQ(logits.size(), expected.size());
+    EXPECT_LT(RelativeError(logits, expected), Tolerance(model->spec()));
+    for (const TokenId expected_token : Numbers<TokenId>(golden.at("greedy"))) {
+      const Sampled sampled = Sample(logits, {}, {}, 0).value();
+      ASSERT_EQ(sampled.token, expected_token);
+      logits = runner.Feed(std::span(&sampled.token, 1), 1);
+    }
+  }
+}
+
+class SameBits : public testing::TestWithParam<std::string_view> {
+ protected:
+  SameBits() : model_(OpenGolden(GetParam())), device_(Cpu()), prompt_(Prompt(*model_, 150)) {}
+  Bits Whole() {
+    Runner runner(*model_, *device_);
+    return BitsOf(runner.Feed(prompt_, 512));
+  }
+  std::shared_ptr<const Model> model_;
+  std::unique_ptr<device::Device> device_;
+  std::vector<TokenId> prompt_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::ValuesIn(kModels), [](const auto& info) {
+  std::string name(info.param);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST_P(SameBits, InAnyChunks) {
+  const Bits whole = Whole();
+  for (const size_t chunk : {1, 7, 64}) {
+    Runner runner(*model_, *device_);
+    EXPECT_EQ(BitsOf(runner.Feed(prompt_, chunk)), whole) << "chunks of " << chunk;
+  }
+}
+
+TEST_P(SameBits, OnAnyKernelsAndThreads) {
+  const Bits whole = Whole();
+  for (const std::string& kernels : KernelNames()) {
+    for (const int threads : {1, 3}) {
+      const auto device = Cpu(kernels, threads);
+      Runner runner(*model_, *device);
+      EXPECT_EQ(BitsOf(runner.Feed(prompt_, 50)), whole) << kernels << ", " << threads;
+    }
+  }
+}
+
+// Feeds one chunk through consecutive stages.
+std::span<const float> RunThrough(std::vector<std::unique_ptr<Runner>>& stages,
+                                  std::span<const TokenId> tokens) {
+  StageOutput output;
+  for (auto& runner : stages) {
+    const LayerRange layers = runner->stage().layers();
+    const bool ends = layers.last == runner->stage().spec().n_layers;
+    StageInput input{.layers = layers, .want_logits = ends};
+    if (layers.first == 0) input.tokens = tokens;
+    input.activations = output.activations;
+    output = runner->Run(input);
+  }
+  return output.logits;
+}
+
+TEST_P(SameBits, SplitIntoStages) {
+  const Bits whole = Whole();
+  const int n = model_->spec().n_layers;
+  for (int first = 1; first < n; ++first) {
+    for (int second = first; second < n; ++second) {
+      std::vector<std::unique_ptr<Runner>> stages;
+      int begin = 0;
+      for (const int end : {first, second, n}) {
+        if (end == begin) continue;
+        stages.push_back(std::make_unique<Runner>(*model_, LayerRange{begin, end}, *device_));
+        begin = end;
+      }
+      std::span<const float> logits;
+      for (size_t at = 0; at < prompt_.size(); at += 75) {
+        logits = RunThrough(stages, std::span(prompt_).subspan(at, 75));
+      }
+      EXPECT_EQ(BitsOf(logits), whole) << "cut before layers " << first << ", " << second;
+    }
+  }
+}
+
+// Prefill here, K and V over the wire layer by layer, decode there.
+TEST_P(SameBits, HandedFromPrefillToDecode) {
+  const Bits whole = Whole();
+  const int known = static_cast<int>(prompt_.size()) - 1;
+  Runner prefill(*model_, *device_);
+  Runner decode(*model_, *device_);
+  prefill.Feed(std::span(prompt_).first(known), 64);
+  ASSERT_TRUE(decode.sequence().Reserve(known + 1).ok());
+  const kv::PageTable from = prefill.sequence().pages();
+  const kv::PageTable to = decode.sequence().pages();
+  for (int layer = 0; layer < model_->spec().n_layers; ++layer) {
+    for (const auto& [first, count] : {std::pair(0, 70), std::pair(70, known - 70)}) {
+      const kv::Slab slab{layer, first, count};
+      const auto wire =
+          kv::ExportKv(prefill.stage().pool(), from, slab, kv::KvWireType::kF16).value();
+      ASSERT_TRUE(kv::ImportKv(decode.stage().pool(), to, slab, kv::KvWireType::kF16, wire).ok());
+    }
+  }
+  decode.sequence().SetLength(known);
+  EXPECT_EQ(BitsOf(decode.Feed(std::span(prompt_).last(1), 1)), whole);
+}
+
+TEST_P(SameBits, AfterTruncation) {
+  const Bits whole = Whole();
+  Runner runner(*model_, *device_);
+  runner.Feed(prompt_, 64);
+  EXPECT_EQ(runner.sequence().Truncate(97), 97);
+  EXPECT_EQ(BitsOf(runner.Feed(std::span(prompt_).subspan(97), 20)), whole);
+}
+
+TEST_P(SameBits, OnASharedPrefix) {
+  const Bits whole = Whole();
+  Runner runner(*model_, *device_);
+  runner.Feed(prompt_, 64);
+  kv::Sequence other(runner.stage().pool(), runner.sequence().SharePrefix(128));
+  ASSERT_EQ(other.length(), 128);
+  std::swap(other, runner.sequence());
+  EXPECT_EQ(BitsOf(runner.Feed(std::span(prompt_).subspan(128), 64)), whole);
+}
+
+// Records the order of hooks and fails where told to.
+struct RecordingHooks final : LayerHooks {
+  int fail_at = -1;
+  std::vector<std::string> events;
+  Status BeforeAttention(int layer) override {
+    events.push_back(fmt::format("before {}", layer));
+    if (layer == fail_at) return MakeError(Code::kDeadlineExceeded, "no KV of layer {}", layer);
+    return OkStatus();
+  }
+  void AfterKvWritten(int layer) override { events.push_back(fmt::format("written {}", layer)); }
+};
+
+TEST(Stage, HooksSeeEveryLayerInOrder) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  RecordingHooks hooks;
+  const auto tokens = Prompt(*model, 3);
+  const int n = model->spec().n_layers;
+  ASSERT_TRUE(runner.Try({.layers = {0, n}, .tokens = tokens}, hooks).ok());
+  std::vector<std::string> expected;
+  for (int layer = 0; layer < n; ++layer) {
+    expected.push_back(fmt::format("before {}", layer));
+    expected.push_back(fmt::format("written {}", layer));
+  }
+  EXPECT_EQ(hooks.events, expected);
+}
+
+TEST(Stage, AHookThatFailsEndsTheRun) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  RecordingHooks hooks;
+  hooks.fail_at = 1;
+  const auto tokens = Prompt(*model, 3);
+  const auto output = runner.Try({.layers = {0, model->spec().n_layers}, .tokens = tokens}, hooks);
+  ASSERT_FALSE(output.ok());
+  EXPECT_EQ(output.error().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(runner.sequence().length(), 0);
+}
+
+TEST(Stage, RefusesWhatMakesNoSense) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  NoHooks hooks;
+  const int n = model->spec().n_layers;
+  const std::vector<TokenId> good = {1, 2};
+  const std::vector<TokenId> bad = {1, model->spec().vocab_size};
+  const std::vector<float> activations(model->spec().hidden_width + 1);
+  const auto code = [&](const StageInput& input) {
+    return runner.Try(input, hooks).error().code();
+  };
+  EXPECT_EQ(code({.layers = {0, n}}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {0, n}, .tokens = bad}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {0, n + 1}, .tokens = good}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {0, n}, .first_position = 1, .tokens = good}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {1, n}, .tokens = good}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {1, n}, .activations = activations}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {0, 1}, .tokens = good, .want_logits = true}), Code::kInvalidArgument);
+  EXPECT_FALSE(Stage::Load(*model, {1, n + 1}, *device, {}).ok());
+  EXPECT_FALSE(Stage::Load(*model, {2, 2}, *device, {}).ok());
+}
+
+TEST(Stage, AFullCacheIsAnErrorAndChangesNothing) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  const auto& spec = model->spec();
+  StageOptions options;
+  options.kv_bytes_max = spec.KvBytesPerTokenPerLayer() * spec.n_layers * 64 * 2;
+  Runner runner(*model, {0, spec.n_layers}, *device, options);
+  const int pages = runner.stage().pool().pages_total();
+  runner.Feed(Prompt(*model, 64 * pages), 64);
+  NoHooks hooks;
+  const auto one = Prompt(*model, 1);
+  const auto output = runner.Try(
+      {.layers = {0, spec.n_layers}, .first_position = 64 * pages, .tokens = one}, hooks);
+  ASSERT_FALSE(output.ok());
+  EXPECT_EQ(output.error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(runner.sequence().length(), 64 * pages);
+}
+
+}  // namespace
+}  // namespace baton::engine

@@ -1,0 +1,171 @@
+#include <filesystem>
+
+#include <gmock/gmock.h>
+
+#include "hub/name.h"
+#include "hub/store.h"
+#include "hub/synthetic_model.h"
+#include "model/model.h"
+
+namespace baton::hub {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Folder {
+ public:
+  Folder() {
+    char path[] = "/tmp/baton-hub-XXXXXX";
+    CHECK(::mkdtemp(path) != nullptr);
+    path_ = path;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  void Write(const std::string& name, std::string_view text) const {
+    const std::string path = *this / name;
+    CHECK(os::MakeDirectories(path.substr(0, path.rfind('/'))).ok());
+    CHECK(os::WriteFileAtomically(path, AsBytes(text)).ok());
+  }
+
+ private:
+  std::string path_;
+};
+
+std::vector<std::string> Names(const ModelStore& store) {
+  std::vector<std::string> names;
+  for (const ModelEntry& entry : store.List()) names.push_back(entry.name);
+  return names;
+}
+
+TEST(ModelName, Kinds) {
+  EXPECT_EQ(ParseModelName("llama3:8b")->tag, "8b");
+  EXPECT_EQ(ParseModelName("llama3")->kind, NameKind::kPlain);
+  const auto hf = ParseModelName("hf.co/Org/Model-GGUF:Q4_K_M");
+  EXPECT_EQ(hf->kind, NameKind::kHuggingFace);
+  EXPECT_EQ(hf->organisation, "Org");
+  EXPECT_EQ(hf->tag, "Q4_K_M");
+  EXPECT_EQ(ParseModelName("me/model")->kind, NameKind::kOllama);
+  EXPECT_EQ(ParseModelName("host:5000/me/model")->host, "host:5000");
+}
+
+TEST(ModelName, NeverAPath) {
+  for (const std::string& name :
+       {std::string(""), std::string(".."), std::string("../x"), std::string("/etc/passwd"),
+        std::string("a/../b"), std::string("hf.co/../.."), std::string("a//b"),
+        std::string("a/b/c/d"), std::string("%2e%2e/x"), std::string("a\0b", 3),
+        std::string(4096, 'a'), std::string("a\u2215b"), std::string("x:../y"),
+        std::string("sha256:../../x"), std::string("-rf"), std::string(".hidden"),
+        std::string("a..b"), std::string("a\\b")}) {
+    const auto parsed = ParseModelName(name);
+    ASSERT_FALSE(parsed.ok()) << name;
+    EXPECT_EQ(parsed.error().code(), Code::kInvalidArgument);
+  }
+}
+
+TEST(ModelStore, FindsModelsWherePeopleHaveThem) {
+  const Folder folder;
+  const std::string digest(64, 'a');
+  folder.Write("mine/Tiny-Model.gguf", "x");
+  folder.Write("mine/mmproj-vision.gguf", "x");
+  folder.Write("mine/notes.txt", "x");
+  folder.Write("own/hf.co/Org/Rep/rep-Q8_0.gguf", "x");
+  folder.Write("hf/models--Org--Name/refs/main", "0123abcd\n");
+  folder.Write("hf/models--Org--Name/snapshots/0123abcd/name-Q8_0.gguf", "x");
+  folder.Write("hf/models--Org--Name/snapshots/0123abcd/name-Q4_K_M.gguf", "x");
+  folder.Write("hf/models--Evil--Name/refs/main", "../../../etc");
+  folder.Write(
+      "ollama/manifests/registry.ollama.ai/library/llama3/8b",
+      R"({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:)" +
+          digest + R"("}]})");
+  folder.Write("ollama/manifests/registry.ollama.ai/library/evil/latest",
+               R"({"layers": [{"mediaType": "application/vnd.ollama.image.model",
+                   "digest": "sha256:../../../../etc/passwd"}]})");
+  folder.Write("ollama/blobs/sha256-" + digest, "x");
+  StoreOptions options;
+  options.folders = {folder / "mine", folder / "absent"};
+  options.own_folder = folder / "own";
+  options.hf_hub = folder / "hf";
+  options.ollama = folder / "ollama";
+  const ModelStore store(options);
+  EXPECT_THAT(Names(store),
+              ElementsAre("Tiny-Model", "hf.co/Org/Rep/rep-Q8_0", "hf.co/Org/Name/name-Q4_K_M",
+                          "hf.co/Org/Name/name-Q8_0", "llama3:8b"));
+  EXPECT_EQ(store.Resolve("tiny-model")->name, "Tiny-Model");
+  EXPECT_EQ(store.Resolve("tiny-model.gguf")->name, "Tiny-Model");
+  EXPECT_THAT(store.Resolve("hf.co/org/name")->path, HasSubstr("Q4_K_M"));
+  EXPECT_THAT(store.Resolve("hf.co/Org/Name:Q8_0")->path, HasSubstr("Q8_0"));
+  EXPECT_EQ(store.Resolve("rep-Q8_0")->source, Source::kOwn);
+  EXPECT_THAT(store.Resolve("llama3:8b")->path, HasSubstr("blobs/sha256-a"));
+  EXPECT_EQ(store.Resolve("nope").error().code(), Code::kNotFound);
+  EXPECT_EQ(store.Resolve(folder / "mine/notes.txt").error().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(store.Resolve(folder / "mine/Tiny-Model.gguf", Paths::kAllowed).ok());
+}
+
+TEST(ModelStore, RemovesOnlyItsOwn) {
+  const Folder folder;
+  folder.Write("mine/a.gguf", "x");
+  folder.Write("own/b.gguf", "x");
+  folder.Write("elsewhere/c.gguf", "x");
+  std::filesystem::create_directory_symlink(folder / "elsewhere", folder / "own/link");
+  StoreOptions options;
+  options.folders = {folder / "mine"};
+  options.own_folder = folder / "own";
+  const ModelStore store(options);
+  EXPECT_EQ(store.Remove("a").error().code(), Code::kPermissionDenied);
+  EXPECT_EQ(store.Remove("link/c").error().code(), Code::kPermissionDenied);
+  EXPECT_EQ(store.Remove("../mine/a").error().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(store.Remove("b").ok());
+  EXPECT_FALSE(os::Exists(folder / "own/b.gguf"));
+  EXPECT_TRUE(os::Exists(folder / "mine/a.gguf"));
+  EXPECT_TRUE(os::Exists(folder / "elsewhere/c.gguf"));
+}
+
+TEST(ModelStore, RemembersFingerprints) {
+  const Folder folder;
+  SyntheticOptions synthetic;
+  synthetic.shape =
+      *ParseShape("layers=1,hidden=32,heads=2,kv_heads=1,head_dim=16,ffn=32,vocab=300");
+  ASSERT_TRUE(os::MakeDirectories(folder / "mine").ok());
+  ASSERT_TRUE(WriteSyntheticModel(folder / "mine/m.gguf", synthetic).ok());
+  StoreOptions options;
+  options.folders = {folder / "mine"};
+  options.fingerprint_cache = folder / "cache.json";
+  const std::string direct = (*Model::Open(folder / "mine/m.gguf"))->fingerprint();
+  EXPECT_EQ(ModelStore(options).FingerprintOf(*ModelStore(options).Resolve("m")).value(), direct);
+  EXPECT_TRUE(os::Exists(folder / "cache.json"));
+  EXPECT_EQ(ModelStore(options).FindByFingerprint(direct)->name, "m");
+  synthetic.seed = 2;
+  ASSERT_TRUE(WriteSyntheticModel(folder / "mine/m.gguf", synthetic).ok());
+  EXPECT_EQ(ModelStore(options).FindByFingerprint(direct).error().code(), Code::kNotFound);
+}
+
+TEST(SyntheticModel, EveryTypeOpensAndIsReproducible) {
+  const Folder folder;
+  for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q4_K_M"}) {
+    SyntheticOptions options;
+    options.shape = *ParseShape("tiny");
+    options.type = type;
+    ASSERT_TRUE(WriteSyntheticModel(folder / "a.gguf", options).ok()) << type;
+    ASSERT_TRUE(WriteSyntheticModel(folder / "b.gguf", options).ok());
+    EXPECT_EQ(*os::ReadFile(folder / "a.gguf"), *os::ReadFile(folder / "b.gguf")) << type;
+    const auto model = Model::Open(folder / "a.gguf");
+    ASSERT_TRUE(model.ok()) << type << ": " << model.error().message();
+    EXPECT_EQ((*model)->spec().quantization, type);
+    const auto tokens = (*model)->tokenizer().Encode("Any tëxt.");
+    EXPECT_EQ((*model)->tokenizer().Decode(*tokens), "Any tëxt.");
+  }
+}
+
+TEST(SyntheticModel, ShapesFromText) {
+  EXPECT_EQ(ParseShape("llama-3.1-8b")->ffn_width, 14336);
+  EXPECT_EQ(ParseShape("layers=3,tied=1")->n_layers, 3);
+  EXPECT_TRUE(ParseShape("layers=3,tied=1")->tied_embeddings);
+  EXPECT_THAT(ParseShape("nope").error().message(), HasSubstr("llama-3.1-8b"));
+  EXPECT_THAT(ParseShape("layers=x").error().message(), HasSubstr("layers=x"));
+  EXPECT_THAT(ParseShape("frob=1").error().message(), HasSubstr("'frob'"));
+  EXPECT_THAT(ParseShape("heads=3,kv_heads=2").error().message(), HasSubstr("multiple"));
+}
+
+}  // namespace
+}  // namespace baton::hub

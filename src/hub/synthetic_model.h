@@ -1,0 +1,45 @@
+// Synthetic models: random weights in the shapes of real models, for measuring and testing where
+// the real files are not at hand. Activations stay finite, and greedy output depends on the prompt;
+// it means nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace baton::hub {
+
+struct SyntheticShape {
+  std::string name;
+  int32_t n_layers = 4;
+  int32_t hidden_width = 256;
+  int32_t n_heads = 4;
+  int32_t n_kv_heads = 2;
+  int32_t head_dim = 64;
+  int32_t ffn_width = 512;
+  int32_t vocab_size = 512;
+  int32_t context_length = 4096;
+  float rope_base = 10000.0f;
+  bool tied_embeddings = false;
+};
+
+// The shapes that have a name.
+std::vector<SyntheticShape> KnownShapes();
+// A known name, or "key=value,..." with keys layers, hidden, heads, kv_heads, head_dim, ffn, vocab,
+// context, rope_base, tied; absent keys are those of "tiny". An unknown name or key is an error
+// that lists the known ones.
+Result<SyntheticShape> ParseShape(std::string_view text);
+
+struct SyntheticOptions {
+  SyntheticShape shape;
+  std::string type = "Q4_0";  // F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K, or the mixture Q4_K_M
+  uint64_t seed = 1;
+};
+
+// Writes a GGUF file. The same options give the same bytes on every machine.
+Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options);
+
+}  // namespace baton::hub

@@ -1,0 +1,19 @@
+#include "kernels/cpu/avx512/table.h"
+
+#include <immintrin.h>
+
+#include "kernels/cpu/layout.h"
+
+namespace baton::kernels {
+namespace {
+
+#include "kernels/cpu/avx512/vec.h"
+// In this order: the bodies are written over vec.h and quant.h.
+#include "kernels/cpu/avx512/quant.h"
+#include "kernels/cpu/body.h"
+
+}  // namespace
+
+constinit const KernelTable kAvx512Table = BodyTable("avx512");
+
+}  // namespace baton::kernels

@@ -1,0 +1,601 @@
+// The kernels of every CPU instruction set, written once over the sixteen lanes of vec.h and the
+// integer dot products of quant.h. Included by table.cc alone, inside its anonymous namespace,
+// after those two. Because each lane follows the order that kernels/table.h fixes, all sets give
+// the same bits.
+
+// ---- matrix products ----
+
+// Where one tile's sums of one panel go.
+struct TileTarget {
+  float* into;
+  size_t stride;
+  const float* bias;
+  Mask rows;
+  bool accumulate;
+};
+
+inline TileTarget TargetOf(const MatrixProduct& p, size_t token, size_t row) {
+  return {p.into + token * p.into_stride + row, p.into_stride,
+          p.bias == nullptr ? nullptr : p.bias + row, FirstLanes(p.rows - row), p.accumulate};
+}
+
+template <size_t kTokens>
+inline void StoreTile(const TileTarget& target, const F32x16* sums) {
+  const F32x16 bias = target.bias == nullptr ? Zero() : Load(target.bias, target.rows);
+#pragma GCC unroll 16
+  for (size_t t = 0; t < kTokens; ++t) {
+    float* into = target.into + t * target.stride;
+    F32x16 sum = target.bias == nullptr ? sums[t] : Add(sums[t], bias);
+    if (target.accumulate) sum = Add(Load(into, target.rows), sum);
+    Store(sum, into, target.rows);
+  }
+}
+
+template <size_t kTokens>
+inline void Clear(F32x16* sums) {
+#pragma GCC unroll 16
+  for (size_t t = 0; t < kTokens; ++t) sums[t] = Zero();
+}
+
+// A product with few tokens waits for memory: asks for kBytes of weights some blocks ahead. Behind
+// the end of a panel begins the next one; behind the last, a prefetch does nothing.
+template <size_t kTokens, size_t kBytes>
+inline void PrefetchWeights(const void* weights) {
+  if constexpr (kTokens <= 2) {
+    constexpr size_t kAhead = 4096;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kBytes; i += 64)
+      Prefetch(static_cast<const uint8_t*>(weights) + kAhead + i);
+  }
+}
+
+// Float weights. kLoad brings 16 of them to F32.
+template <typename Element, F32x16 (*kLoad)(const Element*)>
+struct FloatWeights {
+  // A single token waits for each addition, so several panels go side by side.
+  template <size_t kTokens>
+  static constexpr size_t kPanels = kTokens == 1  ? 4
+                                    : kTokens < 4 ? 2
+                                                  : 1;
+
+  static size_t PanelElements(size_t columns) {
+    const size_t bytes = panel::RoundUpToLine(columns * kPanelRows * sizeof(Element));
+    return bytes / sizeof(Element);
+  }
+
+  template <size_t kTokens, size_t kSideBySide>
+  static void Multiply(const Element* w, size_t columns, const float* x, TileTarget* targets) {
+    const size_t stride = PanelElements(columns);
+    F32x16 sums[kSideBySide][kTokens];
+    for (F32x16(&panel)[kTokens] : sums) Clear<kTokens>(panel);
+    for (size_t k = 0; k < columns; ++k, w += kPanelRows, x += kTokens) {
+#pragma GCC unroll 4
+      for (size_t p = 0; p < kSideBySide; ++p) {
+        const F32x16 weights = kLoad(w + p * stride);
+        PrefetchWeights<kTokens, 1>(w + p * stride);
+#pragma GCC unroll 16
+        for (size_t t = 0; t < kTokens; ++t) {
+          sums[p][t] = Fma(weights, Broadcast(x[t]), sums[p][t]);
+        }
+      }
+    }
+    for (size_t p = 0; p < kSideBySide; ++p) StoreTile<kTokens>(targets[p], sums[p]);
+  }
+
+  template <size_t kTokens>
+  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
+    const auto* w = reinterpret_cast<const Element*>(product.panels);
+    const auto* x = reinterpret_cast<const float*>(operands);
+    const size_t stride = PanelElements(product.columns);
+    size_t row = 0;
+    constexpr size_t kMany = kPanels<kTokens>;
+    for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
+      TileTarget targets[kMany];
+      for (size_t p = 0; p < kMany; ++p) {
+        targets[p] = TargetOf(product, token, row + p * kPanelRows);
+      }
+      Multiply<kTokens, kMany>(w + row / kPanelRows * stride, product.columns, x, targets);
+    }
+    for (; row < product.rows; row += kPanelRows) {
+      TileTarget target = TargetOf(product, token, row);
+      Multiply<kTokens, 1>(w + row / kPanelRows * stride, product.columns, x, &target);
+    }
+  }
+};
+
+inline F32x16 LoadF32(const float* from) {
+  return Load(from);
+}
+using F32Weights = FloatWeights<float, LoadF32>;
+using F16Weights = FloatWeights<uint16_t, LoadHalf>;
+using BF16Weights = FloatWeights<uint16_t, LoadBrain>;
+
+// sums[t] += dot[t] * (scale * scale of x[t]).
+template <size_t kTokens>
+inline void AddScaled(F32x16 scale, const OperandBlock* x, const I32x16* dot, F32x16* sums) {
+#pragma GCC unroll 16
+  for (size_t t = 0; t < kTokens; ++t) {
+    sums[t] = Fma(ToFloat(dot[t]), Times(scale, Broadcast(x[t].scale)), sums[t]);
+  }
+}
+
+struct Q8_0Weights {
+  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ8_0;
+
+  template <size_t kTokens>
+  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
+    const auto* d = reinterpret_cast<const uint16_t*>(panel + kParts(columns).second);
+    for (size_t b = 0; b < columns / 32; ++b, x += kTokens) {
+      I32x16 dot[kTokens];
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) dot[t] = StartOfBytes(x[t]);
+      PrefetchWeights<kTokens, 512>(panel + b * 512);
+      PrefetchWeights<kTokens, 1>(d + b * 16);
+      DotBytes<kTokens>(panel + b * 512, x, dot);
+      AddScaled<kTokens>(LoadHalf(d + b * 16), x, dot, sums);
+    }
+  }
+};
+
+struct Q4_0Weights {
+  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ4_0;
+
+  template <size_t kTokens>
+  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
+    const auto* d = reinterpret_cast<const uint16_t*>(panel + kParts(columns).second);
+    for (size_t b = 0; b < columns / 32; ++b, x += kTokens) {
+      I32x16 dot[kTokens];
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(x[t].offset8);
+      PrefetchWeights<kTokens, 256>(panel + b * 256);
+      PrefetchWeights<kTokens, 1>(d + b * 16);
+      DotNibbles<kTokens>(panel + b * 256, x, dot);
+      AddScaled<kTokens>(LoadHalf(d + b * 16), x, dot, sums);
+    }
+  }
+};
+
+struct Q4_KWeights {
+  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ4_K;
+
+  template <size_t kTokens>
+  static void AddSubBlock(const uint8_t* nibbles, F32x16 scale, F32x16 minus_min,
+                          const OperandBlock* x, F32x16* sums) {
+    I32x16 dot[kTokens];
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(0);
+    PrefetchWeights<kTokens, 256>(nibbles);
+    DotNibbles<kTokens>(nibbles, x, dot);
+    AddScaled<kTokens>(scale, x, dot, sums);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      sums[t] = Fma(minus_min, Broadcast(x[t].scaled_sum), sums[t]);
+    }
+  }
+
+  template <size_t kTokens>
+  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
+    const panel::Parts parts = kParts(columns);
+    const uint8_t* scales = panel + parts.second;
+    const auto* super = reinterpret_cast<const uint16_t*>(panel + parts.third);
+    for (size_t b = 0; b < columns / 256; ++b, super += 32) {
+      const F32x16 d = LoadHalf(super);
+      const F32x16 minus_dmin = Negate(LoadHalf(super + 16));
+      for (size_t s = 0; s < 8; ++s, x += kTokens, scales += 32) {
+        PrefetchWeights<kTokens, 1>(scales);
+        AddSubBlock<kTokens>(panel + (b * 8 + s) * 256, Times(d, LoadU8(scales)),
+                             Times(minus_dmin, LoadU8(scales + 16)), x, sums);
+      }
+    }
+  }
+};
+
+struct Q6_KWeights {
+  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ6_K;
+
+  template <size_t kTokens, size_t kHalf>
+  static void AddHalf(const uint8_t* nibbles, const uint8_t* high, F32x16 scale,
+                      const OperandBlock* x, F32x16* sums) {
+    I32x16 dot[kTokens];
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(x[t].offset32[kHalf]);
+    DotSixBits<kTokens, kHalf>(nibbles, high, x, dot);
+    AddScaled<kTokens>(scale, x, dot, sums);
+  }
+
+  template <size_t kTokens>
+  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
+    const panel::Parts parts = kParts(columns);
+    const uint8_t* scales = panel + parts.third;
+    const auto* super = reinterpret_cast<const uint16_t*>(panel + parts.fourth);
+    for (size_t b = 0; b < columns / 256; ++b, super += 16) {
+      const F32x16 d = LoadHalf(super);
+      for (size_t s = b * 8; s < b * 8 + 8; ++s, x += kTokens, scales += 32) {
+        const uint8_t* nibbles = panel + s * 256;
+        const uint8_t* high = panel + parts.second + s * 128;
+        PrefetchWeights<kTokens, 256>(nibbles);
+        PrefetchWeights<kTokens, 128>(high);
+        PrefetchWeights<kTokens, 1>(scales);
+        AddHalf<kTokens, 0>(nibbles, high, Times(d, LoadS8(scales)), x, sums);
+        AddHalf<kTokens, 1>(nibbles, high, Times(d, LoadS8(scales + 16)), x, sums);
+      }
+    }
+  }
+};
+
+template <typename Weights>
+struct IntegerWeights {
+  template <size_t kTokens>
+  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
+    const auto* x = reinterpret_cast<const OperandBlock*>(operands);
+    const size_t panel_bytes = Weights::kParts(product.columns).total;
+    for (size_t row = 0; row < product.rows; row += kPanelRows) {
+      F32x16 sums[kTokens];
+      Clear<kTokens>(sums);
+      const uint8_t* panel = product.panels + row / kPanelRows * panel_bytes;
+      Weights::template Multiply<kTokens>(panel, product.columns, x, sums);
+      StoreTile<kTokens>(TargetOf(product, token, row), sums);
+    }
+  }
+};
+
+// Calls the tile function compiled for `tokens` <= kTokens.
+template <typename Weights, size_t kTokens>
+inline void TileOf(const MatrixProduct& product, size_t token, size_t tokens,
+                   const uint8_t* operands) {
+  if constexpr (kTokens > 1) {
+    if (tokens < kTokens) {
+      return TileOf<Weights, kTokens - 1>(product, token, tokens, operands);
+    }
+  }
+  Weights::template Tile<kTokens>(product, token, operands);
+}
+
+template <typename Weights, OperandKind kOperand>
+void MultiplyAll(const MatrixProduct& product) {
+  const size_t token_bytes = kOperand == OperandKind::kFloat
+                                 ? product.columns * sizeof(float)
+                                 : product.columns / 32 * sizeof(OperandBlock);
+  for (size_t token = 0; token < product.tokens; token += kTileTokens) {
+    const size_t rest = product.tokens - token;
+    const size_t tokens = rest < kTileTokens ? rest : kTileTokens;
+    TileOf<Weights, kTileTokens>(product, token, tokens, product.operands + token * token_bytes);
+  }
+}
+
+// ---- activations ----
+
+inline OperandBlock Quantize(const float* x) {
+  OperandBlock block{};
+  const uint32_t largest = LargestMagnitude32(x);
+  float amax;
+  __builtin_memcpy(&amax, &largest, sizeof(amax));
+  if (amax < 1e-30f) return block;
+  block.scale = amax / 127.0f;
+  if (largest >= 0x7f800000u) {
+    block.scale = block.scaled_sum = __builtin_nanf("");
+    return block;
+  }
+  const float inverse = 127.0f / amax;
+  const int32_t first = Quantize16(x, inverse, block.q);
+  const int32_t second = Quantize16(x + 16, inverse, block.q + 16);
+  const int32_t sum = first + second;
+  block.scaled_sum = block.scale * static_cast<float>(sum);
+  block.offset8 = -8 * sum;
+  block.offset128 = -128 * sum;
+  block.offset32[0] = -32 * first;
+  block.offset32[1] = -32 * second;
+  return block;
+}
+
+void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  auto* blocks = reinterpret_cast<OperandBlock*>(into) + at;
+  for (size_t b = 0; b < columns / 32; ++b) blocks[b * tile] = Quantize(x + b * 32);
+}
+
+void PrepareFloat(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  auto* floats = reinterpret_cast<float*>(into) + at;
+  for (size_t k = 0; k < columns; ++k) floats[k * tile] = x[k];
+}
+
+// ---- row operations ----
+
+inline Mask LanesFrom(size_t i, size_t n) {
+  return FirstLanes(n - i);
+}
+
+void RmsNorm(const float* x, const float* weight, float epsilon, size_t n, float* into) {
+  F32x16 squares = Zero();
+  for (size_t i = 0; i < n; i += 16) {
+    const F32x16 lanes = Load(x + i, LanesFrom(i, n));
+    squares = Fma(lanes, lanes, squares);
+  }
+  const float mean = Sum(squares) / static_cast<float>(n);
+  const F32x16 inverse = Broadcast(1.0f / __builtin_sqrtf(mean + epsilon));
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    const F32x16 scaled = Times(Load(x + i, mask), inverse);
+    Store(Times(scaled, Load(weight + i, mask)), into + i, mask);
+  }
+}
+
+// As kernels/reference: 2^n p(r), NaN stays NaN.
+inline F32x16 Exp(F32x16 x) {
+  x = Min(Broadcast(88.0f), Max(Broadcast(-87.0f), x));
+  const F32x16 n = Round(Times(x, Broadcast(1.44269504f)));
+  const F32x16 r = Fma(n, Broadcast(2.12194440e-4f), Fma(n, Broadcast(-0.693359375f), x));
+  F32x16 p = Broadcast(1.0f / 5040);
+  p = Fma(p, r, Broadcast(1.0f / 720));
+  p = Fma(p, r, Broadcast(1.0f / 120));
+  p = Fma(p, r, Broadcast(1.0f / 24));
+  p = Fma(p, r, Broadcast(1.0f / 6));
+  p = Fma(p, r, Broadcast(0.5f));
+  p = Fma(p, r, Broadcast(1.0f));
+  p = Fma(p, r, Broadcast(1.0f));
+  return Times(p, PowerOfTwo(n));
+}
+
+void SiluMultiply(float* gate, const float* up, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    const F32x16 x = Load(gate + i, mask);
+    const F32x16 silu = Divide(x, Add(Broadcast(1.0f), Exp(Negate(x))));
+    Store(Times(silu, Load(up + i, mask)), gate + i, mask);
+  }
+}
+
+inline void TurnHead(float* head, const float* cos_sin, size_t elements, F32x16 scale) {
+  for (size_t i = 0; i < elements; i += 16) {
+    const Mask mask = LanesFrom(i, elements);
+    const F32x16 x = Load(head + i, mask);
+    const F32x16 angle = Load(cos_sin + i, mask);
+    const F32x16 crossed = Times(SwapPairs(x), NegateEven(TwiceOdd(angle)));
+    Store(Times(Fma(x, TwiceEven(angle), crossed), scale), head + i, mask);
+  }
+}
+
+void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
+          float scale) {
+  for (size_t h = 0; h < heads; ++h, row += head_dim) {
+    TurnHead(row, cos_sin, 2 * pairs, Broadcast(scale));
+    for (size_t i = 2 * pairs; i < head_dim; ++i) row[i] *= scale;
+  }
+}
+
+void ToHalf(const float* x, size_t n, uint16_t* into) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreHalf(Load(x + i), into + i);
+  if (i == n) return;
+  uint16_t rest[16];
+  StoreHalf(Load(x + i, LanesFrom(i, n)), rest);
+  __builtin_memcpy(into + i, rest, (n - i) * sizeof(uint16_t));
+}
+
+void FromHalf(const uint16_t* x, size_t n, float* into) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) Store(LoadHalf(x + i), into + i);
+  if (i == n) return;
+  uint16_t rest[16] = {};
+  __builtin_memcpy(rest, x + i, (n - i) * sizeof(uint16_t));
+  Store(LoadHalf(rest), into + i, LanesFrom(i, n));
+}
+
+// ---- attention ----
+
+// What the rows of a tile carry from one key block to the next.
+struct AttentionState {
+  float* scores;  // [row][kKeyBlock], then weights
+  float* sums;    // [row][width]
+  float* max;     // [row]
+  float* total;   // [row]
+};
+
+// As KvWidth(), without a symbol to share.
+inline size_t WidthOf(const AttentionTile& tile) {
+  return (tile.head_dim + 15) / 16 * 16;
+}
+
+inline AttentionState StateOf(const AttentionTile& tile) {
+  float* scores = tile.scratch;
+  float* sums = scores + kAttentionRowsMax * kKeyBlock;
+  float* max = sums + kAttentionRowsMax * WidthOf(tile);
+  return {scores, sums, max, max + kAttentionRowsMax};
+}
+
+inline size_t RowsOf(const AttentionTile& tile) {
+  return tile.tokens * tile.group;
+}
+
+inline size_t OffsetOf(const AttentionTile& tile, size_t row) {
+  return row / tile.group * tile.stride + row % tile.group * tile.head_dim;
+}
+
+// Keys of the block beginning at `begin` that a row may see.
+inline size_t VisibleTo(const AttentionTile& tile, size_t row, size_t begin) {
+  const size_t end = tile.first + row / tile.group + 1;
+  if (end <= begin) return 0;
+  return end - begin < kKeyBlock ? end - begin : kKeyBlock;
+}
+
+// Scores of kRows rows with kVectors x 16 keys.
+template <size_t kRows>
+inline void ScoreRows(const AttentionTile& tile, size_t row, const uint16_t* keys, float* scores) {
+  const float* q[kRows];
+  F32x16 sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+    q[r] = tile.q + OffsetOf(tile, row + r);
+    Clear<kVectors>(sums[r]);
+  }
+  const size_t stride = WidthOf(tile) * 16;
+  for (size_t d = 0; d < tile.head_dim; ++d) {
+    F32x16 k[kVectors];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) k[v] = LoadHalf(keys + v * stride + d * 16);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      const F32x16 x = Broadcast(q[r][d]);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) sums[r][v] = Fma(x, k[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) Store(sums[r][v], scores + r * kKeyBlock + v * 16);
+  }
+}
+
+// sums = sums * shrink + weights x values, for kRows rows and kWide x 16 elements of head_dim.
+template <size_t kRows, size_t kWide>
+inline void AddValues(const uint16_t* values, size_t width, size_t keys, const float* weights,
+                      const float* shrink, float* into) {
+  F32x16 sums[kRows][kWide];
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kWide; ++v) {
+      sums[r][v] = Times(Load(into + r * width + v * 16), Broadcast(shrink[r]));
+    }
+  }
+  for (size_t j = 0; j < keys; ++j) {
+    F32x16 value[kWide];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kWide; ++v) value[v] = LoadHalf(values + j * width + v * 16);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      const F32x16 weight = Broadcast(weights[r * kKeyBlock + j]);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kWide; ++v) sums[r][v] = Fma(weight, value[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kWide; ++v) Store(sums[r][v], into + r * width + v * 16);
+  }
+}
+
+// Scores become weights relative to the new maximum, zero where a key is not visible. Returns what
+// earlier sums shrink by.
+inline float Rescale(float* scores, size_t visible, float* max, float* total) {
+  F32x16 largest = Broadcast(*max);
+  for (size_t i = 0; i < visible; i += 16) {
+    const Mask mask = LanesFrom(i, visible);
+    largest = Select(mask, Max(Load(scores + i), largest), largest);
+  }
+  const float now = Largest(largest);
+  F32x16 sums = Zero();
+  for (size_t i = 0; i < kKeyBlock; i += 16) {
+    const Mask mask = LanesFrom(i, i < visible ? visible : i);
+    const F32x16 weight = Exp(Subtract(Load(scores + i), Broadcast(now)));
+    const F32x16 visible_weight = Select(mask, weight, Zero());
+    Store(visible_weight, scores + i);
+    sums = Add(sums, visible_weight);
+  }
+  alignas(64) float shrink[16];
+  Store(Exp(Broadcast(*max - now)), shrink);
+  *max = now;
+  *total = __builtin_fmaf(*total, shrink[0], Sum(sums));
+  return shrink[0];
+}
+
+template <size_t kRows>
+inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& state, size_t row,
+                            size_t begin) {
+  const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
+  const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys + page);
+  const auto* values = reinterpret_cast<const uint16_t*>(tile.values + page);
+  const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
+  if (visible == 0) return;
+  const size_t width = WidthOf(tile);
+  float* scores = state.scores + row * kKeyBlock;
+  for (size_t at = 0; at < visible; at += kVectors * 16) {
+    ScoreRows<kRows>(tile, row, keys + at * width, scores + at);
+  }
+  float shrink[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    shrink[r] = Rescale(scores + r * kKeyBlock, VisibleTo(tile, row + r, begin),
+                        state.max + row + r, state.total + row + r);
+  }
+  float* into = state.sums + row * width;
+  size_t d = 0;
+  for (; d + kVectors * 16 <= width; d += kVectors * 16) {
+    AddValues<kRows, kVectors>(values + d, width, visible, scores, shrink, into + d);
+  }
+  for (; d < width; d += 16) {
+    AddValues<kRows, 1>(values + d, width, visible, scores, shrink, into + d);
+  }
+}
+
+// Rows [row, rows) in groups of kRows, the rest in smaller ones.
+template <size_t kRows>
+inline void AttendBlock(const AttentionTile& tile, const AttentionState& state, size_t row,
+                        size_t begin) {
+  const size_t rows = RowsOf(tile);
+  for (; row + kRows <= rows; row += kRows) AttendBlockRows<kRows>(tile, state, row, begin);
+  if constexpr (kRows > 1) {
+    if (row < rows) AttendBlock<kRows - 1>(tile, state, row, begin);
+  }
+}
+
+inline void BeginRows(const AttentionTile& tile, const AttentionState& state) {
+  for (size_t r = 0; r < RowsOf(tile); ++r) {
+    state.max[r] = -__builtin_inff();
+    state.total[r] = 0;
+  }
+  for (size_t i = 0; i < RowsOf(tile) * WidthOf(tile); i += 16) Store(Zero(), state.sums + i);
+}
+
+inline void FinishRows(const AttentionTile& tile, const AttentionState& state) {
+  for (size_t r = 0; r < RowsOf(tile); ++r) {
+    float* into = tile.into + OffsetOf(tile, r);
+    const F32x16 total = Broadcast(state.total[r]);
+    for (size_t d = 0; d < tile.head_dim; d += 16) {
+      const F32x16 sums = Load(state.sums + r * WidthOf(tile) + d);
+      Store(Divide(sums, total), into + d, LanesFrom(d, tile.head_dim));
+    }
+  }
+}
+
+void Attend(const AttentionTile& tile) {
+  const AttentionState state = StateOf(tile);
+  BeginRows(tile, state);
+  const size_t end = tile.first + tile.tokens;
+  for (size_t begin = 0; begin < end; begin += kKeyBlock) {
+    AttendBlock<kAttentionRows>(tile, state, 0, begin);
+  }
+  FinishRows(tile, state);
+}
+
+// ---- the table ----
+
+constexpr KernelTable BodyTable(const char* name) {
+  using panel::BytesF16, panel::BytesF32, panel::PackF16, panel::PackF32;
+  constexpr OperandKind kFloat = OperandKind::kFloat;
+  constexpr OperandKind kInt8 = OperandKind::kInt8;
+  return {
+      .name = name,
+      .tile_tokens = kTileTokens,
+      .f32 = {kFloat, BytesF32, PackF32, panel::UnpackF32, MultiplyAll<F32Weights, kFloat>},
+      .f16 = {kFloat, BytesF16, PackF16, panel::UnpackF16, MultiplyAll<F16Weights, kFloat>},
+      .bf16 = {kFloat, BytesF16, PackF16, panel::UnpackBF16, MultiplyAll<BF16Weights, kFloat>},
+      .q8_0 = {kInt8, panel::BytesQ8_0, panel::PackQ8_0, panel::UnpackQ8_0,
+               MultiplyAll<IntegerWeights<Q8_0Weights>, kInt8>},
+      .q4_0 = {kInt8, panel::BytesQ4_0, panel::PackQ4_0, panel::UnpackQ4_0,
+               MultiplyAll<IntegerWeights<Q4_0Weights>, kInt8>},
+      .q4_k = {kInt8, panel::BytesQ4_K, panel::PackQ4_K, panel::UnpackQ4_K,
+               MultiplyAll<IntegerWeights<Q4_KWeights>, kInt8>},
+      .q6_k = {kInt8, panel::BytesQ6_K, panel::PackQ6_K, panel::UnpackQ6_K,
+               MultiplyAll<IntegerWeights<Q6_KWeights>, kInt8>},
+      .prepare_int8 = PrepareInt8,
+      .prepare_float = PrepareFloat,
+      .rms_norm = RmsNorm,
+      .silu_multiply = SiluMultiply,
+      .rope = Rope,
+      .attend = Attend,
+      .to_half = ToHalf,
+      .from_half = FromHalf,
+      .peaks = {kPeakInt8Ops, kPeakFusedOps, PeakInt8, PeakFused, PeakRead},
+  };
+}

@@ -1,0 +1,29 @@
+#include "kernels/isa_tables.h"
+
+#include "kernels/cpu/avx2/table.h"
+#include "kernels/cpu/avx512/table.h"
+
+namespace baton::kernels {
+namespace {
+
+bool HasAvx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+// Every processor with AVX2 has F16C.
+bool HasAvx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+}  // namespace
+
+std::vector<const KernelTable*> IsaTables() {
+  std::vector<const KernelTable*> tables;
+  if (HasAvx512()) tables.push_back(&kAvx512Table);
+  if (HasAvx2()) tables.push_back(&kAvx2Table);
+  return tables;
+}
+
+}  // namespace baton::kernels

@@ -1,0 +1,396 @@
+#include "kernels/reference/table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/half.h"
+#include "kernels/reference/blocks.h"
+
+namespace baton::kernels {
+namespace {
+
+constexpr size_t kLanes = 16;
+
+// ---- matrix products: a panel is 16 rows as the file has them ----
+
+template <DType kType>
+size_t RowBytes(size_t columns) {
+  return BytesOf(kType, columns);
+}
+
+template <DType kType>
+size_t PanelBytes(size_t columns) {
+  return kPanelRows * RowBytes<kType>(columns);
+}
+
+template <DType kType>
+void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  const size_t used = count * RowBytes<kType>(columns);
+  std::memcpy(panel, rows, used);
+  std::memset(panel + used, 0, PanelBytes<kType>(columns) - used);
+}
+
+template <typename T>
+T Load(const uint8_t* bytes, size_t index) {
+  T value;
+  std::memcpy(&value, bytes + index * sizeof(T), sizeof(T));
+  return value;
+}
+
+float Element(DType type, const uint8_t* row, size_t k) {
+  if (type == DType::kF32) return Load<float>(row, k);
+  const uint16_t bits = Load<uint16_t>(row, k);
+  return type == DType::kF16 ? FromHalf(bits) : FromBrain(bits);
+}
+
+template <DType kType>
+float FloatDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t k = 0; k < columns; ++k) {
+    sum = std::fma(Element(kType, row, k), Load<float>(operand, k), sum);
+  }
+  return sum;
+}
+
+// Adds weights' integers times q[from, to) with `weight(i)` the signed weight i of the block.
+template <typename Weight>
+float IntegerDot(const OperandBlock& x, size_t from, size_t to, const Weight& weight) {
+  int32_t dot = 0;
+  for (size_t i = from; i < to; ++i) dot += x.q[i] * weight(i);
+  return static_cast<float>(dot);
+}
+
+float DotQ8_0(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const auto w = Load<BlockQ8_0>(row, b);
+    const auto x = Load<OperandBlock>(operand, b);
+    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return w.q[i]; });
+    sum = std::fma(dot, FromHalf(w.d) * x.scale, sum);
+  }
+  return sum;
+}
+
+float DotQ4_0(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const auto w = Load<BlockQ4_0>(row, b);
+    const auto x = Load<OperandBlock>(operand, b);
+    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return NibbleOf(w, i) - 8; });
+    sum = std::fma(dot, FromHalf(w.d) * x.scale, sum);
+  }
+  return sum;
+}
+
+float DotQ4_K(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const auto w = Load<BlockQ4_K>(row, b / 8);
+    const auto x = Load<OperandBlock>(operand, b);
+    const auto [scale, min] = ScaleAndMinOf(w, b % 8);
+    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return NibbleOf(w, b % 8, i); });
+    sum = std::fma(dot, FromHalf(w.d) * static_cast<float>(scale) * x.scale, sum);
+    sum = std::fma(-(FromHalf(w.dmin) * static_cast<float>(min)), x.scaled_sum, sum);
+  }
+  return sum;
+}
+
+float DotQ6_K(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const auto w = Load<BlockQ6_K>(row, b / 8);
+    const auto x = Load<OperandBlock>(operand, b);
+    const size_t at = b % 8 * 32;
+    for (size_t half = 0; half < 2; ++half) {
+      const float dot = IntegerDot(x, half * 16, half * 16 + 16,
+                                   [&](size_t i) { return SixBitsOf(w, at + i) - 32; });
+      const float scale = FromHalf(w.d) * static_cast<float>(w.scales[b % 8 * 2 + half]);
+      sum = std::fma(dot, scale * x.scale, sum);
+    }
+  }
+  return sum;
+}
+
+using RowDot = float (*)(const uint8_t* row, const uint8_t* operand, size_t columns);
+
+template <DType kType, OperandKind kOperand, RowDot kDot>
+void Multiply(const MatrixProduct& p) {
+  for (size_t t = 0; t < p.tokens; ++t) {
+    const uint8_t* operand = p.operands + t * OperandBytes(kOperand, p.columns);
+    for (size_t r = 0; r < p.rows; ++r) {
+      float sum = kDot(p.panels + r * RowBytes<kType>(p.columns), operand, p.columns);
+      if (p.bias != nullptr) sum += p.bias[r];
+      float& into = p.into[t * p.into_stride + r];
+      into = p.accumulate ? into + sum : sum;
+    }
+  }
+}
+
+float Weight(const BlockQ8_0& w, size_t i) {
+  return FromHalf(w.d) * static_cast<float>(w.q[i]);
+}
+float Weight(const BlockQ4_0& w, size_t i) {
+  return FromHalf(w.d) * static_cast<float>(NibbleOf(w, i) - 8);
+}
+float Weight(const BlockQ4_K& w, size_t i) {
+  const auto [scale, min] = ScaleAndMinOf(w, i / 32);
+  return std::fma(FromHalf(w.d) * static_cast<float>(scale),
+                  static_cast<float>(NibbleOf(w, i / 32, i % 32)),
+                  -(FromHalf(w.dmin) * static_cast<float>(min)));
+}
+float Weight(const BlockQ6_K& w, size_t i) {
+  return FromHalf(w.d) * static_cast<float>(w.scales[i / 16]) *
+         static_cast<float>(SixBitsOf(w, i) - 32);
+}
+
+template <DType kType, typename Block, size_t kElements>
+void UnpackRow(const uint8_t* panel, size_t row, size_t columns, float* into) {
+  const uint8_t* bytes = panel + row * RowBytes<kType>(columns);
+  for (size_t k = 0; k < columns; ++k) {
+    into[k] = Weight(Load<Block>(bytes, k / kElements), k % kElements);
+  }
+}
+
+template <DType kType>
+void UnpackFloatRow(const uint8_t* panel, size_t row, size_t columns, float* into) {
+  const uint8_t* bytes = panel + row * RowBytes<kType>(columns);
+  for (size_t k = 0; k < columns; ++k) into[k] = Element(kType, bytes, k);
+}
+
+template <DType kType>
+constexpr MatrixKernels FloatKernels() {
+  return {OperandKind::kFloat, PanelBytes<kType>, Pack<kType>, UnpackFloatRow<kType>,
+          Multiply<kType, OperandKind::kFloat, FloatDot<kType>>};
+}
+
+template <DType kType, typename Block, size_t kElements, RowDot kDot>
+constexpr MatrixKernels IntegerKernels() {
+  return {OperandKind::kInt8, PanelBytes<kType>, Pack<kType>, UnpackRow<kType, Block, kElements>,
+          Multiply<kType, OperandKind::kInt8, kDot>};
+}
+
+// ---- activations ----
+
+uint32_t LargestMagnitude(const float* x, size_t n) {
+  uint32_t largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+  }
+  return largest;
+}
+
+OperandBlock Quantize(const float* x) {
+  OperandBlock block{};
+  const float amax = std::bit_cast<float>(LargestMagnitude(x, 32));
+  if (amax < 1e-30f) return block;
+  block.scale = amax / 127.0f;
+  if (!(amax <= std::numeric_limits<float>::max())) {
+    block.scale = block.scaled_sum = std::numeric_limits<float>::quiet_NaN();
+    return block;
+  }
+  const float inverse = 127.0f / amax;
+  int32_t sums[2] = {0, 0};
+  for (size_t i = 0; i < 32; ++i) {
+    block.q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+    sums[i / 16] += block.q[i];
+  }
+  const int32_t sum = sums[0] + sums[1];
+  block.scaled_sum = block.scale * static_cast<float>(sum);
+  block.offset8 = -8 * sum;
+  block.offset128 = -128 * sum;
+  block.offset32[0] = -32 * sums[0];
+  block.offset32[1] = -32 * sums[1];
+  return block;
+}
+
+void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const OperandBlock block = Quantize(x + b * 32);
+    std::memcpy(into + (b * tile + at) * sizeof(block), &block, sizeof(block));
+  }
+}
+
+void PrepareFloat(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  for (size_t k = 0; k < columns; ++k) {
+    std::memcpy(into + (k * tile + at) * sizeof(float), x + k, sizeof(float));
+  }
+}
+
+// ---- row operations ----
+
+float Reduce(float* lanes) {
+  for (size_t width = kLanes / 2; width > 0; width /= 2) {
+    for (size_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+float SumOfSquares(const float* x, size_t n) {
+  float lanes[kLanes] = {};
+  for (size_t i = 0; i < n; ++i) lanes[i % kLanes] = std::fma(x[i], x[i], lanes[i % kLanes]);
+  return Reduce(lanes);
+}
+
+void RmsNorm(const float* x, const float* weight, float epsilon, size_t n, float* into) {
+  const float mean = SumOfSquares(x, n) / static_cast<float>(n);
+  const float inverse = 1.0f / std::sqrt(mean + epsilon);
+  for (size_t i = 0; i < n; ++i) into[i] = (x[i] * inverse) * weight[i];
+}
+
+// exp on [-87, 88], clamped there: 2^n * p(r) with x = n ln2 + r; p is the Taylor polynomial of
+// degree 7, whose error on |r| <= ln2 / 2 is below 1 ulp of F32. ln2 in two parts after Cody and
+// Waite.
+float Exp(float x) {
+  if (std::isnan(x)) return x;
+  x = std::min(std::max(x, -87.0f), 88.0f);
+  const float n = std::nearbyint(x * 1.44269504f);
+  const float r = std::fma(n, 2.12194440e-4f, std::fma(n, -0.693359375f, x));
+  float p = 1.0f / 5040;
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
+    p = std::fma(p, r, c);
+  }
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+void SiluMultiply(float* gate, const float* up, size_t n) {
+  for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
+}
+
+void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
+          float scale) {
+  for (size_t h = 0; h < heads; ++h, row += head_dim) {
+    for (size_t i = 0; i < pairs; ++i) {
+      const float c = cos_sin[2 * i];
+      const float s = cos_sin[2 * i + 1];
+      const float a = row[2 * i];
+      const float b = row[2 * i + 1];
+      row[2 * i] = std::fma(a, c, -(b * s)) * scale;
+      row[2 * i + 1] = std::fma(b, c, a * s) * scale;
+    }
+    for (size_t i = 2 * pairs; i < head_dim; ++i) row[i] *= scale;
+  }
+}
+
+void ToHalfs(const float* x, size_t n, uint16_t* into) {
+  for (size_t i = 0; i < n; ++i) into[i] = ToHalf(x[i]);
+}
+
+void FromHalfs(const uint16_t* x, size_t n, float* into) {
+  for (size_t i = 0; i < n; ++i) into[i] = FromHalf(x[i]);
+}
+
+// ---- attention ----
+
+struct Softmax {
+  float max = -std::numeric_limits<float>::infinity();
+  float sum = 0;
+};
+
+// scores[j] = q . k[j] for the `visible` first keys of a block.
+void Scores(const float* q, const uint8_t* keys, size_t head_dim, size_t visible, float* scores) {
+  for (size_t j = 0; j < visible; ++j) {
+    const uint8_t* block = keys + j / kLanes * KvWidth(head_dim) * kLanes * sizeof(Half);
+    float sum = 0;
+    for (size_t d = 0; d < head_dim; ++d) {
+      sum = std::fma(q[d], FromHalf(Load<Half>(block, d * kLanes + j % kLanes)), sum);
+    }
+    scores[j] = sum;
+  }
+}
+
+// Turns scores into weights relative to the new maximum; returns what earlier sums shrink by.
+float Rescale(Softmax& state, float* scores, size_t visible) {
+  float max = state.max;
+  for (size_t j = 0; j < visible; ++j) max = std::max(max, scores[j]);
+  const float shrink = Exp(state.max - max);
+  float lanes[kLanes] = {};
+  for (size_t j = 0; j < visible; ++j) {
+    scores[j] = Exp(scores[j] - max);
+    lanes[j % kLanes] += scores[j];
+  }
+  state.max = max;
+  state.sum = std::fma(state.sum, shrink, Reduce(lanes));
+  return shrink;
+}
+
+void AttendRow(const AttentionTile& tile, const float* q, size_t position, float* into) {
+  Softmax state;
+  float scores[kKeyBlock];
+  std::fill_n(into, tile.head_dim, 0.0f);
+  for (size_t block = 0; block * kKeyBlock <= position; ++block) {
+    const size_t visible = std::min(kKeyBlock, position + 1 - block * kKeyBlock);
+    const size_t page = static_cast<size_t>(tile.pages[block]) * tile.page_bytes;
+    Scores(q, tile.keys + page, tile.head_dim, visible, scores);
+    const float shrink = Rescale(state, scores, visible);
+    for (size_t d = 0; d < tile.head_dim; ++d) {
+      float sum = into[d] * shrink;
+      for (size_t j = 0; j < visible; ++j) {
+        const Half value = Load<Half>(tile.values + page, j * KvWidth(tile.head_dim) + d);
+        sum = std::fma(scores[j], FromHalf(value), sum);
+      }
+      into[d] = sum;
+    }
+  }
+  for (size_t d = 0; d < tile.head_dim; ++d) into[d] /= state.sum;
+}
+
+void Attend(const AttentionTile& tile) {
+  for (size_t t = 0; t < tile.tokens; ++t) {
+    for (size_t g = 0; g < tile.group; ++g) {
+      const size_t at = t * tile.stride + g * tile.head_dim;
+      AttendRow(tile, tile.q + at, tile.first + t, tile.into + at);
+    }
+  }
+}
+
+// ---- peaks ----
+
+int64_t PeakInt8(size_t iterations) {
+  int32_t sums[kLanes] = {};
+  for (size_t i = 0; i < iterations; ++i) {
+    for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<int8_t>(i + lane) * 3;
+  }
+  return sums[iterations % kLanes];
+}
+
+float PeakFused(size_t iterations) {
+  float sums[kLanes] = {};
+  for (size_t i = 0; i < iterations; ++i) {
+    for (float& sum : sums) sum = sum * 0.5f + 1.0f;
+  }
+  return sums[iterations % kLanes];
+}
+
+uint64_t PeakRead(const uint8_t* bytes, size_t count) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count / 8; ++i) sum ^= Load<uint64_t>(bytes, i);
+  return sum;
+}
+
+}  // namespace
+
+const KernelTable kReferenceTable = {
+    .name = "reference",
+    .tile_tokens = 1,
+    .f32 = FloatKernels<DType::kF32>(),
+    .f16 = FloatKernels<DType::kF16>(),
+    .bf16 = FloatKernels<DType::kBF16>(),
+    .q8_0 = IntegerKernels<DType::kQ8_0, BlockQ8_0, 32, DotQ8_0>(),
+    .q4_0 = IntegerKernels<DType::kQ4_0, BlockQ4_0, 32, DotQ4_0>(),
+    .q4_k = IntegerKernels<DType::kQ4_K, BlockQ4_K, 256, DotQ4_K>(),
+    .q6_k = IntegerKernels<DType::kQ6_K, BlockQ6_K, 256, DotQ6_K>(),
+    .prepare_int8 = PrepareInt8,
+    .prepare_float = PrepareFloat,
+    .rms_norm = RmsNorm,
+    .silu_multiply = SiluMultiply,
+    .rope = Rope,
+    .attend = Attend,
+    .to_half = ToHalfs,
+    .from_half = FromHalfs,
+    .peaks = {2 * kLanes, 2 * kLanes, PeakInt8, PeakFused, PeakRead},
+};
+
+}  // namespace baton::kernels

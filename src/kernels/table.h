@@ -1,0 +1,163 @@
+// KernelTable: the arithmetic of one instruction set as a table of functions over raw pointers.
+//
+// Same tokens, by construction: every output element is computed by one canonical order of
+// floating-point operations that depends neither on the batch, nor on threads, nor on the
+// instruction set. kernels/reference spells that order out in scalar code; every other table gives
+// the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
+//
+//   matrix product    per output row: acc = fma(float(dot of 32), w_scale * x_scale, acc), blocks
+//   of
+//                     K in order; float weights: acc = fma(w, x, acc), K in order
+//   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
+//                     lane i + 8, + 4, + 2, + 1
+//   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
+//                     boundaries are absolute positions; values sequential over keys
+//
+// Nothing here allocates, locks or fails: callers check shapes. All functions may be called from
+// any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace baton::kernels {
+
+// Output rows that share a panel: SIMD lanes are output rows.
+inline constexpr size_t kPanelRows = 16;
+// Tokens of a key block in attention and of a page.
+inline constexpr size_t kKeyBlock = 64;
+// Rows of one AttentionTile, at most.
+inline constexpr size_t kAttentionRowsMax = 48;
+
+// 32 activations in the form that integer products read: x = scale * q. One cache line.
+struct alignas(64) OperandBlock {
+  int8_t q[32];
+  float scale;
+  float scaled_sum;     // scale * sum of q
+  int32_t offset8;      // -8 * sum of q: where products with unsigned 4-bit weights begin
+  int32_t offset128;    // -128 * sum of q: the same for 8-bit weights
+  int32_t offset32[2];  // -32 * sums of the two halves: for 6-bit weights
+  int32_t unused[2];
+};
+static_assert(sizeof(OperandBlock) == 64);
+
+// How a weight type wants its activations.
+enum class OperandKind : uint8_t { kFloat, kInt8 };
+
+// Activations are regrouped into tiles of KernelTable::tile_tokens tokens (the last may hold
+// fewer). A tile of T tokens is [k][T] floats, or [k / 32][T] OperandBlocks.
+inline size_t OperandBytes(OperandKind kind, size_t columns) {
+  return kind == OperandKind::kFloat ? columns * sizeof(float)
+                                     : columns / 32 * sizeof(OperandBlock);
+}
+
+// y[token][row] = x . w[row] for consecutive panels and all tokens.
+struct MatrixProduct {
+  const uint8_t* panels;
+  size_t columns;
+  size_t rows;  // beginning with the first panel's; the last panel may be partly used
+  const uint8_t* operands;
+  size_t tokens;
+  float* into;         // element (t, r) at into[t * into_stride + r]
+  size_t into_stride;  // floats
+  const float* bias;   // [rows], or null
+  bool accumulate;     // add to what `into` holds
+};
+
+struct MatrixKernels {
+  OperandKind operand;
+  size_t (*panel_bytes)(size_t columns);
+  // `count` <= 16 rows as GGUF stores them; absent rows become zero.
+  void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
+  // Row `row` of a panel as floats: the exact value d * q (and - dmin * m, rounded once).
+  void (*unpack_row)(const uint8_t* panel, size_t row, size_t columns, float* into);
+  void (*multiply)(const MatrixProduct& product);
+};
+
+// Elements between rows of a KV head in a page: head_dim rounded up to whole vectors.
+constexpr size_t KvWidth(size_t head_dim) {
+  return (head_dim + 15) / 16 * 16;
+}
+
+// Queries of consecutive tokens that share one KV head: rows = tokens * group.
+struct AttentionTile {
+  const float* q;  // query (t, g) at q[t * stride + g * head_dim], already scaled
+  float* into;     // the same shape
+  size_t stride;   // floats
+  size_t group;    // query heads per KV head
+  size_t head_dim;
+  size_t first;   // position of the first token
+  size_t tokens;  // tokens * group <= kAttentionRowsMax
+  const uint8_t*
+      keys;  // of page 0 at this layer and KV head: F16 [4][width][16], width = KvWidth()
+  const uint8_t* values;  // likewise: F16 [64][width], zero from head_dim on
+  const int32_t* pages;   // page of key block i
+  size_t page_bytes;
+  float* scratch;  // AttentionScratchFloats(head_dim), 64-byte aligned
+};
+inline size_t AttentionScratchFloats(size_t head_dim) {
+  return kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
+}
+
+// What the machine can do at best, for `baton bench --limits` and as the yardstick of every kernel.
+// Returned values keep the compiler honest; they mean nothing and differ between tables.
+struct PeakProbes {
+  size_t int8_ops_per_iteration;  // multiplications and additions
+  size_t float_ops_per_iteration;
+  int64_t (*int8)(size_t iterations);
+  float (*fused)(size_t iterations);
+  uint64_t (*read)(const uint8_t* bytes, size_t count);  // count a multiple of 512
+};
+
+struct KernelTable {
+  const char* name;    // "avx512"
+  size_t tile_tokens;  // tokens of an operand tile
+
+  MatrixKernels f32, f16, bf16, q8_0, q4_0, q4_k, q6_k;
+
+  // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
+  // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
+  // with an infinity or a NaN gets a NaN scale.
+  void (*prepare_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
+  void (*prepare_float)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
+
+  // into = (x * (1 / sqrt(mean(x^2) + epsilon))) * weight.
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
+  // gate = (gate / (1 + exp(-gate))) * up.
+  void (*silu_multiply)(float* gate, const float* up, size_t n);
+  // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.
+  void (*rope)(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
+               float scale);
+  void (*attend)(const AttentionTile& tile);
+  // IEEE round to nearest even; and the exact way back.
+  void (*to_half)(const float* x, size_t n, uint16_t* into);
+  void (*from_half)(const uint16_t* x, size_t n, float* into);
+
+  PeakProbes peaks;
+};
+
+// The kernels of one weight type, nullptr if it is not a weight type.
+inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type) {
+  switch (type) {
+    case DType::kF32:
+      return &table.f32;
+    case DType::kF16:
+      return &table.f16;
+    case DType::kBF16:
+      return &table.bf16;
+    case DType::kQ8_0:
+      return &table.q8_0;
+    case DType::kQ4_0:
+      return &table.q4_0;
+    case DType::kQ4_K:
+      return &table.q4_k;
+    case DType::kQ6_K:
+      return &table.q6_k;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace baton::kernels

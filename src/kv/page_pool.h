@@ -1,0 +1,99 @@
+// PagePool: the memory of the KV cache of one stage, cut into pages of 64 tokens. A page holds all
+// layers of the stage's range for those tokens, so a sequence has one page table.
+//
+// A page belongs to whoever holds a Page handle of it and returns to the pool with the last one. It
+// is zeroed before it is handed out again: nobody reads what another request left.
+//
+// Threads: all of PagePool and Page may be used from any thread. The bytes of a page are not
+// guarded: whoever writes a (page, layer) must be the only one to touch it at that time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "device/device.h"
+
+namespace baton::kv {
+
+using device::kPageTokens;
+using device::KvShape;
+
+inline int PagesFor(int tokens) {
+  return (tokens + kPageTokens - 1) / kPageTokens;
+}
+
+class PagePool;
+
+// A counted reference to one page. Copies share the page. Must not outlive its pool.
+class Page {
+ public:
+  Page(const Page& other);
+  Page(Page&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}
+  Page& operator=(Page other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(index_, other.index_);
+    return *this;
+  }
+  ~Page();
+
+  // Position in the pool's storage.
+  int32_t index() const { return index_; }
+  // K and V of one layer, as device::KvShape describes them.
+  uint8_t* Layer(int layer) const;
+
+ private:
+  friend class PagePool;
+  Page(PagePool* pool, int32_t index) : pool_(pool), index_(index) {}
+  PagePool* pool_;
+  int32_t index_;
+};
+
+class PagePool {
+ public:
+  // As many pages as fit in `bytes_max`, at least one or kResourceExhausted. Memory is taken from
+  // the system when a page is first used. `device` must outlive the pool.
+  static Result<std::unique_ptr<PagePool>> Create(device::Device& device, LayerRange layers,
+                                                  KvShape shape, size_t bytes_max);
+  ~PagePool();
+  PagePool(const PagePool&) = delete;
+  PagePool& operator=(const PagePool&) = delete;
+
+  // kResourceExhausted when every page is in use.
+  Result<Page> Allocate() BATON_EXCLUDES(mutex_);
+
+  LayerRange layers() const { return layers_; }
+  KvShape shape() const { return shape_; }
+  size_t page_bytes() const { return shape_.layer_bytes() * layers_.size(); }
+  int pages_total() const { return pages_total_; }
+  int pages_free() const BATON_EXCLUDES(mutex_);
+  device::Device& device() const { return *device_; }
+  device::Buffer& storage() const { return *storage_; }
+  // Offset of `layer` within a page.
+  size_t LayerOffset(int layer) const;
+
+ private:
+  friend class Page;
+  PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage, LayerRange layers,
+           KvShape shape, int pages);
+  void AddReference(int32_t index) BATON_EXCLUDES(mutex_);
+  void Release(int32_t index) BATON_EXCLUDES(mutex_);
+  void Clear(int32_t index);
+
+  device::Device* const device_;
+  const std::unique_ptr<device::Buffer> storage_;
+  const LayerRange layers_;
+  const KvShape shape_;
+  const int pages_total_;
+
+  mutable Mutex mutex_;
+  std::vector<int32_t> free_ BATON_GUARDED_BY(mutex_);        // used before, to be cleared
+  int32_t first_untouched_ BATON_GUARDED_BY(mutex_) = 0;      // pages from here on are still zero
+  std::vector<int32_t> references_ BATON_GUARDED_BY(mutex_);  // per page
+};
+
+}  // namespace baton::kv

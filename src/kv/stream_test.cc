@@ -1,0 +1,351 @@
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+
+#include "base/random.h"
+#include "device/cpu/cpu_device.h"
+#include "kernels/select.h"
+#include "kv/export.h"
+#include "kv/import.h"
+#include "kv/prefix_cache.h"
+#include "kv/transfer.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "wire/hash.h"
+
+namespace baton::kv {
+namespace {
+
+using device::KvWireType;
+using std::chrono::milliseconds;
+
+const SequenceKey kKey{RequestId(0x0102030405060708), 2};
+
+// --- Codec ---
+
+std::string HexOf(std::span<const uint8_t> bytes) {
+  std::string text;
+  for (const uint8_t byte : bytes) text += fmt::format("{:02x} ", byte);
+  return text;
+}
+
+// The worked example of docs/formats/kv-stream.md, its white space made one blank.
+std::string ExampleInDocument() {
+  std::ifstream file(BATON_SOURCE_DIR "/docs/formats/kv-stream.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  std::string document = text.str();
+  document.erase(0, document.find("## Worked example"));
+  const size_t begin = document.find("```\n") + 4;
+  std::istringstream words(document.substr(begin, document.find("```", begin) - begin));
+  std::string example, word;
+  while (words >> word) example += word + " ";
+  return example;
+}
+
+Bytes Example() {
+  ChunkBuilder builder({.key = kKey,
+                        .layer = 3,
+                        .first_token = 5,
+                        .token_count = 1,
+                        .shape = {1, 2},
+                        .dtype = KvWireType::kF16,
+                        .last_of_layer = true,
+                        .prefix_before = 0x1111111111111111,
+                        .prefix_after = 0x2222222222222222});
+  const Bytes payload = {0x00, 0x3c, 0x00, 0x40, 0x00, 0xbc, 0x00, 0x38};
+  std::copy(payload.begin(), payload.end(), builder.payload().begin());
+  return std::move(builder).Finish();
+}
+
+TEST(Chunk, WorkedExampleOfTheDocument) {
+  EXPECT_EQ(HexOf(Example()), ExampleInDocument());
+}
+
+TEST(Chunk, EveryFlippedBitAndTruncationIsSeen) {
+  const Bytes frame = Example();
+  ASSERT_TRUE(DecodeChunk(frame).ok());
+  for (size_t bit = 0; bit < frame.size() * 8; ++bit) {
+    Bytes damaged = frame;
+    damaged[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
+    EXPECT_FALSE(DecodeChunk(damaged).ok()) << "bit " << bit;
+  }
+  for (size_t size = 0; size < frame.size(); ++size)
+    EXPECT_FALSE(DecodeChunk({frame.data(), size}).ok()) << size;
+}
+
+TEST(Seal, RoundTripsAndSeesDamage) {
+  const Seal seal{.key = kKey,
+                  .layers = {2, 7},
+                  .token_count = 99,
+                  .prefix_hash = 12345,
+                  .chunk_count = 10,
+                  .payload_bytes = 1 << 20};
+  const Bytes frame = EncodeSeal(seal);
+  const auto decoded = DecodeSeal(frame);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->key, kKey);
+  EXPECT_EQ(decoded->layers, seal.layers);
+  EXPECT_EQ(decoded->token_count, 99);
+  EXPECT_EQ(decoded->payload_bytes, seal.payload_bytes);
+  for (size_t bit = 0; bit < frame.size() * 8; ++bit) {
+    Bytes damaged = frame;
+    damaged[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
+    EXPECT_FALSE(DecodeSeal(damaged).ok()) << "bit " << bit;
+  }
+}
+
+// --- From pages to pages ---
+
+class StreamTest : public testing::Test {
+ protected:
+  static constexpr int kTokens = 150;
+  static constexpr LayerRange kLayers{4, 7};
+  static constexpr KvShape kShape{2, 32};
+
+  StreamTest() {
+    Rng rng(1);
+    for (int i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>(rng.Below(1000)));
+    prefixes_ = HashPrefixes("model", tokens_);
+    FillSource(rng);
+  }
+
+  std::unique_ptr<PagePool> MakePool() {
+    return PagePool::Create(*device_, kLayers, kShape, 64 << 20).value();
+  }
+
+  // Random keys and values through the import path: halves of modest size.
+  void FillSource(Rng& rng) {
+    ASSERT_TRUE(source_.Reserve(kTokens).ok());
+    for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
+      Bytes wire(WireBytes(kShape, kTokens, KvWireType::kF16));
+      for (size_t i = 0; i < wire.size(); i += 2) {
+        wire[i] = static_cast<uint8_t>(rng.Next());
+        wire[i + 1] = static_cast<uint8_t>(0x30 + rng.Below(12));
+      }
+      ASSERT_TRUE(
+          ImportKv(*source_pool_, source_.pages(), {layer, 0, kTokens}, KvWireType::kF16, wire)
+              .ok());
+    }
+  }
+
+  Grant MakeGrant(int first, KvWireType dtype = KvWireType::kF16) const {
+    return {.key = kKey,
+            .layers = kLayers,
+            .first_token = first,
+            .token_count = kTokens,
+            .dtype = dtype,
+            .prefix_hashes = prefixes_,
+            .patience = milliseconds(200)};
+  }
+
+  // Everything an exporter sends for the prompt computed in `step`s.
+  std::vector<wire::Frame> Stream(int first, int step, KvWireType dtype = KvWireType::kF16) {
+    std::vector<wire::Frame> frames;
+    Mutex mutex;
+    std::optional<Result<ExportStats>> result;
+    CondVar finished;
+    Exporter exporter(
+        [&](const NodeId&, wire::FrameType type, Bytes payload, net::OnSent on_sent) {
+          frames.push_back({type, std::move(payload)});
+          on_sent(OkStatus());
+        },
+        clock_);
+    auto stream =
+        std::make_shared<ExportStream>(exporter, kKey, *source_pool_, nullptr, kLayers,
+                                       std::vector<ExportTarget>{{NodeId(), kLayers, first, dtype}},
+                                       prefixes_, kTokens, [&](Result<ExportStats> stats) {
+                                         MutexLock lock(mutex);
+                                         result = std::move(stats);
+                                         finished.NotifyAll();
+                                       });
+    for (int token = 0; token < kTokens; token += step) {
+      for (int layer = kLayers.first; layer < kLayers.last; ++layer)
+        stream->OnWritten(layer, token, std::min(step, kTokens - token), source_.pages());
+    }
+    stream->OnPrefillEnd();
+    MutexLock lock(mutex);
+    while (!result) finished.Wait(mutex);
+    EXPECT_TRUE(result->ok());
+    stats_ = result->value();
+    return frames;
+  }
+
+  bool SameKv(const PagePool& pool, const PageTable& pages, int first) {
+    for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
+      const Slab slab{layer, first, kTokens - first};
+      if (ExportKv(pool, pages, slab, KvWireType::kF16).value() !=
+          ExportKv(*source_pool_, source_.pages(), slab, KvWireType::kF16).value())
+        return false;
+    }
+    return true;
+  }
+
+  const os::SystemClock clock_;
+  const std::unique_ptr<device::Device> device_ =
+      device::MakeCpuDevice(*kernels::SelectKernels("reference").value(), {.threads = 1});
+  const std::unique_ptr<PagePool> source_pool_ = MakePool();
+  Sequence source_{*source_pool_};
+  std::vector<TokenId> tokens_;
+  PrefixHashes prefixes_;
+  ExportStats stats_;
+};
+
+class ReceiverTest : public StreamTest {
+ protected:
+  void Receive(int first, KvWireType dtype = KvWireType::kF16) {
+    ASSERT_TRUE(target_.Reserve(kTokens).ok());
+    import_ = std::make_unique<Import>(MakeGrant(first, dtype), *target_pool_, nullptr,
+                                       target_.pages(), clock_);
+  }
+  Status Deliver(const wire::Frame& frame) {
+    return frame.type == wire::FrameType::kKvSeal ? import_->OnSeal(frame.payload)
+                                                  : import_->OnChunk(frame.payload);
+  }
+
+  const std::unique_ptr<PagePool> target_pool_ = MakePool();
+  Sequence target_{*target_pool_};
+  std::unique_ptr<Import> import_;
+};
+
+TEST_F(ReceiverTest, EveryChunkSizeArrivesBitForBit) {
+  for (const int step : {1, 7, 64, 100, kTokens}) {
+    Receive(0);
+    for (const wire::Frame& frame : Stream(0, step)) ASSERT_TRUE(Deliver(frame).ok());
+    EXPECT_TRUE(import_->Complete());
+    EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 0)) << step;
+    EXPECT_EQ(import_->received_bytes(), stats_.payload_bytes);
+  }
+}
+
+TEST_F(ReceiverTest, OnlyTheUncachedSuffixTravels) {
+  Receive(64);
+  const auto frames = Stream(64, 50);
+  for (const wire::Frame& frame : frames) ASSERT_TRUE(Deliver(frame).ok());
+  EXPECT_TRUE(import_->Complete());
+  EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 64));
+  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(kShape, kTokens - 64, KvWireType::kF16));
+}
+
+TEST_F(ReceiverTest, Q8OnTheWireIsNearlyHalf) {
+  Receive(0, KvWireType::kQ8_0);
+  for (const wire::Frame& frame : Stream(0, 64, KvWireType::kQ8_0))
+    ASSERT_TRUE(Deliver(frame).ok());
+  EXPECT_TRUE(import_->Complete());
+  EXPECT_EQ(stats_.payload_bytes * 32 * 2, 3 * WireBytes(kShape, kTokens, KvWireType::kF16) * 34);
+}
+
+TEST_F(ReceiverTest, AGapIsAFaultAndKeepsTheValidPrefix) {
+  Receive(0);
+  const auto frames = Stream(0, 50);  // 3 chunks x 3 layers, seal
+  for (size_t i = 0; i < 4; ++i) ASSERT_TRUE(Deliver(frames[i]).ok());
+  EXPECT_EQ(Deliver(frames[7]).error().code(), Code::kDataLoss);  // layer 5, third chunk
+  EXPECT_TRUE(import_->failed());
+  EXPECT_EQ(import_->ValidTokens(), 50);
+  EXPECT_FALSE(Deliver(frames[4]).ok()) << "after a fault nothing is written";
+  EXPECT_EQ(import_->WaitForLayer(6).error().code(), Code::kDataLoss);
+}
+
+TEST_F(ReceiverTest, ARepetitionIsDropped) {
+  Receive(0);
+  const auto frames = Stream(0, 50);
+  for (const wire::Frame& frame : frames) {
+    ASSERT_TRUE(Deliver(frame).ok());
+    ASSERT_TRUE(Deliver(frame).ok());
+  }
+  EXPECT_TRUE(import_->Complete());
+  EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 0));
+}
+
+TEST_F(ReceiverTest, AFlippedBitAnywhereIsAFault) {
+  Rng rng(2);
+  const auto frames = Stream(0, 50);
+  for (int round = 0; round < 200; ++round) {
+    Receive(0);
+    wire::Frame damaged = frames[0];
+    damaged.payload[rng.Below(damaged.payload.size())] ^= static_cast<uint8_t>(1u << rng.Below(8));
+    EXPECT_FALSE(Deliver(damaged).ok());
+    EXPECT_EQ(import_->ValidTokens(), 0);
+  }
+}
+
+TEST_F(ReceiverTest, AnotherEpochOrPromptIsRefused) {
+  Grant grant = MakeGrant(0);
+  grant.key.epoch = 3;
+  ASSERT_TRUE(target_.Reserve(kTokens).ok());
+  Import later(grant, *target_pool_, nullptr, target_.pages(), clock_);
+  const auto frames = Stream(0, 50);
+  EXPECT_EQ(later.OnChunk(frames[0].payload).error().code(), Code::kAborted);
+  grant = MakeGrant(0);
+  std::vector<TokenId> other = tokens_;
+  other[3] ^= 1;
+  grant.prefix_hashes = HashPrefixes("model", other);
+  Import another(grant, *target_pool_, nullptr, target_.pages(), clock_);
+  EXPECT_EQ(another.OnChunk(frames[0].payload).error().code(), Code::kDataLoss);
+}
+
+TEST_F(ReceiverTest, ASealBeforeItsChunksIsAFault) {
+  Receive(0);
+  const auto frames = Stream(0, 50);
+  ASSERT_EQ(frames.back().type, wire::FrameType::kKvSeal);
+  EXPECT_FALSE(Deliver(frames.back()).ok());
+}
+
+TEST_F(ReceiverTest, WaitingEndsWithTheLayerTheDeadlineOrTheFault) {
+  Receive(0);
+  const auto frames = Stream(0, kTokens);
+  std::thread sender([&] {
+    for (const wire::Frame& frame : frames) (void)Deliver(frame);
+  });
+  for (int layer = kLayers.first; layer < kLayers.last; ++layer)
+    EXPECT_TRUE(import_->WaitForLayer(layer).ok());
+  sender.join();
+
+  Receive(0);
+  EXPECT_EQ(import_->WaitForLayer(4).error().code(), Code::kDeadlineExceeded);
+
+  Receive(0);
+  std::thread reaper([&] { import_->Fail(Error(Code::kUnavailable, "the prefill node is gone")); });
+  EXPECT_EQ(import_->WaitForLayer(4).error().code(), Code::kUnavailable);
+  reaper.join();
+}
+
+// --- Prefix cache ---
+
+class CacheTest : public StreamTest {};
+
+TEST_F(CacheTest, FindsTheLongestPrefixAndEvictsTheOldest) {
+  PrefixCache cache;
+  const auto hashes = PageHashes(prefixes_, kTokens);
+  ASSERT_EQ(hashes.size(), 2u);
+  cache.Insert(hashes, source_.pages());
+  EXPECT_EQ(cache.Find(hashes).size(), 2u);
+  std::vector<TokenId> forked = tokens_;
+  forked[70] ^= 1;
+  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("model", forked), kTokens)).size(), 1u);
+  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("other", tokens_), kTokens)).size(), 0u);
+  EXPECT_TRUE(cache.EvictOne());
+  EXPECT_EQ(cache.size(), 1u);
+}
+
+TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
+  auto pool = PagePool::Create(*device_, kLayers, kShape, 3 * 3 * kShape.layer_bytes()).value();
+  ASSERT_EQ(pool->pages_total(), 3);
+  PrefixCache cache;
+  {
+    Sequence first(*pool);
+    ASSERT_TRUE(first.Reserve(2 * kPageTokens).ok());
+    cache.Insert(PageHashes(prefixes_, 2 * kPageTokens), first.pages());
+  }
+  EXPECT_EQ(pool->pages_free(), 1);
+  Sequence second(*pool);
+  EXPECT_TRUE(ReserveEvicting(second, 3 * kPageTokens, cache).ok());
+  EXPECT_EQ(cache.size(), 0u);
+  Sequence third(*pool);
+  EXPECT_EQ(ReserveEvicting(third, 1, cache).error().code(), Code::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace baton::kv

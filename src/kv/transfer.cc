@@ -1,0 +1,72 @@
+#include "kv/transfer.h"
+
+#include "base/check.h"
+#include "tensor/blocks.h"
+
+namespace baton::kv {
+namespace {
+
+Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type) {
+  if (!pool.layers().Contains(slab.layer)) {
+    return MakeError(Code::kInvalidArgument, "layer {} is not in [{}, {})", slab.layer,
+                     pool.layers().first, pool.layers().last);
+  }
+  const int64_t end = int64_t{slab.first} + slab.count;
+  if (slab.first < 0 || slab.count <= 0 ||
+      end > int64_t{kPageTokens} * static_cast<int64_t>(pages.size())) {
+    return MakeError(Code::kInvalidArgument, "tokens [{}, {}) are outside {} pages", slab.first,
+                     end, pages.size());
+  }
+  if (type != KvWireType::kF16 && type != KvWireType::kQ8_0) {
+    return MakeError(Code::kInvalidArgument, "unknown KV type {}", static_cast<int>(type));
+  }
+  if (type == KvWireType::kQ8_0 && pool.shape().head_dim % 32 != 0) {
+    return MakeError(Code::kInvalidArgument, "head dimension {} has no Q8_0 blocks of 32",
+                     pool.shape().head_dim);
+  }
+  return OkStatus();
+}
+
+std::vector<int32_t> IndicesOf(const PageTable& pages) {
+  std::vector<int32_t> indices;
+  for (const Page& page : pages) indices.push_back(page.index());
+  return indices;
+}
+
+}  // namespace
+
+size_t WireBytes(KvShape shape, int count, KvWireType type) {
+  const size_t elements = size_t{2} * shape.kv_heads * shape.head_dim * count;
+  return type == KvWireType::kF16 ? elements * sizeof(Half) : elements / 32 * sizeof(BlockQ8_0);
+}
+
+Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type,
+                    std::span<uint8_t> into) {
+  BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
+  CHECK(into.size() == WireBytes(pool.shape(), slab.count, type));
+  const std::vector<int32_t> indices = IndicesOf(pages);
+  pool.device().ExportKv(LayerOf(pool, indices, slab.layer), slab.first, slab.count, type, into);
+  return OkStatus();
+}
+
+Result<Bytes> ExportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type) {
+  BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
+  Bytes wire(WireBytes(pool.shape(), slab.count, type));
+  BATON_RETURN_IF_ERROR(ExportKvInto(pool, pages, slab, type, wire));
+  return wire;
+}
+
+Status ImportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type,
+                std::span<const uint8_t> wire) {
+  BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
+  const size_t expected = WireBytes(pool.shape(), slab.count, type);
+  if (wire.size() != expected) {
+    return MakeError(Code::kInvalidArgument, "{} tokens of KV are {} bytes, not {}", slab.count,
+                     expected, wire.size());
+  }
+  const std::vector<int32_t> indices = IndicesOf(pages);
+  pool.device().ImportKv(LayerOf(pool, indices, slab.layer), slab.first, slab.count, type, wire);
+  return OkStatus();
+}
+
+}  // namespace baton::kv

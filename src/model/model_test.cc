@@ -1,0 +1,173 @@
+#include "model/model.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+
+#include "model/testing/scratch_file.h"
+#include "model/testing/small_model.h"
+
+namespace baton {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(const SmallModel& small) {
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  return model.ok() ? "no error" : model.error().message();
+}
+
+TEST(Model, OpensAndDescribes) {
+  const ScratchFile scratch(SmallModel().File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const ModelSpec& spec = (*model)->spec();
+  EXPECT_EQ(spec.n_layers, 2);
+  EXPECT_EQ(spec.head_dim, 8);
+  EXPECT_EQ(spec.kv_width(), 16);
+  EXPECT_EQ(spec.rope.dimensions, 8);
+  EXPECT_TRUE(spec.rope.divisors.empty());
+  EXPECT_FALSE(spec.tied_embeddings);
+  EXPECT_EQ(spec.KvBytesPerTokenPerLayer(), 64u);
+  // Two norms, Q and output, K and V, three of the feed-forward.
+  const uint64_t layer = 4 * (32 + 32 + 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64);
+  EXPECT_EQ(spec.layer_weight_bytes, (std::vector<uint64_t>{layer, layer}));
+  EXPECT_EQ(spec.TotalWeightBytes(), 2 * layer + 2 * 4 * 32 * 260 + 4 * 32);
+  EXPECT_EQ(spec.FlopsPerTokenPerLayer(), 2.0 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64));
+  EXPECT_EQ((*model)->LayerTensor(1, "attn_k.weight")->rows(), 16);
+  EXPECT_THAT((*model)->LayerTensor(2, "attn_k.weight").error().message(),
+              HasSubstr("blk.2.attn_k"));
+  EXPECT_EQ((*model)->fingerprint().size(), 64u);
+}
+
+TEST(Model, TiedHeadIsCountedOnce) {
+  SmallModel small;
+  small.tied = true;
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const ModelSpec& spec = (*model)->spec();
+  EXPECT_TRUE(spec.tied_embeddings);
+  EXPECT_EQ(spec.head_bytes, spec.embedding_bytes + 4 * 32);
+  EXPECT_EQ(spec.TotalWeightBytes(),
+            2 * spec.layer_weight_bytes[0] + spec.embedding_bytes + 4 * 32);
+}
+
+TEST(ModelHostile, SaysWhatIsWrong) {
+  const auto with = [](auto change) {
+    SmallModel small;
+    change(small);
+    return ErrorOf(small);
+  };
+  EXPECT_THAT(with([](auto& m) { m.architecture = "gemma"; }),
+              HasSubstr("architecture 'gemma' is not supported; supported: llama"));
+  EXPECT_THAT(with([](auto& m) { m.n_layers = 0; }), HasSubstr("llama.block_count' is 0"));
+  EXPECT_THAT(with([](auto& m) { m.n_layers = 3; }),
+              HasSubstr("'blk.2.attn_norm.weight' is missing"));
+  EXPECT_THAT(with([](auto& m) { m.n_layers = 1; }), HasSubstr("layer tensors"));
+  EXPECT_THAT(with([](auto& m) { m.kv_heads = 3; }),
+              HasSubstr("not a multiple of head_count_kv 3"));
+  EXPECT_THAT(with([](auto& m) { m.ffn = 65; }), HasSubstr("blk.0.ffn_gate.weight' is 32x64x1x1"));
+  EXPECT_THAT(with([](auto& m) { m.skip_tensor = "output_norm.weight"; }),
+              HasSubstr("'output_norm.weight' is missing"));
+  EXPECT_THAT(with([](auto& m) { m.extra_tensor = "blk.0.attn_q_norm.weight"; }),
+              HasSubstr("'blk.0.attn_q_norm.weight' is not part of"));
+  EXPECT_THAT(with([](auto& m) { m.extra_tensor = "blk.0.attn_q.bias"; }),
+              HasSubstr("'blk.0.attn_k.bias' is missing"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_integers = {{"llama.expert_count", 8}};
+              }),
+              HasSubstr("llama.expert_count 8"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_integers = {{"llama.vocab_size", 8}};
+              }),
+              HasSubstr("llama.vocab_size is 8"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_strings = {{"llama.rope.scaling.type", "yarn"}};
+              }),
+              HasSubstr("'yarn' is not supported"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_integers = {{"llama.rope.dimension_count", 10}};
+              }),
+              HasSubstr("rope.dimension_count 10"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_integers = {{"tokenizer.ggml.eos_token_id", 260}};
+              }),
+              HasSubstr("eos_token_id' is 260, outside [0, 259]"));
+  EXPECT_THAT(with([](auto& m) {
+                m.more_integers = {{"tokenizer.ggml.bos_token_id", ~0u}};
+              }),
+              HasSubstr("bos_token_id' is 4294967295"));
+}
+
+TEST(Model, FingerprintFollowsMetadataAndWeights) {
+  Bytes bytes = SmallModel().File();
+  const auto fingerprint = [](const Bytes& file) {
+    const ScratchFile scratch(file);
+    return (*Model::Open(scratch.path()))->fingerprint();
+  };
+  const std::string original = fingerprint(bytes);
+  EXPECT_EQ(fingerprint(bytes), original);
+  bytes.back() ^= 1;  // past the first 4 KiB of the last tensor
+  EXPECT_EQ(fingerprint(bytes), original);
+  SmallModel renamed;
+  renamed.more_strings = {{"tokenizer.chat_template", "{{ x }}"}};
+  EXPECT_NE(fingerprint(renamed.File()), original);
+  Bytes retrained = SmallModel().File();
+  const ScratchFile scratch(retrained);
+  const auto model = Model::Open(scratch.path());
+  retrained[(*model)->LayerTensor(1, "ffn_up.weight")->file_offset] ^= 1;
+  EXPECT_NE(fingerprint(retrained), original);
+}
+
+TEST(Model, ReadingAFileThatShrankFails) {
+  const ScratchFile scratch(SmallModel().File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok());
+  const TensorView tensor = (*model)->Tensor("output.weight").value();
+  Bytes row(tensor.row_bytes());
+  EXPECT_TRUE((*model)->ReadRows(tensor, 259, 1, row).ok());
+  std::filesystem::resize_file(scratch.path(), 1000);
+  const Status status = (*model)->ReadRows(tensor, 259, 1, row);
+  EXPECT_EQ(status.error().code(), Code::kDataLoss);
+}
+
+TEST(Model, GoldenFilesOpenAsTheyWereMade) {
+  const std::string folder = std::string(BATON_SOURCE_DIR) + "/tests/golden/";
+  const auto spec = [&folder](const std::string& name) {
+    const auto model = Model::Open(folder + name + ".gguf");
+    CHECK(model.ok(), "{}", model.error().message());
+    return (*model)->spec();
+  };
+  EXPECT_EQ(spec("gqa-untied").n_kv_heads, 2);
+  EXPECT_TRUE(spec("tied-head64").tied_embeddings);
+  EXPECT_EQ(spec("tied-head64").head_dim, 64);
+  EXPECT_TRUE(spec("biased-mha").qkv_bias);
+  EXPECT_TRUE(spec("biased-mha").attention_output_bias);
+  EXPECT_TRUE(spec("biased-mha").ffn_bias);
+  EXPECT_EQ(spec("linear-rope-head24").rope.divisors, std::vector<float>(12, 4.0f));
+  // The stored divisors are those that the rule from metadata gives.
+  const RopeSpec stored = spec("llama3-rope").rope;
+  ASSERT_EQ(stored.divisors.size(), 8u);
+  EXPECT_EQ(stored.divisors.front(), 1.0f);
+  EXPECT_NEAR(stored.divisors.back(), 8.0f, 1e-5f);
+}
+
+TEST(Model, Llama3ScalingFromKeysMatchesItsRule) {
+  SmallModel small;
+  small.more_strings = {{"llama.rope.scaling.type", "llama3"}};
+  small.more_integers = {{"llama.rope.scaling.original_context_length", 64}};
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const std::vector<float>& divisors = (*model)->spec().rope.divisors;
+  ASSERT_EQ(divisors.size(), 4u);
+  EXPECT_FLOAT_EQ(divisors[0], 1.0f) << "64 / 2 pi is 10.2 wavelengths: above 4, kept";
+  // 1.0186 wavelengths fit: blended by (1.0186 - 1) / 3.
+  EXPECT_NEAR(divisors[1], 1 / ((1 - 0.0062) / 8 + 0.0062), 0.01);
+  EXPECT_FLOAT_EQ(divisors[3], 8.0f);
+}
+
+}  // namespace
+}  // namespace baton

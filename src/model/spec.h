@@ -1,0 +1,69 @@
+// ModelSpec: everything about a model that placement and a forward pass must know, without its
+// weights. A plain value: it is copied between threads, compared, and planned with on machines
+// that do not hold the file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace baton {
+
+// One forward pass per family (engine/families/). Several architecture names may share one.
+enum class Family { kLlama };
+
+// Rotary position embedding: element pair i of a head turns by
+//   position * base^(-2i / dimensions) / divisor(i)
+// where divisor(i) is `divisors[i]`, or 1 where `divisors` is empty. Every scaling that baton knows
+// (linear, Llama 3) comes down to these divisors. Pairs are adjacent elements (2i, 2i + 1), as
+// GGUF's llama layout stores them.
+struct RopeSpec {
+  int32_t dimensions = 0;  // even; <= head_dim: only the first `dimensions` elements turn
+  float base = 10000.0f;
+  std::vector<float> divisors;  // empty, or dimensions / 2 positive numbers
+  bool operator==(const RopeSpec&) const = default;
+};
+
+struct ModelSpec {
+  Family family = Family::kLlama;
+  std::string architecture;  // "llama": as the file says
+  std::string name;          // for people; may be empty
+  std::string quantization;  // "Q4_K_M", "F16", ...: for people
+
+  int32_t n_layers = 0;
+  int32_t hidden_width = 0;  // width of the activation that crosses layers
+  int32_t n_heads = 0;
+  int32_t n_kv_heads = 0;  // divides n_heads
+  int32_t head_dim = 0;    // of Q, K and V; n_heads * head_dim may differ from hidden_width
+  int32_t ffn_width = 0;
+  int32_t vocab_size = 0;
+  int32_t context_length = 0;  // what the model was trained for
+  float rms_epsilon = 1e-5f;
+  RopeSpec rope;
+
+  bool tied_embeddings = false;        // no output.weight: logits come from token_embd.weight
+  bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer
+  bool attention_output_bias = false;  // blk.N.attn_output.bias
+  bool ffn_bias = false;               // blk.N.ffn_{gate,up,down}.bias
+
+  std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as stored in the file
+  uint64_t embedding_bytes = 0;              // token_embd.weight
+  uint64_t head_bytes = 0;  // output_norm.weight and the matrix that makes logits (tied: again)
+  uint64_t parameters = 0;  // all weights in the file
+  uint64_t active_parameters = 0;  // those one token reads; equal for dense models
+
+  int32_t q_width() const { return n_heads * head_dim; }
+  int32_t kv_width() const { return n_kv_heads * head_dim; }
+  // K and V of one token in one layer, in F16.
+  uint64_t KvBytesPerTokenPerLayer() const { return 2ull * 2 * static_cast<uint64_t>(kv_width()); }
+  // Multiply and add count as two; attention over the context is not in it.
+  double FlopsPerTokenPerLayer() const;
+  // The projection to logits.
+  double HeadFlopsPerToken() const { return 2.0 * hidden_width * vocab_size; }
+  // Weights of the layers and both ends: what a node that runs all of it must hold.
+  uint64_t TotalWeightBytes() const;
+
+  bool operator==(const ModelSpec&) const = default;
+};
+
+}  // namespace baton

@@ -1,0 +1,79 @@
+#include "model/spec_reader.h"
+
+#include <array>
+#include <map>
+
+#include "model/family/llama.h"
+
+namespace baton {
+namespace {
+
+struct ArchitectureRow {
+  std::string_view name;  // general.architecture
+  Result<ModelSpec> (*read)(const gguf::File& file);
+};
+constexpr std::array<ArchitectureRow, 1> kArchitectures = {{{"llama", ReadLlamaSpec}}};
+
+std::string KnownArchitectures() {
+  std::string names;
+  for (const ArchitectureRow& row : kArchitectures)
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  return names;
+}
+
+// The names that people give to mixtures, by general.file_type of the GGUF specification.
+std::string_view NameOfFileType(int64_t number) {
+  switch (number) {
+    case 0:
+      return "F32";
+    case 1:
+      return "F16";
+    case 2:
+      return "Q4_0";
+    case 7:
+      return "Q8_0";
+    case 14:
+      return "Q4_K_S";
+    case 15:
+      return "Q4_K_M";
+    case 18:
+      return "Q6_K";
+    case 32:
+      return "BF16";
+    default:
+      return {};
+  }
+}
+
+std::string QuantizationOf(const gguf::File& file) {
+  const auto file_type = file.metadata().IntegerOr("general.file_type", 0, 1 << 20, -1);
+  const std::string_view known = file_type.ok() ? NameOfFileType(*file_type) : "";
+  if (!known.empty()) return std::string(known);
+  std::map<DType, uint64_t> bytes_by_type;
+  for (const gguf::TensorInfo& info : file.header().tensors)
+    bytes_by_type[info.type] += info.size_bytes;
+  DType most = DType::kF32;
+  for (const auto& [type, bytes] : bytes_by_type) {
+    if (bytes > bytes_by_type[most]) most = type;
+  }
+  return std::string(InfoOf(most).name);
+}
+
+}  // namespace
+
+Result<ModelSpec> ReadSpec(const gguf::File& file) {
+  BATON_ASSIGN_OR_RETURN(const auto architecture, file.metadata().String("general.architecture"));
+  BATON_ASSIGN_OR_RETURN(const auto name, file.metadata().StringOr("general.name", ""));
+  for (const ArchitectureRow& row : kArchitectures) {
+    if (row.name != architecture) continue;
+    BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(file));
+    spec.architecture = architecture;
+    spec.name = name;
+    spec.quantization = QuantizationOf(file);
+    return spec;
+  }
+  return MakeError(Code::kUnimplemented, "architecture '{}' is not supported; supported: {}",
+                   architecture, KnownArchitectures());
+}
+
+}  // namespace baton

@@ -1,0 +1,201 @@
+#include "model/tokenizer/byte_level_bpe.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "model/text/utf8.h"
+#include "model/tokenizer/merge_list.h"
+
+namespace baton {
+namespace {
+
+using gguf::Metadata;
+using gguf::Value;
+using gguf::ValueType;
+
+constexpr uint64_t kMergesMax = 16 << 20;
+
+bool IsPrintable(int byte) {
+  return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+}
+
+std::array<std::string, 256> MakeByteCharacters() {
+  std::array<std::string, 256> characters;
+  char32_t next = 256;
+  for (int byte = 0; byte < 256; ++byte) {
+    const char32_t c = IsPrintable(byte) ? static_cast<char32_t>(byte) : next++;
+    characters[static_cast<size_t>(byte)] = ToUtf8(c);
+  }
+  return characters;
+}
+
+// The other way round: the byte of a character below U+0144, or -1.
+std::array<int16_t, 324> MakeCharacterBytes() {
+  std::array<int16_t, 324> bytes;
+  bytes.fill(-1);
+  for (int16_t byte = 0; byte < 256; ++byte) {
+    const std::string& text = ByteCharacters()[static_cast<size_t>(byte)];
+    bytes[Utf8At(text, 0).code_point] = byte;
+  }
+  return bytes;
+}
+
+int ByteOf(char32_t character) {
+  static const std::array<int16_t, 324> kBytes = MakeCharacterBytes();
+  return character < kBytes.size() ? kBytes[character] : -1;
+}
+
+// A merge that names tokens outside the vocabulary, or would make a control token out of text, can
+// never apply: it is left out.
+std::vector<MergeTable::Merge> ReadMerges(const Value& array, const Vocabulary& vocabulary) {
+  constexpr uint64_t kMergeBytesMin = sizeof(uint64_t) + 3;  // a length and "a b"
+  std::vector<MergeTable::Merge> merges;
+  merges.reserve(std::min(array.count, array.bytes.size() / kMergeBytesMin));
+  gguf::StringCursor cursor(array);
+  std::string joined;
+  for (uint64_t rank = 0; rank < array.count; ++rank) {
+    const std::string_view text = cursor.Next();
+    const size_t space = text.find(' ', 1);
+    if (space == std::string_view::npos) continue;
+    const std::string_view left = text.substr(0, space);
+    const std::string_view right = text.substr(space + 1);
+    joined.assign(left).append(right);
+    const MergeTable::Merge merge = {vocabulary.Find(left), vocabulary.Find(right),
+                                     static_cast<uint32_t>(rank), vocabulary.Find(joined)};
+    if (merge.left == kNoToken || merge.right == kNoToken || merge.merged == kNoToken) continue;
+    if (vocabulary.TypeOf(merge.merged) == TokenType::kControl) continue;
+    merges.push_back(merge);
+  }
+  return merges;
+}
+
+}  // namespace
+
+const std::array<std::string, 256>& ByteCharacters() {
+  static const std::array<std::string, 256> kCharacters = MakeByteCharacters();
+  return kCharacters;
+}
+
+MergeTable::MergeTable(const std::vector<Merge>& merges)
+    : slots_(merges.size() + merges.size() / 3 + 1) {
+  for (const Merge& merge : merges) {
+    Merge& slot = slots_[SlotOf(merge.left, merge.right)];
+    if (slot.left == kNoToken) slot = merge;
+  }
+}
+
+// The slot that holds the pair, or the empty one where it would go.
+size_t MergeTable::SlotOf(TokenId left, TokenId right) const {
+  const uint64_t key =
+      static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  const uint64_t hash = (key ^ key >> 29) * 0x9E3779B97F4A7C15ull;
+  auto slot = static_cast<size_t>(static_cast<__uint128_t>(hash) * slots_.size() >> 64);
+  while (slots_[slot].left != kNoToken &&
+         (slots_[slot].left != left || slots_[slot].right != right))
+    slot = slot + 1 == slots_.size() ? 0 : slot + 1;
+  return slot;
+}
+
+const MergeTable::Merge* MergeTable::Find(TokenId left, TokenId right) const {
+  const Merge& slot = slots_[SlotOf(left, right)];
+  return slot.left == kNoToken ? nullptr : &slot;
+}
+
+Result<std::unique_ptr<const TextEncoder>> ByteLevelBpeEncoder::Create(
+    const Metadata& metadata, const Vocabulary& vocabulary) {
+  BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
+  BATON_ASSIGN_OR_RETURN(PreTokenizer pre_tokenizer, PreTokenizer::Create(pre));
+  BATON_ASSIGN_OR_RETURN(const Value merges,
+                         metadata.Array("tokenizer.ggml.merges", ValueType::kString));
+  if (merges.count > kMergesMax)
+    return MakeError(Code::kInvalidArgument, "tokenizer.ggml.merges has {} merges, more than {}",
+                     merges.count, kMergesMax);
+  BATON_ASSIGN_OR_RETURN(const bool adds_space,
+                         metadata.BoolOr("tokenizer.ggml.add_space_prefix", false));
+  return std::unique_ptr<const TextEncoder>(
+      new ByteLevelBpeEncoder(vocabulary, std::move(pre_tokenizer),
+                              MergeTable(ReadMerges(merges, vocabulary)), adds_space));
+}
+
+ByteLevelBpeEncoder::ByteLevelBpeEncoder(const Vocabulary& vocabulary, PreTokenizer pre_tokenizer,
+                                         MergeTable merges, bool adds_space)
+    : vocabulary_(vocabulary),
+      pre_tokenizer_(std::move(pre_tokenizer)),
+      merges_(std::move(merges)),
+      adds_space_(adds_space) {
+  for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
+    const TokenId id = vocabulary.Find(ByteCharacters()[byte]);
+    byte_tokens_[byte] = id != kNoToken ? id : vocabulary.unknown();
+  }
+}
+
+TokenId ByteLevelBpeEncoder::FindWhole(std::string_view piece) const {
+  std::string stored;
+  for (const char c : piece) stored += ByteCharacters()[static_cast<uint8_t>(c)];
+  const TokenId id = vocabulary_.Find(stored);
+  return id != kNoToken && vocabulary_.TypeOf(id) == TokenType::kNormal ? id : kNoToken;
+}
+
+std::vector<TokenId> ByteLevelBpeEncoder::EncodePiece(std::string_view piece) const {
+  if (pre_tokenizer_.takes_whole_pieces()) {
+    const TokenId whole = FindWhole(piece);
+    if (whole != kNoToken) return {whole};
+  }
+  std::vector<MergeSymbol> symbols;
+  symbols.reserve(piece.size());
+  for (size_t i = 0; i < piece.size(); ++i) {
+    const TokenId id = byte_tokens_[static_cast<uint8_t>(piece[i])];
+    if (id != kNoToken) symbols.push_back({static_cast<uint32_t>(i), 1, id});
+  }
+  const auto rank = [&](const MergeSymbol& left, const MergeSymbol& right) -> MergeCandidate {
+    const MergeTable::Merge* merge = merges_.Find(left.id, right.id);
+    if (merge == nullptr) return {};
+    return {true, static_cast<double>(merge->rank), merge->merged};
+  };
+  std::vector<TokenId> tokens;
+  for (const MergeSymbol& symbol : MergeAll(std::move(symbols), rank)) tokens.push_back(symbol.id);
+  return tokens;
+}
+
+// The pre-tokenizer needs valid UTF-8; what is none is a piece of its own.
+Result<std::vector<TokenId>> ByteLevelBpeEncoder::Encode(std::string_view text, bool starts) const {
+  std::string with_space;
+  if (starts && adds_space_ && !text.starts_with(' ')) {
+    with_space.append(" ").append(text);
+    text = with_space;
+  }
+  if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
+    return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",
+                     text.size());
+  std::vector<TokenId> tokens;
+  const auto append = [&](const std::vector<TokenId>& more) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  };
+  while (!text.empty()) {
+    const std::string_view valid = text.substr(0, ValidUtf8Prefix(text));
+    BATON_ASSIGN_OR_RETURN(const auto pieces, pre_tokenizer_.Split(valid));
+    for (const std::string_view piece : pieces) append(EncodePiece(piece));
+    text.remove_prefix(valid.size());
+    if (text.empty()) break;
+    const size_t invalid = Utf8At(text, 0).length;
+    append(EncodePiece(text.substr(0, invalid)));
+    text.remove_prefix(invalid);
+  }
+  return tokens;
+}
+
+std::string ByteLevelBpeEncoder::Spell(std::string_view stored_text) const {
+  std::string text;
+  for (size_t at = 0; at < stored_text.size();) {
+    const Utf8Character character = Utf8At(stored_text, at);
+    const int byte = character.valid ? ByteOf(character.code_point) : -1;
+    if (byte >= 0)
+      text += static_cast<char>(byte);
+    else
+      text += stored_text.substr(at, character.length);
+    at += character.length;
+  }
+  return text;
+}
+
+}  // namespace baton

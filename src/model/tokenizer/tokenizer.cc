@@ -1,0 +1,245 @@
+#include "model/tokenizer/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "model/text/utf8.h"
+#include "model/tokenizer/byte_level_bpe.h"
+#include "model/tokenizer/sentence_piece.h"
+#include "model/tokenizer/special_tokens.h"
+
+namespace baton {
+namespace {
+
+using gguf::Metadata;
+
+// Control tokens by which the chat formats of known families end a turn.
+constexpr std::string_view kTurnEnds[] = {
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<end_of_turn>",
+    "<|return|>",
+    "<|call|>",
+    "<|eot|>",
+    "<|end_of_turn|>",
+    "<EOT>",
+    "_<EOT>",
+    "<|EOT|>",
+    "[EOS]",
+    "[EOT]",
+    "<turn|>",
+    "<end_of_utterance>",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+};
+
+// In the harmony format <|end|> ends a message of several; <|return|> and <|call|> end the turn.
+bool IsHarmony(const Vocabulary& vocabulary) {
+  return vocabulary.Find("<|return|>") != kNoToken && vocabulary.Find("<|call|>") != kNoToken &&
+         vocabulary.Find("<|channel|>") != kNoToken;
+}
+
+std::vector<TokenId> EndOfGeneration(const Vocabulary& vocabulary) {
+  std::vector<TokenId> ends;
+  for (const TokenId id : {vocabulary.eos(), vocabulary.eot()}) {
+    if (id != kNoToken) ends.push_back(id);
+  }
+  const bool harmony = IsHarmony(vocabulary);
+  for (const std::string_view text : kTurnEnds) {
+    const TokenId id = vocabulary.Find(text);
+    if (id == kNoToken || vocabulary.TypeOf(id) != TokenType::kControl) continue;
+    if (harmony && text == "<|end|>") continue;
+    ends.push_back(id);
+  }
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  return ends;
+}
+
+Result<std::unique_ptr<const TextEncoder>> MakeEncoder(const Metadata& metadata,
+                                                       const Vocabulary& vocabulary) {
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata.String("tokenizer.ggml.model"));
+  if (kind == "llama") return SentencePieceEncoder::Create(metadata, vocabulary);
+  if (kind == "gpt2") return ByteLevelBpeEncoder::Create(metadata, vocabulary);
+  return MakeError(Code::kUnimplemented, "tokenizer '{}' is not supported; supported: llama, gpt2",
+                   kind);
+}
+
+// The byte of a token "<0xHH>", or -1.
+int ByteOf(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+  int byte = 0;
+  for (const char c : text.substr(3, 2)) {
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit && (c < 'A' || c > 'F')) return -1;
+    byte = byte * 16 + (digit ? c - '0' : c - 'A' + 10);
+  }
+  return byte;
+}
+
+// The trusted bytes of `prompt`, as ranges of all its texts in a row.
+std::vector<TrustedRange> TrustedRanges(std::span<const PromptSegment> prompt) {
+  std::vector<TrustedRange> ranges;
+  size_t at = 0;
+  for (const PromptSegment& segment : prompt) {
+    const size_t end = at + segment.text.size();
+    const bool joins = !ranges.empty() && ranges.back().end == at;
+    if (segment.trusted && joins)
+      ranges.back().end = end;
+    else if (segment.trusted)
+      ranges.push_back({at, end});
+    at = end;
+  }
+  return ranges;
+}
+
+}  // namespace
+
+struct Tokenizer::State {
+  State(Vocabulary v, std::string kind_name, std::string pre_name)
+      : vocabulary(std::move(v)),
+        special(vocabulary),
+        end_of_generation(EndOfGeneration(vocabulary)),
+        kind(std::move(kind_name)),
+        pre_tokenizer(std::move(pre_name)) {}
+
+  Result<std::vector<TokenId>> Encode(std::string_view text,
+                                      std::span<const TrustedRange> trusted) const {
+    std::vector<TokenId> tokens;
+    bool starts = true;
+    for (const TextFragment& fragment : special.Split(text, trusted)) {
+      const bool whole = fragment.token != kNoToken;
+      if (whole) {
+        tokens.push_back(fragment.token);
+      } else {
+        BATON_ASSIGN_OR_RETURN(const auto more, encoder->Encode(fragment.text, starts));
+        tokens.insert(tokens.end(), more.begin(), more.end());
+      }
+      starts = whole;
+    }
+    return tokens;
+  }
+
+  const Vocabulary vocabulary;
+  const SpecialTokens special;
+  const std::vector<TokenId> end_of_generation;
+  const std::string kind;
+  const std::string pre_tokenizer;
+  std::unique_ptr<const TextEncoder> encoder;  // refers to `vocabulary`
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<const State> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Result<Tokenizer> Tokenizer::FromMetadata(const Metadata& metadata) {
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata.String("tokenizer.ggml.model"));
+  BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
+  BATON_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::FromMetadata(metadata));
+  auto state = std::make_unique<State>(std::move(vocabulary), std::string(kind), std::string(pre));
+  BATON_ASSIGN_OR_RETURN(state->encoder, MakeEncoder(metadata, state->vocabulary));
+  return Tokenizer(std::move(state));
+}
+
+Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, EncodeOptions options) const {
+  const TrustedRange all{0, text.size()};
+  const size_t trusted = options.parse_special ? 1 : 0;
+  BATON_ASSIGN_OR_RETURN(std::vector<TokenId> tokens,
+                         state_->Encode(text, std::span(&all, trusted)));
+  const Vocabulary& vocabulary = state_->vocabulary;
+  if (options.add_special && vocabulary.adds_bos() && vocabulary.bos() != kNoToken)
+    tokens.insert(tokens.begin(), vocabulary.bos());
+  if (options.add_special && vocabulary.adds_eos() && vocabulary.eos() != kNoToken)
+    tokens.push_back(vocabulary.eos());
+  return tokens;
+}
+
+Result<std::vector<TokenId>> Tokenizer::Encode(std::span<const PromptSegment> prompt) const {
+  std::string text;
+  for (const PromptSegment& segment : prompt) text += segment.text;
+  return state_->Encode(text, TrustedRanges(prompt));
+}
+
+std::string Tokenizer::Piece(TokenId token, bool with_control) const {
+  const Vocabulary& vocabulary = state_->vocabulary;
+  if (!vocabulary.Contains(token)) return {};
+  const std::string_view text = vocabulary.TextOf(token);
+  switch (vocabulary.TypeOf(token)) {
+    case TokenType::kNormal:
+      return state_->encoder->Spell(text);
+    case TokenType::kUserDefined:
+      return std::string(text);
+    case TokenType::kByte: {
+      const int byte = ByteOf(text);
+      return byte < 0 ? std::string() : std::string(1, static_cast<char>(byte));
+    }
+    case TokenType::kUnknown:
+    case TokenType::kControl:
+      return with_control ? std::string(text) : std::string();
+    case TokenType::kUnused:
+      return {};
+  }
+  return {};
+}
+
+std::string Tokenizer::Decode(std::span<const TokenId> tokens, bool with_control) const {
+  std::string text;
+  bool strip_space = state_->encoder->AddsSpace();
+  for (const TokenId token : tokens) {
+    std::string piece = Piece(token, with_control);
+    const bool control = state_->vocabulary.Contains(token) &&
+                         state_->vocabulary.TypeOf(token) == TokenType::kControl;
+    if (strip_space && !control && piece.starts_with(' ')) piece.erase(0, 1);
+    strip_space = strip_space && control;
+    text += piece;
+  }
+  return text;
+}
+
+const Vocabulary& Tokenizer::vocabulary() const {
+  return state_->vocabulary;
+}
+
+const std::vector<TokenId>& Tokenizer::end_of_generation() const {
+  return state_->end_of_generation;
+}
+
+bool Tokenizer::IsEndOfGeneration(TokenId token) const {
+  const auto& ends = state_->end_of_generation;
+  return std::binary_search(ends.begin(), ends.end(), token);
+}
+
+std::string_view Tokenizer::kind() const {
+  return state_->kind;
+}
+
+std::string_view Tokenizer::pre_tokenizer() const {
+  return state_->pre_tokenizer;
+}
+
+std::string StreamDecoder::Push(TokenId token) {
+  pending_ += tokenizer_.Piece(token);
+  std::string text;
+  size_t at = 0;
+  while (at < pending_.size()) {
+    const Utf8Character character = Utf8At(pending_, at);
+    if (character.cut_off) break;
+    text += character.valid ? pending_.substr(at, character.length) : ToUtf8(kReplacementCharacter);
+    at += character.length;
+  }
+  pending_.erase(0, at);
+  return text;
+}
+
+std::string StreamDecoder::Finish() {
+  const bool cut_off = !pending_.empty();
+  pending_.clear();
+  return cut_off ? ToUtf8(kReplacementCharacter) : std::string();
+}
+
+}  // namespace baton

@@ -1,0 +1,139 @@
+#include "model/tokenizer/vocabulary.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace baton {
+namespace {
+
+using gguf::Metadata;
+using gguf::Value;
+using gguf::ValueType;
+
+constexpr uint64_t kTextBytesMax = 256 << 20;
+
+}  // namespace
+
+Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
+  Vocabulary vocabulary;
+  BATON_RETURN_IF_ERROR(vocabulary.ReadTokens(metadata));
+  BATON_RETURN_IF_ERROR(vocabulary.ReadScores(metadata));
+  BATON_RETURN_IF_ERROR(vocabulary.ReadRoles(metadata));
+  BATON_RETURN_IF_ERROR(vocabulary.ReadTypes(metadata));
+  vocabulary.BuildIndex();
+  return vocabulary;
+}
+
+Status Vocabulary::ReadTokens(const Metadata& metadata) {
+  BATON_ASSIGN_OR_RETURN(const Value tokens,
+                         metadata.Array("tokenizer.ggml.tokens", ValueType::kString));
+  if (tokens.count == 0 || tokens.count > static_cast<uint64_t>(kVocabularySizeMax))
+    return MakeError(Code::kInvalidArgument, "tokenizer.ggml.tokens has {} tokens, not 1 to {}",
+                     tokens.count, kVocabularySizeMax);
+  if (tokens.bytes.size() > kTextBytesMax)
+    return MakeError(Code::kInvalidArgument, "tokenizer.ggml.tokens has {} bytes, more than {}",
+                     tokens.bytes.size(), kTextBytesMax);
+  arena_.reserve(tokens.bytes.size() - tokens.count * sizeof(uint64_t));
+  offsets_.reserve(tokens.count + 1);
+  gguf::StringCursor cursor(tokens);
+  for (uint64_t i = 0; i < tokens.count; ++i) {
+    offsets_.push_back(static_cast<uint32_t>(arena_.size()));
+    arena_ += cursor.Next();
+  }
+  offsets_.push_back(static_cast<uint32_t>(arena_.size()));
+  types_.assign(tokens.count, TokenType::kNormal);
+  return OkStatus();
+}
+
+Status Vocabulary::ReadScores(const Metadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.scores";
+  if (!metadata.Has(kKey)) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const Value scores, metadata.Array(kKey, ValueType::kFloat32));
+  if (scores.count != types_.size())
+    return MakeError(Code::kInvalidArgument, "{} has {} scores for {} tokens", kKey, scores.count,
+                     types_.size());
+  scores_.resize(scores.count);
+  std::memcpy(scores_.data(), scores.bytes.data(), scores.bytes.size());
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    if (std::isnan(scores_[i]))
+      return MakeError(Code::kInvalidArgument, "{}: the score of token {} is not a number", kKey,
+                       i);
+  }
+  return OkStatus();
+}
+
+// Files without types: all tokens are normal but those that have a role.
+Status Vocabulary::ReadTypes(const Metadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.token_type";
+  if (!metadata.Has(kKey)) {
+    for (const TokenId id : {bos_, eos_, eot_}) {
+      if (id != kNoToken) types_[static_cast<size_t>(id)] = TokenType::kControl;
+    }
+    return OkStatus();
+  }
+  BATON_ASSIGN_OR_RETURN(const Value types, metadata.Array(kKey, ValueType::kInt32));
+  if (types.count != types_.size())
+    return MakeError(Code::kInvalidArgument, "{} has {} types for {} tokens", kKey, types.count,
+                     types_.size());
+  ByteReader reader(types.bytes);
+  for (size_t i = 0; i < types_.size(); ++i) {
+    const auto type = reader.Read<int32_t>();
+    if (type < 0 || type > static_cast<int32_t>(TokenType::kByte))
+      return MakeError(Code::kInvalidArgument, "{}: token {} has type {}", kKey, i, type);
+    types_[i] = type == 0 ? TokenType::kNormal : static_cast<TokenType>(type);
+  }
+  return OkStatus();
+}
+
+Result<TokenId> Vocabulary::Role(const Metadata& metadata, std::string_view name,
+                                 TokenId otherwise) const {
+  const int64_t last = size() - 1;
+  BATON_ASSIGN_OR_RETURN(
+      const int64_t id, metadata.IntegerOr(fmt::format("tokenizer.ggml.{}_token_id", name), 0, last,
+                                           otherwise <= last ? otherwise : kNoToken));
+  return static_cast<TokenId>(id);
+}
+
+// SentencePiece vocabularies have the roles of its trainer's defaults where the file is silent.
+Status Vocabulary::ReadRoles(const Metadata& metadata) {
+  BATON_ASSIGN_OR_RETURN(const auto model, metadata.StringOr("tokenizer.ggml.model", ""));
+  const bool sentence_piece = model == "llama";
+  BATON_ASSIGN_OR_RETURN(unknown_, Role(metadata, "unknown", sentence_piece ? 0 : kNoToken));
+  BATON_ASSIGN_OR_RETURN(bos_, Role(metadata, "bos", sentence_piece ? 1 : kNoToken));
+  BATON_ASSIGN_OR_RETURN(eos_, Role(metadata, "eos", sentence_piece ? 2 : kNoToken));
+  BATON_ASSIGN_OR_RETURN(eot_, Role(metadata, "eot", kNoToken));
+  BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
+  const bool bos_by_default = sentence_piece || pre == "llama-bpe";
+  BATON_ASSIGN_OR_RETURN(adds_bos_,
+                         metadata.BoolOr("tokenizer.ggml.add_bos_token", bos_by_default));
+  BATON_ASSIGN_OR_RETURN(adds_eos_, metadata.BoolOr("tokenizer.ggml.add_eos_token", false));
+  return OkStatus();
+}
+
+void Vocabulary::BuildIndex() {
+  slots_.assign(types_.size() + types_.size() / 3 + 1, kNoToken);
+  for (TokenId id = 0; id < size(); ++id) {
+    TokenId& slot = slots_[SlotOf(TextOf(id))];
+    if (slot == kNoToken) slot = id;
+  }
+}
+
+// The slot that holds the token of this text, or the empty one where it would go.
+size_t Vocabulary::SlotOf(std::string_view text) const {
+  const size_t hash = std::hash<std::string_view>{}(text);
+  auto slot = static_cast<size_t>(static_cast<__uint128_t>(hash) * slots_.size() >> 64);
+  while (slots_[slot] != kNoToken && TextOf(slots_[slot]) != text)
+    slot = slot + 1 == slots_.size() ? 0 : slot + 1;
+  return slot;
+}
+
+std::string_view Vocabulary::TextOf(TokenId id) const {
+  const auto index = static_cast<size_t>(id);
+  return std::string_view(arena_).substr(offsets_[index], offsets_[index + 1] - offsets_[index]);
+}
+
+TokenId Vocabulary::Find(std::string_view stored_text) const {
+  return slots_[SlotOf(stored_text)];
+}
+
+}  // namespace baton

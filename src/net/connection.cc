@@ -1,0 +1,149 @@
+#include "net/connection.h"
+
+#include <algorithm>
+#include <array>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+namespace baton::net {
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+// A payload up to here travels in one write with its header.
+constexpr size_t kInlineMax = 16 << 10;
+// A payload grows with what has arrived, so that a header alone cannot claim 64 MiB.
+constexpr size_t kReadStep = 4 << 20;
+
+Error FromNetwork(const boost::system::error_code& failed) {
+  return MakeError(Code::kUnavailable, "{}", failed.message());
+}
+
+}  // namespace
+
+Connection::Connection(TlsStream stream, size_t queue_bytes_max)
+    : stream_(std::move(stream)),
+      queue_bytes_max_(queue_bytes_max),
+      writable_(stream_.get_executor(), asio::steady_timer::time_point::max()) {}
+
+asio::awaitable<Result<wire::Frame>> Connection::ReadFrame(bool proven) {
+  std::array<uint8_t, wire::kFrameHeaderBytes> bytes;
+  auto [failed, count] = co_await asio::async_read(stream_, asio::buffer(bytes), kAwait);
+  if (failed) co_return FromNetwork(failed);
+  const auto header = wire::DecodeFrameHeader(bytes, proven);
+  if (!header.ok()) co_return header.error();
+  wire::Frame frame{header->type, {}};
+  while (frame.payload.size() < header->payload_bytes) {
+    const size_t have = frame.payload.size();
+    const size_t step = std::min<size_t>(header->payload_bytes - have, kReadStep);
+    frame.payload.resize(have + step);
+    auto [broken, got] =
+        co_await asio::async_read(stream_, asio::buffer(frame.payload.data() + have, step), kAwait);
+    if (broken) co_return FromNetwork(broken);
+  }
+  received_bytes_ += bytes.size() + frame.payload.size();
+  co_return frame;
+}
+
+asio::awaitable<Status> Connection::WriteFrame(wire::FrameType type,
+                                               std::span<const uint8_t> payload) {
+  const auto header = wire::EncodeFrameHeader({type, static_cast<uint32_t>(payload.size())});
+  sent_bytes_ += header.size() + payload.size();
+  if (payload.size() <= kInlineMax) {
+    Bytes whole(header.begin(), header.end());
+    whole.insert(whole.end(), payload.begin(), payload.end());
+    auto [failed, count] = co_await asio::async_write(stream_, asio::buffer(whole), kAwait);
+    if (failed) co_return FromNetwork(failed);
+    co_return OkStatus();
+  }
+  auto [failed, count] = co_await asio::async_write(stream_, asio::buffer(header), kAwait);
+  if (failed) co_return FromNetwork(failed);
+  auto [broken, sent] =
+      co_await asio::async_write(stream_, asio::buffer(payload.data(), payload.size()), kAwait);
+  if (broken) co_return FromNetwork(broken);
+  co_return OkStatus();
+}
+
+void Connection::Start(OnFrame on_frame, OnClose on_close) {
+  on_frame_ = std::move(on_frame);
+  on_close_ = std::move(on_close);
+  asio::co_spawn(
+      stream_.get_executor(), [self = shared_from_this()] { return self->ReadLoop(); },
+      asio::detached);
+  asio::co_spawn(
+      stream_.get_executor(), [self = shared_from_this()] { return self->WriteLoop(); },
+      asio::detached);
+}
+
+asio::awaitable<void> Connection::ReadLoop() {
+  const auto self = shared_from_this();
+  while (!closed_) {
+    auto frame = co_await ReadFrame(true);
+    if (!frame.ok()) {
+      Close(frame.error());
+      co_return;
+    }
+    if (!closed_) on_frame_(*std::move(frame));
+  }
+}
+
+asio::awaitable<void> Connection::WriteLoop() {
+  const auto self = shared_from_this();
+  while (!closed_) {
+    if (queue_.empty()) {
+      writable_.expires_at(asio::steady_timer::time_point::max());
+      co_await writable_.async_wait(kAwait);
+      continue;
+    }
+    Outgoing next = std::move(queue_.front());
+    queue_.pop_front();
+    const Status written = co_await WriteFrame(next.frame.type, next.frame.payload);
+    queued_bytes_ -= next.frame.payload.size();
+    if (next.on_sent) next.on_sent(written);
+    if (!written.ok()) Close(written.error());
+  }
+}
+
+void Connection::Send(wire::Frame frame, OnSent on_sent) {
+  const size_t bytes = frame.payload.size();
+  Status refused;
+  if (closed_)
+    refused = MakeError(Code::kUnavailable, "the link is closed");
+  else if (queued_bytes_ + bytes > queue_bytes_max_)
+    refused = MakeError(Code::kResourceExhausted, "{} bytes wait on the link", queued_bytes_);
+  if (!refused.ok()) {
+    if (on_sent) on_sent(refused);
+    return;
+  }
+  queued_bytes_ += bytes;
+  queue_.push_back({std::move(frame), std::move(on_sent)});
+  writable_.cancel();
+}
+
+void Connection::Close(const Error& reason) {
+  if (closed_) return;
+  closed_ = true;
+  boost::system::error_code ignored;
+  stream_.lowest_layer().close(ignored);
+  writable_.cancel();
+  const Status failed = reason;
+  for (Outgoing& outgoing : std::exchange(queue_, {})) {
+    if (outgoing.on_sent) outgoing.on_sent(failed);
+  }
+  if (on_close_) std::exchange(on_close_, nullptr)(reason);
+}
+
+SocketDeadline::SocketDeadline(asio::ip::tcp::socket& socket, std::chrono::milliseconds after)
+    : timer_(socket.get_executor(), after) {
+  timer_.async_wait([&socket, armed = armed_](const boost::system::error_code& cancelled) {
+    if (cancelled || !*armed) return;
+    boost::system::error_code ignored;
+    socket.close(ignored);
+  });
+}
+
+}  // namespace baton::net

@@ -1,0 +1,77 @@
+// Connection: one TLS stream between two nodes, cut into frames. I/O thread only.
+//
+// Before Start() the handshake reads and writes single frames; after it, frames arrive through
+// `on_frame` and leave through a bounded queue.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "net/tls.h"
+#include "wire/frame.h"
+
+namespace baton::net {
+
+// Called once per frame: ok when its last byte was handed to the kernel, the failure otherwise.
+using OnSent = std::function<void(const Status&)>;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using OnFrame = std::function<void(wire::Frame)>;
+  using OnClose = std::function<void(const Error&)>;
+
+  Connection(TlsStream stream, size_t queue_bytes_max);
+
+  TlsStream& stream() { return stream_; }
+  uint64_t sent_bytes() const { return sent_bytes_; }
+  uint64_t received_bytes() const { return received_bytes_; }
+
+  // One frame, for the handshake. `proven` as in wire::DecodeFrameHeader.
+  asio::awaitable<Result<wire::Frame>> ReadFrame(bool proven);
+  asio::awaitable<Status> WriteFrame(wire::FrameType type, std::span<const uint8_t> payload);
+
+  // From now on frames flow until Close() or a failure, which is told to `on_close` once.
+  void Start(OnFrame on_frame, OnClose on_close);
+  // kResourceExhausted (told through on_sent) if the queue holds more than its bytes already.
+  void Send(wire::Frame frame, OnSent on_sent);
+  void Close(const Error& reason);
+
+ private:
+  struct Outgoing {
+    wire::Frame frame;
+    OnSent on_sent;
+  };
+  asio::awaitable<void> ReadLoop();
+  asio::awaitable<void> WriteLoop();
+
+  TlsStream stream_;
+  const size_t queue_bytes_max_;
+  asio::steady_timer writable_;  // cancelled to wake the writer
+  std::deque<Outgoing> queue_;
+  size_t queued_bytes_ = 0;
+  uint64_t sent_bytes_ = 0;
+  uint64_t received_bytes_ = 0;
+  OnFrame on_frame_;
+  OnClose on_close_;
+  bool closed_ = false;
+};
+
+// Closes a socket when time is up, which fails whatever waits on it; disarmed by its destructor.
+class SocketDeadline {
+ public:
+  SocketDeadline(asio::ip::tcp::socket& socket, std::chrono::milliseconds after);
+  ~SocketDeadline() { *armed_ = false; }
+  SocketDeadline(const SocketDeadline&) = delete;
+  SocketDeadline& operator=(const SocketDeadline&) = delete;
+
+ private:
+  // Shared with the timer's handler, which may already be on its way when we are destroyed.
+  std::shared_ptr<bool> armed_ = std::make_shared<bool>(true);
+  asio::steady_timer timer_;
+};
+
+}  // namespace baton::net

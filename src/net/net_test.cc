@@ -1,0 +1,421 @@
+#include <cstdlib>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <gmock/gmock.h>
+
+#include "base/random.h"
+#include "net/identity.h"
+#include "net/invitation.h"
+#include "net/mesh.h"
+#include "net/probe.h"
+#include "net/roster.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+namespace baton::net {
+namespace {
+
+using asio::ip::tcp;
+using std::chrono::milliseconds;
+using wire::FrameType;
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    char path[] = "/tmp/baton-net-XXXXXX";
+    CHECK(::mkdtemp(path) != nullptr);
+    path_ = path;
+  }
+  ~TemporaryFolder() { CHECK(std::system(("rm -rf " + path_).c_str()) == 0); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+TEST(Identity, IsKeptOnDiskForItsOwnerOnly) {
+  const TemporaryFolder folder;
+  const auto first = Identity::LoadOrCreate(folder / "identity.pem");
+  const auto second = Identity::LoadOrCreate(folder / "identity.pem");
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->id(), second->id());
+  ASSERT_TRUE(os::WriteFileAtomically(folder / "identity.pem", AsBytes("garbage")).ok());
+  EXPECT_EQ(Identity::LoadOrCreate(folder / "identity.pem").error().code(), Code::kInvalidArgument);
+}
+
+TEST(Identity, SignaturesHoldForTheirMessageAndKeyOnly) {
+  const Identity a = Identity::Create();
+  const Identity b = Identity::Create();
+  const Signature signature = a.Sign(AsBytes("hello"));
+  EXPECT_TRUE(VerifySignature(a.id(), AsBytes("hello"), signature));
+  EXPECT_FALSE(VerifySignature(a.id(), AsBytes("hellp"), signature));
+  EXPECT_FALSE(VerifySignature(b.id(), AsBytes("hello"), signature));
+}
+
+class RosterTest : public testing::Test {
+ protected:
+  static std::vector<RosterEntry> EntriesOf(const Roster& roster) {
+    std::vector<RosterEntry> entries;
+    for (const auto& [node, entry] : roster.entries()) entries.push_back(entry);
+    return entries;
+  }
+  const Identity a_ = Identity::Create();
+  const Identity b_ = Identity::Create();
+  const Identity c_ = Identity::Create();
+  Roster roster_ = Roster::Found(a_, "a");
+};
+
+TEST_F(RosterTest, MembersAdmitAndRevoke) {
+  roster_.Admit(a_, b_.id(), "b");
+  EXPECT_TRUE(roster_.IsMember(b_.id()));
+  ASSERT_TRUE(roster_.Revoke(a_, b_.id()).ok());
+  EXPECT_FALSE(roster_.IsMember(b_.id()));
+  EXPECT_EQ(roster_.Revoke(a_, c_.id()).error().code(), Code::kNotFound);
+  EXPECT_FALSE(roster_.Revoke(a_, a_.id()).ok());
+}
+
+TEST_F(RosterTest, AStrangersEntryIsIgnored) {
+  const RosterEntry forged = SignEntry(c_, c_.id(), "c", 1, false);
+  EXPECT_FALSE(roster_.Merge({&forged, 1}));
+  RosterEntry altered = SignEntry(a_, c_.id(), "c", 1, false);
+  altered.name = "d";
+  EXPECT_FALSE(roster_.Merge({&altered, 1}));
+  EXPECT_FALSE(roster_.IsMember(c_.id()));
+}
+
+TEST_F(RosterTest, ARevokedNodeAdmitsNobody) {
+  roster_.Admit(a_, b_.id(), "b");
+  ASSERT_TRUE(roster_.Revoke(a_, b_.id()).ok());
+  const RosterEntry entry = SignEntry(b_, c_.id(), "c", 1, false);
+  EXPECT_FALSE(roster_.Merge({&entry, 1}));
+}
+
+TEST_F(RosterTest, RevocationWinsWhateverTheOrder) {
+  Roster other = roster_;
+  const RosterEntry admitted = roster_.Admit(a_, b_.id(), "b");
+  const RosterEntry revoked = roster_.Revoke(a_, b_.id()).value();
+  const std::vector<RosterEntry> backwards = {revoked, admitted};
+  EXPECT_TRUE(other.Merge(backwards));
+  EXPECT_EQ(other, roster_);
+  EXPECT_FALSE(other.Merge(backwards)) << "nothing new the second time";
+}
+
+TEST_F(RosterTest, ABatchMayHoldASignerBeforeItsOwnEntry) {
+  Roster other = roster_;
+  roster_.Admit(a_, b_.id(), "b");
+  roster_.Admit(b_, c_.id(), "c");
+  std::vector<RosterEntry> entries = EntriesOf(roster_);
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& x, const auto& y) { return x.name > y.name; });
+  EXPECT_TRUE(other.Merge(entries));
+  EXPECT_TRUE(other.IsMember(c_.id()));
+}
+
+TEST_F(RosterTest, ComesBackAfterARevocationByANewInvitation) {
+  roster_.Admit(a_, b_.id(), "b");
+  ASSERT_TRUE(roster_.Revoke(a_, b_.id()).ok());
+  EXPECT_EQ(roster_.Admit(a_, b_.id(), "b").generation, 2u);
+  EXPECT_TRUE(roster_.IsMember(b_.id()));
+}
+
+TEST_F(RosterTest, SurvivesTheDiskAndRefusesDamage) {
+  const TemporaryFolder folder;
+  roster_.Admit(a_, b_.id(), "b");
+  ASSERT_TRUE(SaveRoster(folder / "roster.json", roster_).ok());
+  EXPECT_EQ(LoadRoster(folder / "roster.json").value(), roster_);
+  std::string text = os::ReadFile(folder / "roster.json").value();
+  text.replace(text.find("\"b\""), 3, "\"x\"");
+  ASSERT_TRUE(os::WriteFileAtomically(folder / "roster.json", AsBytes(text)).ok());
+  EXPECT_FALSE(LoadRoster(folder / "roster.json").ok());
+}
+
+TEST(Invitation, CodeRoundTripsThroughHumanHands) {
+  os::FakeClock clock;
+  InvitationBook book(clock);
+  const Identity inviter = Identity::Create();
+  const Invitation made = book.Open(inviter.id(), {{{192, 168, 1, 7}, 7412}}).value();
+  std::string code = made.ToCode();
+  std::transform(code.begin(), code.end(), code.begin(), ::toupper);
+  const auto parsed = Invitation::Parse(" " + code);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+  EXPECT_EQ(parsed->secret, made.secret);
+  EXPECT_EQ(parsed->addresses, made.addresses);
+  EXPECT_FALSE(Invitation::Parse("hello").ok());
+  EXPECT_FALSE(Invitation::Parse(code.substr(0, code.size() - 3)).ok());
+  EXPECT_FALSE(Invitation::Parse(std::string(10000, 'a')).ok());
+}
+
+TEST(Invitation, AdmitsOnceAndDies) {
+  os::FakeClock clock;
+  InvitationBook book(clock);
+  const Invitation made = book.Open(Identity::Create().id(), {}).value();
+  const Bytes exporter(32, 7);
+  const auto proof = Hmac(made.secret, exporter);
+  EXPECT_FALSE(book.Redeem(Bytes(32, 8), proof)) << "a proof made for another connection";
+  EXPECT_TRUE(book.Redeem(exporter, proof));
+  EXPECT_FALSE(book.Redeem(exporter, proof)) << "used";
+  const Invitation late = book.Open(Identity::Create().id(), {}).value();
+  clock.Advance(InvitationBook::kLifetime);
+  EXPECT_FALSE(book.Redeem(exporter, Hmac(late.secret, exporter)));
+  EXPECT_FALSE(book.AnyOpen());
+}
+
+TEST(Invitation, GuessingClosesTheBook) {
+  os::FakeClock clock;
+  InvitationBook book(clock);
+  const Invitation made = book.Open(Identity::Create().id(), {}).value();
+  const Bytes exporter(32, 7);
+  for (int i = 0; i < InvitationBook::kFailuresMax; ++i)
+    EXPECT_FALSE(book.Redeem(exporter, Bytes(32, static_cast<uint8_t>(i))));
+  EXPECT_FALSE(book.Redeem(exporter, Hmac(made.secret, exporter)));
+}
+
+TEST(Probe, GrowsUntilTheTimeIsTrustworthy) {
+  ProbePlan plan;
+  ProbeReport report;
+  report.set_bytes(1'500'000);
+  report.set_elapsed_us(1500);
+  EXPECT_EQ(plan.OnReport(report), std::nullopt);
+  EXPECT_GT(plan.bytes(), ProbePlan::kFirstBytes);
+  report.set_elapsed_us(100'000);
+  EXPECT_DOUBLE_EQ(plan.OnReport(report).value(), 15e6);
+}
+
+TEST(Probe, MeterCountsTheLastThreeQuarters) {
+  ProbeMeter meter;
+  ProbeStart start;
+  start.set_probe_id(9);
+  start.set_bytes(400);
+  meter.OnStart(start);
+  os::TimePoint now{};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(meter.OnBytes(100, now += milliseconds(10)), std::nullopt);
+  const auto report = meter.OnBytes(100, now += milliseconds(10));
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(report->bytes(), 300u);
+  EXPECT_EQ(report->elapsed_us(), 30'000u);
+  EXPECT_EQ(meter.OnBytes(100, now), std::nullopt) << "bytes that nobody announced";
+}
+
+TEST(HostPort, ParsesWhatPeopleWrite) {
+  EXPECT_EQ(ParseHostPort("10.0.0.1", 7412)->port, 7412);
+  EXPECT_EQ(ParseHostPort("mac.local:99", 7412)->host, "mac.local");
+  EXPECT_EQ(ParseHostPort("[fe80::1%eth0]:99", 7412)->host, "fe80::1%eth0");
+  EXPECT_EQ(ParseHostPort("fe80::1", 7412)->host, "fe80::1");
+  for (const char* bad : {"", ":1", "a:", "a:0", "a:70000", "a:1x", "[::1", "[::1]x"})
+    EXPECT_FALSE(ParseHostPort(bad, 7412).ok()) << bad;
+}
+
+// A mesh and what it told.
+struct TestNode : MeshEvents {
+  TestNode(asio::io_context& io, Identity identity, Roster roster, const std::string& name)
+      : mesh(io, std::move(identity), std::move(roster), {.name = name}, clock, *this) {
+    CHECK(mesh.Listen("127.0.0.1", 0).ok());
+    mesh.Start();
+  }
+  void OnPeerUp(const PeerInfo& peer) override { ups.push_back(peer.name); }
+  void OnPeerDown(const NodeId&, const Error& reason) override { downs.push_back(reason); }
+  void OnFrame(const NodeId&, wire::Frame frame) override { frames.push_back(std::move(frame)); }
+  void OnLinkMeasured(const NodeId&) override { ++measured; }
+
+  os::SystemClock clock;
+  std::vector<std::string> ups;
+  std::vector<Error> downs;
+  std::vector<wire::Frame> frames;
+  int measured = 0;
+  Mesh mesh;
+};
+
+class MeshTest : public testing::Test {
+ protected:
+  MeshTest() : roster_(Roster::Found(ia_, "a")) { roster_.Admit(ia_, ib_.id(), "b"); }
+  ~MeshTest() override {
+    a_.reset();
+    b_.reset();
+  }
+
+  void StartBoth() {
+    a_ = std::make_unique<TestNode>(io_, ia_, roster_, "a");
+    b_ = std::make_unique<TestNode>(io_, ib_, roster_, "b");
+  }
+  void Introduce() { a_->mesh.AddAddress(ib_.id(), "127.0.0.1", b_->mesh.port()); }
+
+  // Runs the loop until `done` or for `most`; true if done.
+  bool RunUntil(const std::function<bool()>& done, milliseconds most = milliseconds(5000)) {
+    const auto deadline = std::chrono::steady_clock::now() + most;
+    while (!done() && std::chrono::steady_clock::now() < deadline) io_.run_for(milliseconds(10));
+    return done();
+  }
+
+  asio::io_context io_;
+  const Identity ia_ = Identity::Create();
+  const Identity ib_ = Identity::Create();
+  Roster roster_;
+  std::unique_ptr<TestNode> a_;
+  std::unique_ptr<TestNode> b_;
+};
+
+TEST_F(MeshTest, MembersLinkMeasureAndExchangeFrames) {
+  StartBoth();
+  Introduce();
+  ASSERT_TRUE(RunUntil([&] { return a_->measured > 0 && b_->measured > 0; }));
+  EXPECT_THAT(a_->ups, testing::ElementsAre("b"));
+  EXPECT_THAT(b_->ups, testing::ElementsAre("a"));
+  const LinkStats stats = a_->mesh.StatsOf(ib_.id());
+  EXPECT_GT(stats.send_bytes_per_s, 1e6);
+  EXPECT_GT(stats.rtt_min_us, 0);
+
+  Bytes large(9 << 20);
+  Rng rng(1);
+  for (uint8_t& byte : large) byte = static_cast<uint8_t>(rng.Next());
+  int sent = 0;
+  a_->mesh.Send(ib_.id(), FrameType::kKvChunk, large, [&](const Status& s) { sent += s.ok(); });
+  a_->mesh.Send(ib_.id(), FrameType::kCluster, {1, 2, 3}, [&](const Status& s) { sent += s.ok(); });
+  ASSERT_TRUE(RunUntil([&] { return b_->frames.size() == 2 && sent == 2; }));
+  EXPECT_EQ(b_->frames[0].payload, Bytes({1, 2, 3})) << "small frames overtake large ones";
+  EXPECT_EQ(b_->frames[1].payload, large);
+}
+
+TEST_F(MeshTest, BothDialAndOneLinkStays) {
+  StartBoth();
+  Introduce();
+  b_->mesh.AddAddress(ia_.id(), "127.0.0.1", a_->mesh.port());
+  ASSERT_TRUE(RunUntil([&] { return a_->measured > 0 && b_->measured > 0; }));
+  EXPECT_EQ(a_->mesh.Peers().size(), 1u);
+  EXPECT_EQ(b_->mesh.Peers().size(), 1u);
+}
+
+TEST_F(MeshTest, ADeadPeerIsNoticedAndFoundAgain) {
+  StartBoth();
+  Introduce();
+  ASSERT_TRUE(RunUntil([&] { return !a_->ups.empty(); }));
+  const uint16_t port = b_->mesh.port();
+  b_.reset();
+  ASSERT_TRUE(RunUntil([&] { return !a_->downs.empty(); }, milliseconds(2000)));
+  Status refused;
+  a_->mesh.Send(ib_.id(), FrameType::kCluster, {}, [&](const Status& s) { refused = s; });
+  RunUntil([&] { return !refused.ok(); });
+  EXPECT_EQ(refused.error().code(), Code::kUnavailable);
+  b_ = std::make_unique<TestNode>(io_, ib_, roster_, "b");
+  ASSERT_TRUE(b_->mesh.Listen("127.0.0.1", port).ok());
+  EXPECT_TRUE(RunUntil([&] { return a_->ups.size() == 2; }, milliseconds(8000)));
+}
+
+TEST_F(MeshTest, AForeignKeyIsRefusedAndNothingChanges) {
+  StartBoth();
+  const Identity stranger = Identity::Create();
+  Roster own = Roster::Found(stranger, "s");
+  const RosterEntry a_entry = roster_.entries().at(ia_.id());
+  std::vector<RosterEntry> entries = {own.entries().begin()->second, a_entry};
+  TestNode intruder(io_, stranger, Roster::Adopt(entries).value(), "s");
+  intruder.mesh.AddAddress(ia_.id(), "127.0.0.1", a_->mesh.port());
+  RunUntil([] { return false; }, milliseconds(700));
+  EXPECT_TRUE(a_->ups.empty());
+  EXPECT_TRUE(intruder.ups.empty());
+  EXPECT_EQ(a_->mesh.roster(), roster_);
+}
+
+TEST_F(MeshTest, RandomBytesOnThePortAreHarmless) {
+  StartBoth();
+  Rng rng(5);
+  for (int i = 0; i < 50; ++i) {
+    tcp::socket socket(io_);
+    socket.connect({asio::ip::make_address("127.0.0.1"), a_->mesh.port()});
+    Bytes noise(rng.Below(2000) + 1);
+    for (uint8_t& byte : noise) byte = static_cast<uint8_t>(rng.Next());
+    boost::system::error_code ignored;
+    asio::write(socket, asio::buffer(noise), ignored);
+    io_.run_for(milliseconds(2));
+  }
+  Introduce();
+  EXPECT_TRUE(RunUntil([&] { return !a_->ups.empty(); })) << "still serving after the noise";
+}
+
+TEST_F(MeshTest, JoinByCodeThenRevoke) {
+  a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, Roster::Found(ib_, "b"), "b");
+  const std::string code = a_->mesh.Invite({"127.0.0.1"}).value();
+  std::optional<Status> joined;
+  b_->mesh.Join(code, {}, [&](Status status) { joined = std::move(status); });
+  ASSERT_TRUE(RunUntil([&] { return joined.has_value(); }));
+  ASSERT_TRUE(joined->ok()) << joined->error().message();
+  b_->mesh.AddAddress(ia_.id(), "127.0.0.1", a_->mesh.port());
+  ASSERT_TRUE(RunUntil([&] { return !a_->ups.empty() && !b_->ups.empty(); }));
+
+  const Identity third = Identity::Create();
+  TestNode late(io_, third, Roster::Found(third, "late"), "late");
+  std::optional<Status> again;
+  late.mesh.Join(code, {}, [&](Status status) { again = std::move(status); });
+  ASSERT_TRUE(RunUntil([&] { return again.has_value(); }));
+  EXPECT_FALSE(again->ok()) << "a code admits one node";
+
+  ASSERT_TRUE(a_->mesh.Revoke(ib_.id()).ok());
+  ASSERT_TRUE(RunUntil([&] { return !b_->downs.empty(); }));
+  RunUntil([] { return false; }, milliseconds(600));
+  EXPECT_EQ(a_->ups.size(), 1u) << "a revoked node does not come back";
+}
+
+TEST_F(MeshTest, AWrongSecretIsRefused) {
+  a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, Roster::Found(ib_, "b"), "b");
+  Invitation invitation = Invitation::Parse(a_->mesh.Invite({"127.0.0.1"}).value()).value();
+  invitation.secret[3] ^= 1;
+  std::optional<Status> joined;
+  b_->mesh.Join(invitation.ToCode(), {}, [&](Status status) { joined = std::move(status); });
+  ASSERT_TRUE(RunUntil([&] { return joined.has_value(); }));
+  EXPECT_EQ(joined->error().code(), Code::kPermissionDenied);
+  EXPECT_EQ(a_->mesh.roster().member_count(), 1u);
+}
+
+// Forwards bytes between a client and a server and keeps what the client said.
+class Recorder {
+ public:
+  Recorder(asio::io_context& io, uint16_t target)
+      : acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}), client_(io), server_(io) {
+    acceptor_.async_accept(client_, [this, target](auto failed) {
+      if (failed) return;
+      server_.connect({asio::ip::make_address("127.0.0.1"), target});
+      Pump(client_, server_, from_client_, true);
+      Pump(server_, client_, from_server_, false);
+    });
+  }
+  uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  const Bytes& said() const { return said_; }
+
+ private:
+  void Pump(tcp::socket& from, tcp::socket& to, std::array<uint8_t, 65536>& buffer, bool keep) {
+    from.async_read_some(asio::buffer(buffer), [&, keep](auto failed, size_t count) {
+      if (failed) return;
+      if (keep) said_.insert(said_.end(), buffer.begin(), buffer.begin() + count);
+      boost::system::error_code ignored;
+      asio::write(to, asio::buffer(buffer, count), ignored);
+      Pump(from, to, buffer, keep);
+    });
+  }
+  tcp::acceptor acceptor_;
+  tcp::socket client_, server_;
+  std::array<uint8_t, 65536> from_client_, from_server_;
+  Bytes said_;
+};
+
+TEST_F(MeshTest, AReplayedHandshakeIsRefused) {
+  StartBoth();
+  Recorder recorder(io_, b_->mesh.port());
+  a_->mesh.AddAddress(ib_.id(), "127.0.0.1", recorder.port());
+  ASSERT_TRUE(RunUntil([&] { return recorder.said().size() > 500; }));
+  const Bytes recorded = recorder.said();
+  const size_t ups_before = b_->ups.size();
+
+  tcp::socket replay(io_);
+  replay.connect({asio::ip::make_address("127.0.0.1"), b_->mesh.port()});
+  boost::system::error_code ignored;
+  asio::write(replay, asio::buffer(recorded), ignored);
+  RunUntil([] { return false; }, milliseconds(500));
+  EXPECT_EQ(b_->ups.size(), ups_before);
+  EXPECT_EQ(b_->mesh.roster(), roster_);
+}
+
+}  // namespace
+}  // namespace baton::net

@@ -1,0 +1,52 @@
+// Node: the composition root. Builds everything, owns lifetimes, runs the I/O loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "hub/store.h"
+#include "plan/profile.h"
+#include "serve/api_server.h"
+
+namespace baton::node {
+
+struct NodeOptions {
+  std::string name;  // empty: the host's
+  std::string home;  // identity, roster, settings, profile cache
+  hub::StoreOptions store;
+  std::vector<std::string> model_files;  // beyond what the store finds
+  serve::ApiOptions api;
+  std::string listen;  // "address:port" of the mesh; empty: as settings say, or loopback
+  std::vector<std::string> peers;  // "host:port"
+  bool discover = true;            // where the mesh is open; on loopback only if `listen` says so
+  int threads = 0;
+  std::string kernels;
+  plan::Workload workload{.prompt_tokens = 1024, .answer_tokens = 256, .slots = 4};
+  bool kv_q8_on_wire = false;
+};
+
+// The version that nodes tell each other and `baton --version` prints.
+const char* Version();
+
+class Node {
+ public:
+  // Measures the device if its profile is not cached, opens the listeners, starts the threads.
+  static Result<std::unique_ptr<Node>> Start(NodeOptions options);
+  // Closes listeners and links, ends requests, joins the threads.
+  ~Node();
+
+  uint16_t api_port() const;
+  uint16_t mesh_port() const;
+  std::string id() const;
+  const std::string& name() const;
+
+ private:
+  class Impl;
+  explicit Node(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace baton::node

@@ -1,0 +1,24 @@
+// The device profile of this machine: measured once, then read from a cache that is valid for the
+// same processor, instruction set, number of threads and program.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "os/clock.h"
+#include "plan/profile.h"
+
+namespace baton::node {
+
+struct ProfileOptions {
+  int threads = 0;
+  std::string kernels;
+  std::string cache_path;        // empty: measure every time
+  std::string software_version;  // part of the cache's key
+};
+
+// Takes up to about 5 s if it measures. Memory is not cached: it is what is free now.
+Result<plan::DeviceProfile> ProfileOfThisMachine(const ProfileOptions& options,
+                                                 const os::Clock& clock);
+
+}  // namespace baton::node

@@ -1,0 +1,82 @@
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/system.h"
+
+namespace baton::os {
+namespace {
+
+class FileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/baton-os-XXXXXX";
+    ASSERT_NE(::mkdtemp(path), nullptr);
+    directory_ = path;
+  }
+  void TearDown() override { std::system(("rm -rf " + directory_).c_str()); }
+  std::string directory_;
+};
+
+TEST_F(FileTest, AtomicWriteIsReadBackAndLeavesNothingElse) {
+  const std::string path = directory_ + "/key";
+  ASSERT_TRUE(WriteFileAtomically(path, AsBytes("one"), 0600).ok());
+  ASSERT_TRUE(WriteFileAtomically(path, AsBytes("two"), 0600).ok());
+  EXPECT_EQ(ReadFile(path).value(), "two");
+  EXPECT_EQ(ListDirectory(directory_).value().size(), 1u);
+}
+
+TEST_F(FileTest, FailuresNameThePath) {
+  const auto missing = MappedFile::Open(directory_ + "/none");
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code(), Code::kNotFound);
+  EXPECT_THAT(missing.error().message(), testing::HasSubstr(directory_ + "/none"));
+  EXPECT_EQ(MappedFile::Open(directory_).error().code(), Code::kInvalidArgument);
+}
+
+TEST_F(FileTest, ReadAtPastTheEndIsDataLoss) {
+  const std::string path = directory_ + "/short";
+  ASSERT_TRUE(WriteFileAtomically(path, AsBytes("12345")).ok());
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file.ok());
+  uint8_t into[4];
+  EXPECT_TRUE(file->ReadAt(1, into).ok());
+  EXPECT_EQ(file->ReadAt(2, into).error().code(), Code::kDataLoss);
+}
+
+TEST_F(FileTest, EmptyFileMapsToNothing) {
+  const std::string path = directory_ + "/empty";
+  ASSERT_TRUE(WriteFileAtomically(path, {}).ok());
+  EXPECT_EQ(MappedFile::Open(path).value().bytes().size(), 0u);
+}
+
+TEST_F(FileTest, WriterAppends) {
+  const std::string path = directory_ + "/big";
+  auto writer = FileWriter::Create(path);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_TRUE(writer->Append(AsBytes("ab")).ok());
+  ASSERT_TRUE(writer->Append(AsBytes("c")).ok());
+  EXPECT_EQ(writer->position(), 3u);
+  ASSERT_TRUE(writer->Close().ok());
+  EXPECT_EQ(ReadFile(path).value(), "abc");
+}
+
+TEST(System, KnowsItself) {
+  EXPECT_GT(SystemMemory().total_bytes, 0u);
+  EXPECT_LE(SystemMemory().available_bytes, SystemMemory().total_bytes);
+  EXPECT_FALSE(AllowedProcessors().empty());
+  EXPECT_GT(PeakResidentBytes(), 0u);
+  EXPECT_NE(RandomU64(), RandomU64());
+}
+
+TEST(Clock, FakeTimeMovesOnlyWhenTold) {
+  FakeClock clock;
+  const TimePoint before = clock.Now();
+  clock.Advance(std::chrono::milliseconds(1500));
+  EXPECT_DOUBLE_EQ(SecondsBetween(before, clock.Now()), 1.5);
+}
+
+}  // namespace
+}  // namespace baton::os

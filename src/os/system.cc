@@ -1,0 +1,117 @@
+#include "os/system.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace baton::os {
+namespace {
+
+// The number behind "KEY:" in a /proc file of "KEY: N kB" lines, in bytes.
+uint64_t ProcValue(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.rfind(key + ":", 0) == 0)
+      return std::strtoull(line.c_str() + key.size() + 1, nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+// A cgroup v2 file that holds one number or "max"; `fallback` where there is none.
+uint64_t CgroupValue(const char* path, uint64_t fallback) {
+  std::ifstream file(path);
+  uint64_t value;
+  return file >> value ? value : fallback;
+}
+
+}  // namespace
+
+MemoryInfo SystemMemory() {
+  MemoryInfo info{ProcValue("/proc/meminfo", "MemTotal"),
+                  ProcValue("/proc/meminfo", "MemAvailable")};
+  constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+  const uint64_t limit = CgroupValue("/sys/fs/cgroup/memory.max", kNone);
+  const uint64_t used = CgroupValue("/sys/fs/cgroup/memory.current", 0);
+  info.total_bytes = std::min(info.total_bytes, limit);
+  if (limit != kNone)
+    info.available_bytes = std::min(info.available_bytes, limit - std::min(used, limit));
+  return info;
+}
+
+uint64_t PeakResidentBytes() {
+  rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+uint64_t ResidentBytes() {
+  return ProcValue("/proc/self/status", "VmRSS");
+}
+
+std::vector<int> AllowedProcessors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> processors;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) processors.push_back(cpu);
+    }
+  }
+  if (processors.empty()) processors.push_back(0);
+  return processors;
+}
+
+void PinThisThread(int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
+void NameThisThread(const char* name) {
+  ::pthread_setname_np(::pthread_self(), name);
+}
+
+std::string HostName() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "localhost";
+  return name;
+}
+
+std::string ProcessorName() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    const size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos)
+      return line.substr(colon + 2);
+  }
+  return {};
+}
+
+void FillWithEntropy(std::span<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::getrandom(bytes.data(), bytes.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    CHECK(count > 0, "getrandom failed");
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+uint64_t RandomU64() {
+  uint64_t value;
+  FillWithEntropy({reinterpret_cast<uint8_t*>(&value), sizeof value});
+  return value;
+}
+
+}  // namespace baton::os

@@ -1,0 +1,38 @@
+// Facts about this machine and process: memory, processors, names, directories, entropy.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace baton::os {
+
+struct MemoryInfo {
+  uint64_t total_bytes = 0;
+  uint64_t available_bytes = 0;  // what new work may take, within the process's cgroup too
+};
+MemoryInfo SystemMemory();
+
+// Peak and present resident set of this process.
+uint64_t PeakResidentBytes();
+uint64_t ResidentBytes();
+
+// Processors this process may run on (its affinity mask), in order.
+std::vector<int> AllowedProcessors();
+// Binds the calling thread to one processor. A hint: failure is ignored.
+void PinThisThread(int processor);
+// Shown by debuggers and top; at most 15 characters.
+void NameThisThread(const char* name);
+
+std::string HostName();
+// "Intel(R) Xeon(R) ...", empty if the system does not say.
+std::string ProcessorName();
+
+// Bytes from the operating system's generator: for keys and identities.
+void FillWithEntropy(std::span<uint8_t> bytes);
+uint64_t RandomU64();
+
+}  // namespace baton::os

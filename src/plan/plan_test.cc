@@ -1,0 +1,259 @@
+#include <functional>
+
+#include <gmock/gmock.h>
+
+#include "base/random.h"
+#include "plan/groups.h"
+#include "plan/planner.h"
+
+namespace baton::plan {
+namespace {
+
+NodeId Id(uint8_t n) {
+  std::array<uint8_t, 32> key{};
+  key[0] = n;
+  return NodeId(key);
+}
+
+NodeProfile Node(uint8_t n, double tflops, double gb_per_s, double memory_gb) {
+  DeviceProfile device;
+  device.name = fmt::format("device {}", n);
+  device.memory_bytes = static_cast<uint64_t>(memory_gb * 1e9);
+  device.rates = {{DType::kF16, tflops * 1e12, gb_per_s * 1e9}};
+  device.attention_flops_per_s = tflops * 1e12;
+  device.kv_read_bytes_per_s = gb_per_s * 1e9;
+  return {Id(n), fmt::format("n{}", n), device, true};
+}
+
+void Connect(ClusterProfile& cluster, uint8_t a, uint8_t b, double gbit, double rtt_us = 200) {
+  cluster.links.push_back({Id(a), Id(b), rtt_us, gbit / 8 * 1e9});
+  cluster.links.push_back({Id(b), Id(a), rtt_us, gbit / 8 * 1e9});
+}
+
+// Llama-3.1-8B in F16.
+ModelCost Llama8B() {
+  ModelCost model;
+  model.name = "llama-3.1-8b";
+  const double layer_parameters = 218e6;
+  model.layer_weight_bytes.assign(32, static_cast<uint64_t>(layer_parameters * 2));
+  model.layer_flops_per_token = 2 * layer_parameters;
+  model.embedding_bytes = model.head_bytes = 1'050'673'152;
+  model.head_flops_per_token = 2.0 * 4096 * 128256;
+  model.kv_bytes_per_token_per_layer = 4096;
+  model.q_width = 4096;
+  model.hidden_width = 4096;
+  return model;
+}
+
+// DESIGN section 1: a DGX Spark and a Mac Studio M3 Ultra, at the rates that their published times
+// imply.
+ClusterProfile SparkAndMac(double gbit) {
+  ClusterProfile cluster;
+  cluster.nodes = {Node(1, 90, 178, 120), Node(2, 23.7, 605, 240)};
+  Connect(cluster, 1, 2, gbit);
+  return cluster;
+}
+
+Workload Demonstration() {
+  return {.prompt_tokens = 8192, .answer_tokens = 32, .context_tokens = 8704};
+}
+
+Plan Published(double gbit) {
+  return Make(SparkAndMac(gbit), Llama8B(), Demonstration(), Id(2),
+              {.prefill_on = {Id(1)}, .decode_on = {Id(2)}})
+      .value()
+      .chosen;
+}
+
+Plan AloneOn(uint8_t node) {
+  return Make(SparkAndMac(10), Llama8B(), Demonstration(), Id(node), {.nodes = {Id(node)}})
+      .value()
+      .chosen;
+}
+
+TEST(Planner, PredictsThePublishedDemonstration) {
+  EXPECT_NEAR(AloneOn(1).total_s, 4.34, 0.22);
+  EXPECT_NEAR(AloneOn(2).total_s, 6.42, 0.32);
+  const Plan pair = Published(10);
+  EXPECT_NEAR(pair.total_s, 2.32, 0.12);
+  EXPECT_TRUE(pair.kv_hidden);
+}
+
+TEST(Planner, FreeToChooseItIsAtLeastAsGoodAsThePublishedPair) {
+  const auto result = Make(SparkAndMac(10), Llama8B(), Demonstration(), Id(2));
+  ASSERT_TRUE(result.ok()) << result.error().message();
+  EXPECT_TRUE(result->chosen.disaggregated());
+  EXPECT_EQ(result->chosen.decode.size(), 1u);
+  EXPECT_EQ(result->chosen.decode.front().node, Id(2));
+  EXPECT_LE(result->chosen.total_s, Published(10).total_s);
+  EXPECT_THAT(result->chosen.reason, testing::HasSubstr("decode on n2"));
+  ASSERT_FALSE(result->alternatives.empty());
+  for (const Alternative& other : result->alternatives) EXPECT_FALSE(other.why.empty());
+}
+
+TEST(Planner, ASlowLinkExposesTheTransfer) {
+  // Section 7: on 2.5 GbE the pair would take about 4.5 s and lose to the Spark alone.
+  const Plan pair = Published(2.5);
+  EXPECT_FALSE(pair.kv_hidden);
+  EXPECT_GT(pair.total_s, AloneOn(1).total_s);
+  const auto result = Make(SparkAndMac(2.5), Llama8B(), Demonstration(), Id(2));
+  ASSERT_TRUE(result.ok());
+  EXPECT_LE(result->chosen.total_s, AloneOn(1).total_s);
+}
+
+TEST(Planner, AShortPromptStaysWhereItIsGenerated) {
+  ClusterProfile cluster = SparkAndMac(1);
+  const Workload chat{.prompt_tokens = 16, .answer_tokens = 500, .context_tokens = 1024};
+  const auto result = Make(cluster, Llama8B(), chat, Id(2));
+  ASSERT_TRUE(result.ok());
+  EXPECT_FALSE(result->chosen.disaggregated());
+  EXPECT_EQ(result->chosen.decode.front().node, Id(2));
+}
+
+TEST(Planner, SplitsLayersOnlyWhenOneNodeCannotHoldThem) {
+  ClusterProfile cluster;
+  cluster.nodes = {Node(1, 20, 200, 12), Node(2, 20, 200, 12)};
+  Connect(cluster, 1, 2, 10);
+  const auto split = Make(cluster, Llama8B(), {.context_tokens = 2048}, Id(1));
+  ASSERT_TRUE(split.ok()) << split.error().message();
+  EXPECT_EQ(split->chosen.decode.size(), 2u);
+  for (const StagePlan& stage : split->chosen.decode) EXPECT_LE(stage.memory_bytes, 12'000'000'000);
+  cluster.nodes[0] = Node(1, 20, 200, 40);
+  const auto whole =
+      Make(cluster, Llama8B(), {.answer_tokens = 2000, .context_tokens = 2048}, Id(1));
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(whole->chosen.decode.size(), 1u);
+}
+
+TEST(Planner, SaysWhatIsLacking) {
+  ClusterProfile cluster;
+  cluster.nodes = {Node(1, 20, 200, 4)};
+  const auto small = Make(cluster, Llama8B(), {}, Id(1));
+  EXPECT_EQ(small.error().code(), Code::kFailedPrecondition);
+  EXPECT_THAT(small.error().message(), testing::HasSubstr("4.0 GB"));
+  cluster.nodes[0].has_model = false;
+  EXPECT_THAT(Make(cluster, Llama8B(), {}, Id(1)).error().message(),
+              testing::HasSubstr("llama-3.1-8b"));
+}
+
+TEST(Planner, ObeysTheOwner) {
+  ClusterProfile cluster = SparkAndMac(10);
+  Constraints told{.prefill_on = {Id(2)}, .decode_on = {Id(1)}};
+  const auto reversed = Make(cluster, Llama8B(), Demonstration(), Id(1), told);
+  ASSERT_TRUE(reversed.ok());
+  EXPECT_EQ(reversed->chosen.prefill.front().node, Id(2));
+  EXPECT_EQ(reversed->chosen.decode.front().node, Id(1));
+
+  const auto split = Make(cluster, Llama8B(), Demonstration(), Id(1),
+                          {.decode_on = {Id(1), Id(2)}, .split = {10, 22}});
+  ASSERT_TRUE(split.ok());
+  EXPECT_EQ(split->chosen.decode[1].layers, (LayerRange{10, 32}));
+  EXPECT_FALSE(
+      Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(1), Id(2)}, .split = {10, 10}}).ok());
+  EXPECT_FALSE(Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(9)}}).ok());
+  EXPECT_FALSE(Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(1), Id(1)}}).ok());
+}
+
+// All boundaries, by hand.
+double BruteForce(const CostTable& costs, const std::vector<size_t>& order, size_t stage, int first,
+                  Goal goal) {
+  const int layers = costs.model().n_layers();
+  double best = std::numeric_limits<double>::infinity();
+  for (int last = first + 1; last <= layers; ++last) {
+    const LayerRange range{first, last};
+    if (!costs.Fits(order[stage], range)) continue;
+    const StageCost& cost = costs.At(order[stage], range);
+    const double own = goal == Goal::kDecodeSum ? cost.decode_step_s : cost.prefill_chunk_s;
+    const bool final_stage = stage + 1 == order.size();
+    if (final_stage != (last == layers)) continue;
+    const double rest = final_stage ? 0 : BruteForce(costs, order, stage + 1, last, goal);
+    best = std::min(best, goal == Goal::kDecodeSum ? own + rest : std::max(own, rest));
+  }
+  return best;
+}
+
+TEST(Partition, EqualsBruteForceOnRandomClusters) {
+  Rng rng(3);
+  for (int round = 0; round < 300; ++round) {
+    ClusterProfile cluster;
+    const size_t count = 1 + rng.Below(3);
+    std::vector<size_t> order;
+    for (size_t i = 0; i < count; ++i) {
+      cluster.nodes.push_back(Node(static_cast<uint8_t>(i + 1), 1 + rng.Uniform() * 50,
+                                   20 + rng.Uniform() * 500, 4 + rng.Uniform() * 16));
+      order.push_back(i);
+    }
+    ModelCost model = Llama8B();
+    model.layer_weight_bytes.resize(3 + rng.Below(8));
+    for (uint64_t& bytes : model.layer_weight_bytes) bytes = 1 + rng.Below(2'000'000'000);
+    const Workload workload{.context_tokens = 1024};
+    const CostTable costs(cluster, model, workload);
+    for (const Goal goal : {Goal::kDecodeSum, Goal::kPrefillLargest}) {
+      const double expected = BruteForce(costs, order, 0, 0, goal);
+      const auto group = Partition(costs, order, goal);
+      ASSERT_EQ(group.has_value(), std::isfinite(expected));
+      if (!group) continue;
+      double value = 0;
+      int next = 0;
+      for (const GroupStage& stage : *group) {
+        EXPECT_EQ(stage.layers.first, next);
+        next = stage.layers.last;
+        const StageCost& cost = costs.At(stage.node, stage.layers);
+        value = goal == Goal::kDecodeSum ? value + cost.decode_step_s
+                                         : std::max(value, cost.prefill_chunk_s);
+      }
+      EXPECT_EQ(next, model.n_layers());
+      EXPECT_NEAR(value, expected, expected * 1e-12);
+    }
+  }
+}
+
+TEST(Planner, NeverSlowerThanTheBestSingleNodeAndNeverOverMemory) {
+  Rng rng(4);
+  for (int round = 0; round < 60; ++round) {
+    ClusterProfile cluster;
+    const auto count = static_cast<uint8_t>(1 + rng.Below(4));
+    for (uint8_t i = 1; i <= count; ++i) {
+      cluster.nodes.push_back(
+          Node(i, 1 + rng.Uniform() * 100, 20 + rng.Uniform() * 800, 6 + rng.Uniform() * 60));
+      for (uint8_t j = 1; j < i; ++j) Connect(cluster, i, j, 0.5 + rng.Uniform() * 20);
+    }
+    Workload workload = Demonstration();
+    workload.prompt_tokens = static_cast<int>(1 + rng.Below(8192));
+    workload.answer_tokens = static_cast<int>(1 + rng.Below(500));
+    const auto result = Make(cluster, Llama8B(), workload, Id(1));
+    if (!result.ok()) continue;
+    for (const Alternative& other : result->alternatives)
+      EXPECT_LE(result->chosen.total_s, other.plan.total_s);
+    for (const auto* stages : {&result->chosen.prefill, &result->chosen.decode}) {
+      for (const StagePlan& stage : *stages)
+        EXPECT_LE(stage.memory_bytes, cluster.FindNode(stage.node)->device.memory_bytes);
+    }
+    const auto again = Make(cluster, Llama8B(), workload, Id(1));
+    EXPECT_EQ(again->chosen.reason, result->chosen.reason);
+    EXPECT_EQ(again->chosen.total_s, result->chosen.total_s);
+  }
+}
+
+TEST(Exposure, IsTheFormulaOfTheDesign) {
+  // Hidden: only the last unit remains.
+  EXPECT_DOUBLE_EQ(ExposedSend(100, 100, 2, 10, 5).seconds, 0.05);
+  EXPECT_TRUE(ExposedSend(100, 100, 2, 10, 5).hidden);
+  // Not hidden: kv / link - prefill x (1 - 1 / layers).
+  EXPECT_DOUBLE_EQ(ExposedSend(1000, 100, 2, 10, 5).seconds, 10 - 2 * 0.9);
+  EXPECT_FALSE(ExposedSend(1000, 100, 2, 10, 5).hidden);
+}
+
+TEST(Estimate, DecidesPerPrompt) {
+  const ClusterProfile cluster = SparkAndMac(10);
+  const auto result = Make(cluster, Llama8B(), Demonstration(), Id(2));
+  ASSERT_TRUE(result.ok());
+  EXPECT_TRUE(
+      Estimate(cluster, Llama8B(), result->chosen, Demonstration(), 8192, 8192).remote_prefill);
+  EXPECT_FALSE(
+      Estimate(cluster, Llama8B(), result->chosen, Demonstration(), 1, 8192).remote_prefill)
+      << "the decode node has the prefix already";
+}
+
+}  // namespace
+}  // namespace baton::plan

@@ -1,0 +1,87 @@
+// What the planner knows: devices and links as measured, models as counted, and what is wanted.
+// Plain values; equal inputs give equal plans on every machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "tensor/dtype.h"
+
+namespace baton::plan {
+
+// How fast one device computes with one weight type.
+struct TypeRate {
+  DType type = DType::kF16;
+  double matmul_flops_per_s = 0;  // many tokens at once (prefill); a multiply-add is two
+  double read_bytes_per_s = 0;    // weight bytes per second at one token (decode)
+};
+
+// Measured on the device itself when its node starts.
+struct DeviceProfile {
+  std::string name;           // "AMD Ryzen 7 7840U, avx512, 8 threads"
+  uint64_t memory_bytes = 0;  // what weights and KV may take
+  std::vector<TypeRate> rates;
+  double attention_flops_per_s = 0;  // prefill attention
+  double kv_read_bytes_per_s = 0;    // decode attention
+  double layer_overhead_us = 0;      // per layer and step, whatever its size
+
+  // The rates for `type`, or for the measured type that is nearest in size.
+  TypeRate RateFor(DType type) const;
+};
+
+struct NodeProfile {
+  NodeId id;
+  std::string name;
+  DeviceProfile device;
+  bool has_model = true;  // the model's file lies on its disk
+};
+
+// One direction between two nodes.
+struct LinkProfile {
+  NodeId from;
+  NodeId to;
+  double rtt_us = 0;
+  double bytes_per_s = 0;
+};
+
+struct ClusterProfile {
+  std::vector<NodeProfile> nodes;
+  std::vector<LinkProfile> links;
+
+  const NodeProfile* FindNode(const NodeId& id) const;
+  // Null if the two do not speak to each other.
+  const LinkProfile* FindLink(const NodeId& from, const NodeId& to) const;
+};
+
+// What a model costs, counted from its tensors.
+struct ModelCost {
+  std::string name;
+  DType weight_type = DType::kF16;           // of most of its bytes
+  std::vector<uint64_t> layer_weight_bytes;  // per layer
+  double layer_flops_per_token = 0;          // matrices of one layer
+  uint64_t embedding_bytes = 0;
+  uint64_t head_bytes = 0;  // read once per generated token
+  bool tied_embeddings = false;
+  double head_flops_per_token = 0;
+  uint64_t kv_bytes_per_token_per_layer = 0;  // F16
+  int32_t q_width = 0;                        // attention FLOPs: 4 x q_width per key
+  int32_t hidden_width = 0;
+
+  int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
+};
+
+enum class Objective { kLatency, kThroughput, kFit };
+
+struct Workload {
+  int prompt_tokens = 512;
+  int answer_tokens = 128;
+  int context_tokens = 4096;  // room in the KV cache per request
+  int slots = 1;              // requests at once
+  int chunk_tokens = 512;     // prefill chunk
+  double kv_wire_factor = 1;  // bytes on the wire over F16 bytes: 0.53 for Q8_0
+  Objective objective = Objective::kLatency;
+};
+
+}  // namespace baton::plan

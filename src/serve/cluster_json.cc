@@ -1,0 +1,151 @@
+#include "serve/cluster_json.h"
+
+#include <map>
+
+namespace baton::serve {
+namespace {
+
+json::array StagesOf(const std::vector<plan::StagePlan>& stages, const char* role,
+                     const NameOf& name_of) {
+  json::array list;
+  for (const plan::StagePlan& stage : stages) {
+    list.push_back({{"node", name_of(stage.node)},
+                    {"node_id", stage.node.ToString()},
+                    {"role", role},
+                    {"first_layer", stage.layers.first},
+                    {"last_layer", stage.layers.last - 1},
+                    {"memory_bytes", stage.memory_bytes},
+                    {"prefill_ms", stage.prefill_s * 1e3},
+                    {"decode_ms", stage.decode_s * 1e3}});
+  }
+  return list;
+}
+
+const char* NameOfState(cluster::InstanceState state) {
+  switch (state) {
+    case cluster::InstanceState::kLoading:
+      return "loading";
+    case cluster::InstanceState::kReady:
+      return "ready";
+    case cluster::InstanceState::kFailed:
+      return "failed";
+    case cluster::InstanceState::kStopped:
+      break;
+  }
+  return "stopped";
+}
+
+json::object ToJson(const plan::DeviceProfile& device) {
+  json::array rates;
+  for (const plan::TypeRate& rate : device.rates) {
+    rates.push_back({{"type", json::string(InfoOf(rate.type).name)},
+                     {"matmul_flops_per_s", rate.matmul_flops_per_s},
+                     {"read_bytes_per_s", rate.read_bytes_per_s}});
+  }
+  return {{"name", device.name},
+          {"memory_bytes", device.memory_bytes},
+          {"rates", std::move(rates)},
+          {"attention_flops_per_s", device.attention_flops_per_s},
+          {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
+          {"layer_overhead_us", device.layer_overhead_us}};
+}
+
+json::object ToJson(const cluster::NodeView& node) {
+  json::array models;
+  for (const cluster::LocalModel& model : node.models)
+    models.push_back(
+        {{"name", model.name}, {"fingerprint", model.fingerprint}, {"bytes", model.bytes}});
+  json::array addresses;
+  for (const std::string& address : node.addresses) addresses.emplace_back(address);
+  return {{"id", node.id.ToString()},
+          {"name", node.name},
+          {"version", node.software_version},
+          {"self", node.self},
+          {"live", node.linked},
+          {"addresses", std::move(addresses)},
+          {"mesh_port", node.mesh_port},
+          {"device", ToJson(node.device)},
+          {"models", std::move(models)}};
+}
+
+}  // namespace
+
+json::object ToJson(const plan::Plan& plan, const NameOf& name_of) {
+  const bool split_roles = plan.disaggregated();
+  json::array stages = StagesOf(plan.prefill, "prefill", name_of);
+  for (json::value& stage : StagesOf(plan.decode, split_roles ? "decode" : "both", name_of))
+    stages.push_back(std::move(stage));
+  return {{"ttft_ms", plan.ttft_s * 1e3},
+          {"decode_tokens_per_s", plan.decode_tokens_per_s()},
+          {"prefill_ms", plan.prefill_s * 1e3},
+          {"exposed_ms", plan.exposed_s * 1e3},
+          {"total_ms", plan.total_s * 1e3},
+          {"kv_hidden", plan.kv_hidden},
+          {"reason", plan.reason},
+          {"stages", std::move(stages)}};
+}
+
+json::object ToJson(const plan::PlanResult& result, const NameOf& name_of) {
+  json::array alternatives;
+  for (const plan::Alternative& other : result.alternatives) {
+    json::object item = ToJson(other.plan, name_of);
+    item["why"] = other.why;
+    alternatives.push_back(std::move(item));
+  }
+  return {{"chosen", ToJson(result.chosen, name_of)}, {"alternatives", std::move(alternatives)}};
+}
+
+json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of) {
+  return {{"id", instance.id.ToString()},
+          {"epoch", instance.epoch},
+          {"model", instance.model},
+          {"fingerprint", instance.fingerprint},
+          {"coordinator", name_of(instance.coordinator)},
+          {"state", NameOfState(instance.state)},
+          {"message", instance.message},
+          {"context_tokens", instance.workload.context_tokens},
+          {"slots", instance.workload.slots},
+          {"requests_running", instance.requests_running},
+          {"plan", ToJson(instance.plan, name_of)}};
+}
+
+json::object ToJson(const cluster::ClusterView& view) {
+  std::map<NodeId, std::string> names;
+  for (const cluster::NodeView& node : view.nodes) names[node.id] = node.name;
+  const NameOf name_of = [&](const NodeId& id) {
+    const auto found = names.find(id);
+    return found == names.end() ? id.Short() : found->second;
+  };
+  json::array nodes, links, instances;
+  for (const cluster::NodeView& node : view.nodes) nodes.push_back(ToJson(node));
+  for (const cluster::LinkView& link : view.links) {
+    links.push_back({{"from", name_of(link.from)},
+                     {"to", name_of(link.to)},
+                     {"from_id", link.from.ToString()},
+                     {"to_id", link.to.ToString()},
+                     {"rtt_us", link.rtt_us},
+                     {"bytes_per_s", link.bytes_per_s}});
+  }
+  for (const cluster::InstanceView& instance : view.instances)
+    instances.push_back(ToJson(instance, name_of));
+  return {{"nodes", std::move(nodes)},
+          {"links", std::move(links)},
+          {"instances", std::move(instances)}};
+}
+
+Result<NodeId> FindNode(const cluster::ClusterView& view, std::string_view text) {
+  std::vector<NodeId> found;
+  std::string names;
+  for (const cluster::NodeView& node : view.nodes) {
+    names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", node.name, node.id.Short());
+    const std::string id = node.id.ToString();
+    constexpr size_t kPrefixMin = 4;
+    const bool by_id = text.size() >= kPrefixMin && id.compare(0, text.size(), text) == 0;
+    if (by_id || node.name == text) found.push_back(node.id);
+  }
+  if (found.size() == 1) return found.front();
+  return MakeError(Code::kInvalidArgument, "{} node is called '{}'; there are: {}",
+                   found.empty() ? "no" : "more than one", text, names);
+}
+
+}  // namespace baton::serve

@@ -1,0 +1,50 @@
+#include "tensor/dtype.h"
+
+#include <array>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+constexpr std::array<DTypeInfo, 8> kTypes = {{
+    {DType::kF32, "F32", 1, 4},
+    {DType::kF16, "F16", 1, 2},
+    {DType::kQ4_0, "Q4_0", 32, 18},
+    {DType::kQ8_0, "Q8_0", 32, 34},
+    {DType::kQ4_K, "Q4_K", 256, 144},
+    {DType::kQ6_K, "Q6_K", 256, 210},
+    {DType::kI32, "I32", 1, 4},
+    {DType::kBF16, "BF16", 1, 2},
+}};
+
+}  // namespace
+
+std::optional<DTypeInfo> FindDType(uint32_t gguf_number) {
+  for (const DTypeInfo& info : kTypes) {
+    if (static_cast<uint32_t>(info.type) == gguf_number) return info;
+  }
+  return std::nullopt;
+}
+
+std::optional<DTypeInfo> FindDTypeByName(std::string_view name) {
+  for (const DTypeInfo& info : kTypes) {
+    if (info.name == name) return info;
+  }
+  return std::nullopt;
+}
+
+const DTypeInfo& InfoOf(DType type) {
+  for (const DTypeInfo& info : kTypes) {
+    if (info.type == type) return info;
+  }
+  CheckFailed(__FILE__, __LINE__, "known dtype", "");
+}
+
+size_t BytesOf(DType type, size_t elements) {
+  const DTypeInfo& info = InfoOf(type);
+  CHECK(elements % info.block_elements == 0, "{} elements of {}", elements, info.name);
+  return elements / info.block_elements * info.block_bytes;
+}
+
+}  // namespace baton

@@ -1,0 +1,39 @@
+// DType: the element types of tensors, with the block layouts that GGUF files use. Data only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace baton {
+
+// The numbers are GGUF's own (ggml_type), so a file's number is cast after IsKnown().
+enum class DType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ6_K = 14,
+  kI32 = 26,
+  kBF16 = 30,
+};
+
+// Elements come in blocks; a row of a tensor is a whole number of blocks.
+struct DTypeInfo {
+  DType type;
+  std::string_view name;  // as GGUF tools print it: "Q4_K"
+  size_t block_elements;
+  size_t block_bytes;
+};
+
+// Nothing if baton does not know the type.
+std::optional<DTypeInfo> FindDType(uint32_t gguf_number);
+std::optional<DTypeInfo> FindDTypeByName(std::string_view name);
+const DTypeInfo& InfoOf(DType type);
+
+// Bytes of `elements` consecutive elements; `elements` must be a whole number of blocks.
+size_t BytesOf(DType type, size_t elements);
+
+}  // namespace baton

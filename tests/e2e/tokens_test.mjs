@@ -1,0 +1,59 @@
+// The same greedy tokens from one node, from 2 and 3 pipeline stages, and from prefill on one node with
+// decode on another: for 200 prompts and two weight types, over three processes.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Cluster, randomPrompts, synth } from './harness.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'baton-models-'));
+const shape = 'layers=6,hidden=256,heads=4,kv_heads=2,ffn=768,vocab=4096';
+const models = [['tiny-q4', 'Q4_0'], ['tiny-f16', 'F16']];
+let cluster;
+
+before(async () => {
+  const files = models.map(([name, type]) => synth(folder, name, shape, type));
+  cluster = await Cluster.start(3, { models: files, args: ['--chunk', '64'] });
+});
+after(async () => {
+  await cluster?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('three nodes find each other', (t) => {
+  t.diagnostic(`${cluster.found_ms} ms from the last start (process start included)`);
+  assert.ok(cluster.found_ms > 0);
+});
+
+const arrangements = {
+  'two stages': { decode_on: ['n0', 'n1'], split: [2, 4] },
+  'three stages': { decode_on: ['n1', 'n2', 'n0'], split: [2, 3, 1] },
+  'prefill on n0, decode on n1': { prefill_on: ['n0'], decode_on: ['n1'] },
+  'prefill on n2 and n1, decode on n0': { prefill_on: ['n2', 'n1'], decode_on: ['n0'] },
+};
+
+for (const [model] of models) {
+  test(`every arrangement of ${model} gives the tokens of one node`, { timeout: 600000 }, async () => {
+    const prompts = randomPrompts(200, 4096, 160);
+    const ask = async (node, prompt) => (await node.tokens(model, prompt, 12));
+    await cluster.nodes[0].place(model, { nodes: ['n0'] });
+    const expected = [];
+    for (const prompt of prompts) expected.push((await ask(cluster.nodes[0], prompt)).tokens);
+    assert.ok(new Set(expected.map((tokens) => tokens.join())).size > 100, 'the prompts matter');
+    await cluster.stop(model);
+    for (const [name, told] of Object.entries(arrangements)) {
+      await cluster.nodes[0].place(model, told);
+      await cluster.known(model);
+      let remote = 0;
+      for (const [i, prompt] of prompts.entries()) {
+        const answer = await ask(cluster.nodes[i % 3], prompt);
+        assert.deepEqual(answer.tokens, expected[i], `${name}, prompt ${i}`);
+        remote += answer.timings.remote_prefill;
+      }
+      assert.equal(remote, told.prefill_on ? prompts.length : 0, name);
+      await cluster.stop(model);
+    }
+  });
+}

@@ -1,0 +1,1 @@
+"""Generators of synthetic conversations, one module per kind of conversation."""
