@@ -147,13 +147,15 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     PostAdvance();
   }
 
-  Result<Route> FindRoute(const std::string& fingerprint) override {
+  Result<Route> FindRoute(const std::string& fingerprint, int tokens) override {
     const InstanceRecord* best = nullptr;
     int least = 0;
     bool loading = false;
     bool full = false;
     for (const auto& [id, record] : book_.instances()) {
-      if (record.fingerprint() != fingerprint) continue;
+      if (record.fingerprint() != fingerprint ||
+          record.plan().workload().context_tokens() < tokens)
+        continue;
       const auto nodes = NodesOf(FromProto(record.plan()));
       const bool live = std::all_of(nodes.begin(), nodes.end(),
                                     [this](const NodeId& node) { return IsLive(node); });
@@ -173,7 +175,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     if (best != nullptr) return RouteTo(*best);
     if (full) return Error(Code::kResourceExhausted, "every slot of the model is taken");
     if (loading) return Error(Code::kUnavailable, "the model is loading");
-    return PlaceOnDemand(fingerprint);
+    return PlaceOnDemand(fingerprint, tokens);
   }
 
   bool PreferRemote(const Route& route, int uncached_on_decode, int uncached_on_prefill) override {
@@ -209,9 +211,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     for (const auto& [id, record] : book_.instances()) {
       const bool named =
           record.model() == wanted || record.fingerprint() == wanted || id.ToString() == wanted;
-      const bool active =
-          record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
-      if (named && active) found.push_back(id);
+      if (named && IsActive(record)) found.push_back(id);
     }
     if (found.empty()) return MakeError(Code::kNotFound, "no instance of '{}' runs", wanted);
     for (const InstanceId& id : found) {
@@ -250,13 +250,14 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     const auto model = shelf_.Open(what.model);
     if (!model.ok()) return refuse(model.error());
     const ModelSpec& spec = (*model)->spec();
-    const int context = ContextOf(spec);
+    const int context = ContextOf((*model)->fingerprint(), spec);
     const auto prompt_tokens = static_cast<int64_t>(what.prompt.size());
     if (prompt_tokens == 0) return refuse(Error(Code::kInvalidArgument, "the prompt is empty"));
     if (prompt_tokens >= context)
       return refuse(MakeError(Code::kInvalidArgument,
-                              "the prompt has {} tokens, the context has room for {}",
-                              prompt_tokens, context - 1));
+                              "the prompt has {} tokens, the context has room for {}{}",
+                              prompt_tokens, context - 1,
+                              context < spec.context_length ? " (`place --context` gives more)" : ""));
     const auto waiting = std::count_if(requests_.begin(), requests_.end(),
                                        [](const auto& item) { return item.second->waiting(); });
     if (static_cast<size_t>(waiting) >= kWaitingMax)
@@ -494,7 +495,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
   // Starts an instance because a request wants it.
-  Error PlaceOnDemand(const std::string& fingerprint) {
+  Error PlaceOnDemand(const std::string& fingerprint, int tokens) {
     const auto failed = placement_failures_.find(fingerprint);
     if (failed != placement_failures_.end()) {
       const Error error = failed->second;
@@ -506,7 +507,9 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       for (const LocalModel& model : options_.models) {
         if (model.fingerprint == fingerprint) name = model.name;
       }
-      coordinator_.Place(name, options_.workload, {}, [this, fingerprint](auto placed) {
+      plan::Workload workload = options_.workload;
+      workload.context_tokens = std::max(workload.context_tokens, tokens);
+      coordinator_.Place(name, workload, {}, [this, fingerprint](auto placed) {
         placing_.erase(fingerprint);
         if (!placed.ok()) {
           const Error& error = placed.error();
@@ -522,9 +525,16 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     return Error(Code::kUnavailable, "the model is loading");
   }
 
-  // What a request may take of the model's context.
-  int ContextOf(const ModelSpec& spec) const {
-    return std::min(spec.context_length, options_.workload.context_tokens);
+  // What a request may take of the model's context: what its roomiest instance was placed with, or
+  // would be.
+  int ContextOf(const std::string& fingerprint, const ModelSpec& spec) const {
+    int context = 0;
+    for (const auto& [id, record] : book_.instances()) {
+      if (record.fingerprint() == fingerprint && IsActive(record))
+        context = std::max(context, record.plan().workload().context_tokens());
+    }
+    if (context == 0) context = options_.workload.context_tokens;
+    return std::min(spec.context_length, context);
   }
 
   RequestEvents Counted(RequestEvents events) {

@@ -103,8 +103,12 @@ class ClusterTest : public testing::Test {
   }
 
   Result<InstanceView> Place(int on, const std::string& model, const plan::Constraints& told) {
+    return Place(on, model, told, nodes_[on]->cluster->default_workload());
+  }
+  Result<InstanceView> Place(int on, const std::string& model, const plan::Constraints& told,
+                             const plan::Workload& workload) {
     std::optional<Result<InstanceView>> placed;
-    nodes_[on]->cluster->Place(model, nodes_[on]->cluster->default_workload(), told,
+    nodes_[on]->cluster->Place(model, workload, told,
                                [&](Result<InstanceView> view) { placed = std::move(view); });
     RunUntil([&] { return placed.has_value(); });
     if (!placed) return Error(Code::kDeadlineExceeded, "placement did not end");
@@ -319,6 +323,21 @@ TEST_F(ClusterTest, PlacesOnDemandAndExplainsRefusals) {
   EXPECT_EQ(AskAndWait(0, Prompt(10, 1), 4, {.temperature = -1}).error->code(),
             Code::kInvalidArgument);
   EXPECT_EQ(nodes_[0]->cluster->StopModel("nope").error().code(), Code::kNotFound);
+}
+
+TEST_F(ClusterTest, AnInstanceGivesItsOwnContext) {
+  StartNodes(2);
+  plan::Workload narrow = nodes_[0]->cluster->default_workload();
+  narrow.context_tokens = 100;
+  ASSERT_TRUE(Place(0, "gqa-untied", {}, narrow).ok());
+  EXPECT_EQ(AskAndWait(0, Prompt(90, 1), 50).tokens.size(), 10U);
+  EXPECT_EQ(AskAndWait(0, Prompt(200, 1), 4).error->code(), Code::kInvalidArgument);
+  plan::Workload roomy = narrow;
+  roomy.context_tokens = 100'000;  // more than the model has
+  const auto placed = Place(0, "gqa-untied", {}, roomy);
+  ASSERT_TRUE(placed.ok());
+  EXPECT_EQ(placed->workload.context_tokens, 512);
+  EXPECT_EQ(AskAndWait(0, Prompt(400, 1), 50).tokens.size(), 50U) << "goes to the roomier one";
 }
 
 // --- Records ---

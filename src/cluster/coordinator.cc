@@ -8,8 +8,10 @@
 namespace baton::cluster {
 namespace {
 
-bool Active(const InstanceRecord& record) {
-  return record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
+// More context than the model has is of no use to anyone.
+plan::Workload WithinModel(plan::Workload workload, const Model& model) {
+  workload.context_tokens = std::min(workload.context_tokens, model.spec().context_length);
+  return workload;
 }
 
 // A word of the owner that names a node which is gone cannot be kept.
@@ -76,7 +78,8 @@ Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan:
   const plan::ClusterProfile profile = ProfileOf(
       host_.book(), opened->fingerprint(), [this](const NodeId& id) { return host_.IsLive(id); },
       replanned);
-  return plan::Make(profile, CostOf(*opened, model), workload, host_.courier().self(), constraints);
+  return plan::Make(profile, CostOf(*opened, model), WithinModel(workload, *opened),
+                    host_.courier().self(), constraints);
 }
 
 void Coordinator::Place(const std::string& model, const plan::Workload& workload,
@@ -111,10 +114,11 @@ void Coordinator::PlaceEpoch(Placed& placed) {
   record.set_fingerprint((*model)->fingerprint());
   record.set_state(InstanceRecord::LOADING);
   record.clear_message();
-  *record.mutable_plan() = ToProto(result->chosen, workload);
+  const plan::Workload fitting = WithinModel(workload, **model);
+  *record.mutable_plan() = ToProto(result->chosen, fitting);
   PublishRecord(placed);
   UnloadElsewhere(placed, old_plan);
-  SendLoads(placed, **model, result->chosen, workload);
+  SendLoads(placed, **model, result->chosen, fitting);
 }
 
 void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,
@@ -210,7 +214,7 @@ void Coordinator::OnRecord(const InstanceRecord& record) {
   const bool says_ours = record.coordinator() == ToBytes(host_.courier().self());
   if (!says_ours) {
     placed_.erase(id);  // a successor with a higher epoch, or a lower id, has it now
-  } else if (!Owns(id) && Active(record)) {
+  } else if (!Owns(id) && IsActive(record)) {
     Adopt(record);  // we coordinated it before we were restarted
   }
 }
@@ -228,13 +232,13 @@ void Coordinator::OnPeerDown(const NodeId& peer) {
   for (const auto& [id, placed] : placed_) {
     const auto nodes = NodesOf(FromProto(placed.record.plan()));
     const bool uses = std::find(nodes.begin(), nodes.end(), peer) != nodes.end();
-    if (Active(placed.record) && uses) hit.push_back(id);
+    if (IsActive(placed.record) && uses) hit.push_back(id);
   }
   for (const InstanceId& id : hit) PlaceEpoch(placed_.at(id));
 
   std::vector<InstanceRecord> orphans;
   for (const auto& [id, record] : host_.book().instances()) {
-    if (record.coordinator() != ToBytes(peer) || !Active(record)) continue;
+    if (record.coordinator() != ToBytes(peer) || !IsActive(record)) continue;
     const plan::ClusterProfile profile = ProfileOf(
         host_.book(), record.fingerprint(),
         [this](const NodeId& node) { return host_.IsLive(node); }, id);

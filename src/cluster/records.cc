@@ -65,14 +65,16 @@ std::vector<NodeId> NodesOf(const plan::Plan& plan) {
   return nodes;
 }
 
+bool IsActive(const InstanceRecord& record) {
+  return record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
+}
+
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,
                                const std::function<bool(const NodeId&)>& is_live,
                                const InstanceId& replanned) {
   std::map<NodeId, uint64_t> taken;
   for (const auto& [id, record] : book.instances()) {
-    const bool holds =
-        record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
-    if (id == replanned || !holds) continue;
+    if (id == replanned || !IsActive(record)) continue;
     const plan::Plan plan = FromProto(record.plan());
     std::map<NodeId, uint64_t> of_instance;  // a node's roles share one stage
     for (const auto* stages : {&plan.prefill, &plan.decode}) {

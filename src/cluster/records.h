@@ -34,6 +34,9 @@ class RecordBook {
   std::map<InstanceId, InstanceRecord> instances_;
 };
 
+// Holds memory on its nodes: loads or runs.
+bool IsActive(const InstanceRecord& record);
+
 // The cluster as the planner sees it from `self`: nodes that `is_live` says are there, with memory
 // less what instances other than `replanned` take, for the model with `fingerprint`.
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,

@@ -79,7 +79,7 @@ void Request::Advance() {
     return state_ == State::kWaiting ? EndWith(last_fault_.value_or(late)) : Retry(late);
   }
   if (state_ != State::kWaiting) return;
-  auto route = host_.FindRoute(fingerprint_);
+  auto route = host_.FindRoute(fingerprint_, static_cast<int>(what_.prompt.size()) + tokens_most_);
   if (!route.ok()) {
     const Code code = route.error().code();
     const bool may_come = code == Code::kUnavailable || code == Code::kResourceExhausted;

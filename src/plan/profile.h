@@ -77,7 +77,7 @@ enum class Objective { kLatency, kThroughput, kFit };
 struct Workload {
   int prompt_tokens = 512;
   int answer_tokens = 128;
-  int context_tokens = 4096;  // room in the KV cache per request
+  int context_tokens = 8192;  // room in the KV cache per request
   int slots = 1;              // requests at once
   int chunk_tokens = 512;     // prefill chunk
   double kv_wire_factor = 1;  // bytes on the wire over F16 bytes: 0.53 for Q8_0

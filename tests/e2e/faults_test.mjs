@@ -113,12 +113,17 @@ test('a client that goes away stops the work on every node', { timeout: 60000 },
 
 test('random bytes on the mesh port change nothing', { timeout: 60000 }, async () => {
   const [host, port] = cluster.nodes[0].listen.split(':');
+  const send = (bytes) => new Promise((resolve) => {
+    const socket = connect(Number(port), host, () => { socket.end(bytes); });
+    socket.resume();  // unread alerts would keep it open
+    socket.on('error', resolve);
+    socket.on('close', resolve);
+  });
   for (let i = 0; i < 40; ++i) {
-    await new Promise((resolve) => {
-      const socket = connect(Number(port), host, () => { socket.end(randomBytes(1 + i * 97)); });
-      socket.on('error', resolve);
-      socket.on('close', resolve);
-    });
+    await send(randomBytes(1 + i * 97));
+    // The start of a TLS handshake record, of the right length and of one too long.
+    await send(Buffer.concat([Buffer.from([22, 3, 1, 0, i]), randomBytes(i)]));
+    await send(Buffer.concat([Buffer.from([22, 3, 3, 63, i]), randomBytes(i * 40)]));
   }
   const { nodes } = await cluster.nodes[0].get('/api/cluster');
   assert.equal(nodes.filter((each) => each.live).length, 3);

@@ -67,6 +67,13 @@ export class Network {
     ip('-n', space, 'route', 'add', 'default', 'via', `10.77.${this.third}.254`);
     this.spaces.push(space);
   }
+  // Every host sends at no more than this.
+  shape(mbit) {
+    for (const [i, space] of this.spaces.entries()) {
+      execFileSync('tc', ['-n', space, 'qdisc', 'replace', 'dev', `${this.tag}i${i + 1}`, 'root', 'tbf',
+        'rate', `${mbit}mbit`, 'burst', '256kb', 'latency', '50ms'], { stdio: 'pipe' });
+    }
+  }
   address(i) {
     return `10.77.${this.third}.${i}`;
   }
@@ -140,10 +147,11 @@ export class Node {
 
 // `count` paired nodes that see each other.
 export class Cluster {
-  static async start(count, { models = [], args = [], isolated = namespacesAllowed(), pin = false } = {}) {
+  static async start(count, { models = [], args = [], isolated = namespacesAllowed(), pin = false, mbit } = {}) {
     const cluster = new Cluster();
     cluster.folder = mkdtempSync(join(tmpdir(), 'baton-e2e-'));
     cluster.network = isolated ? new Network(count) : null;
+    if (mbit) cluster.network.shape(mbit);
     cluster.nodes = [];
     try {
       for (let i = 0; i < count; ++i) await cluster.add(i, { models, args, pin });
