@@ -46,6 +46,10 @@ start() {
 say "1. A node measures itself and prints an invitation; a second one joins with it."
 mkdir -p "$home/ada" "$home/bob"
 start ada "$api_a" "$mesh_a"
+for _ in $(seq 300); do
+  [[ -s $home/ada/profile.json ]] && break
+  sleep 0.1
+done
 code=$(BATON_API=$api_a "$baton" invite 2>/dev/null)
 echo "baton join $code"
 cp "$home/ada/profile.json" "$home/bob/"  # the same machine: no need to measure it twice
@@ -62,9 +66,9 @@ done
 [[ $links -ge 2 ]] || { echo "the nodes did not find each other" >&2; cat "$home"/*.log >&2; exit 1; }
 "$baton" nodes
 
-say "3. The plan, free to choose. Two nodes on one machine gain nothing, and it says so:"
+say "3. The plan, free to choose, as for two machines (these two share one, which it cannot know):"
 "$baton" plan baton-demo --prompt 700 --answer 80 | head -n 7
-say "   So the owner decides: prompts on ada, answers on bob."
+say "   The owner may decide too: prompts on ada, answers on bob."
 "$baton" place baton-demo --prefill-on ada --decode-on bob
 
 say "4. A prompt of several hundred tokens, its answer as it streams, and what was measured."

@@ -77,13 +77,18 @@ std::string BestRate(const json::value& node, const char* key, double unit, cons
   return best == 0 ? "-" : fmt::format("{:.1f} {}", best / unit, suffix);
 }
 
+std::string StateOf(const json::value& node) {
+  if (!Flag(node, "live")) return "lost";
+  return Flag(node.get_object().at("device"), "measured") ? "live" : "measuring";
+}
+
 int ShowNodes(const json::value& cluster) {
   std::vector<std::vector<std::string>> rows = {
       {"NAME", "ID", "STATE", "PREFILL", "READ", "MEMORY", "MODELS", "DEVICE"}};
   for (const json::value& node : List(cluster, "nodes")) {
     const json::value& device = node.get_object().at("device");
     rows.push_back({Text(node, "name") + (Flag(node, "self") ? " *" : ""),
-                    Text(node, "id").substr(0, 8), Flag(node, "live") ? "live" : "lost",
+                    Text(node, "id").substr(0, 8), StateOf(node),
                     BestRate(node, "matmul_flops_per_s", 1e9, "Gop/s"),
                     BestRate(node, "read_bytes_per_s", 1e9, "GB/s"),
                     HumanBytes(static_cast<uint64_t>(Number(device, "memory_bytes"))),

@@ -228,6 +228,19 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     return OkStatus();
   }
 
+  void SetDevice(plan::DeviceProfile device) {
+    options_.device = std::move(device);
+    PublishSelf();
+    AdvanceAll();
+  }
+
+  bool Measuring() const {
+    const auto deadline = clock_.Now() - kMeasuringMost;
+    return std::any_of(unmeasured_since_.begin(), unmeasured_since_.end(), [&](const auto& item) {
+      return item.second > deadline && IsLive(item.first);
+    });
+  }
+
   void SetLocalModels(std::vector<LocalModel> models) {
     shelf_.Set(models);
     options_.models = std::move(models);
@@ -371,6 +384,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
 
  private:
   static constexpr double kQ8WireFactor = 34.0 / 64.0;
+  static constexpr auto kMeasuringMost = std::chrono::seconds(15);
 
   void OnMessage(const NodeId& from, const ClusterMessage& message) {
     if (host_.OnMessage(from, message)) return;
@@ -412,6 +426,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     const auto owner = ToNodeId(record.node());
     if (!owner || *owner == self_ || !mesh_->roster().IsMember(*owner)) return;
     if (!book_.Merge(record, *owner == from)) return;
+    NoteMeasured(*owner, record);
     for (const std::string& address : record.addresses())
       mesh_->AddAddress(*owner, address, static_cast<uint16_t>(record.mesh_port()));
     Broadcast(message, {from, *owner});
@@ -431,6 +446,13 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     for (const net::PeerInfo& peer : mesh_->Peers()) {
       if (std::find(except.begin(), except.end(), peer.id) == except.end()) Send(peer.id, message);
     }
+  }
+
+  void NoteMeasured(const NodeId& node, const NodeRecord& record) {
+    if (record.device().rates().empty())
+      unmeasured_since_.try_emplace(node, clock_.Now());
+    else
+      unmeasured_since_.erase(node);
   }
 
   // This node's own record, as of now.
@@ -461,6 +483,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       link.set_bytes_per_s(stats.send_bytes_per_s);
     }
     book_.Merge(record, /*direct=*/true);
+    NoteMeasured(self_, record);
     Broadcast(message, {});
   }
 
@@ -502,6 +525,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       placement_failures_.erase(failed);  // the next request tries again
       return error;
     }
+    if (Measuring()) return Error(Code::kUnavailable, "a node is still measuring its device");
     if (placing_.insert(fingerprint).second) {
       std::string name = fingerprint;
       for (const LocalModel& model : options_.models) {
@@ -625,6 +649,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   uint64_t revision_ = 0;
   std::map<RequestId, std::unique_ptr<Request>> requests_;
   std::vector<RequestId> order_;
+  std::map<NodeId, os::TimePoint> unmeasured_since_;
   std::set<std::string> placing_;
   std::map<std::string, Error> placement_failures_;
   ClusterCounters counters_;
@@ -665,6 +690,12 @@ Status Cluster::StopModel(const std::string& model) {
 }
 Result<std::shared_ptr<const Model>> Cluster::OpenModel(const std::string& model) {
   return impl_->OpenModel(model);
+}
+void Cluster::SetDevice(plan::DeviceProfile device) {
+  impl_->SetDevice(std::move(device));
+}
+bool Cluster::Measuring() const {
+  return impl_->Measuring();
 }
 void Cluster::SetLocalModels(std::vector<LocalModel> models) {
   impl_->SetLocalModels(std::move(models));

@@ -78,7 +78,7 @@ struct NodeView {
   std::string software_version;
   bool self = false;
   bool linked = false;  // there is a live link to it (or it is this node)
-  plan::DeviceProfile device;
+  plan::DeviceProfile device;  // may lack its rates until SetDevice()
   std::vector<LocalModel> models;  // without paths where it is another node
   std::vector<std::string> addresses;
   uint16_t mesh_port = 0;
@@ -151,6 +151,10 @@ class Cluster final : public net::MeshEvents {
 
   // --- Models and instances ---
 
+  // This device has been measured.
+  void SetDevice(plan::DeviceProfile device);
+  // Some node is here that has not been measured yet, and may be soon. Plans leave it out.
+  bool Measuring() const;
   // What would be done, without doing it.
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
                                 const plan::Constraints& constraints);

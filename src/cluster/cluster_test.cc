@@ -325,6 +325,25 @@ TEST_F(ClusterTest, PlacesOnDemandAndExplainsRefusals) {
   EXPECT_EQ(nodes_[0]->cluster->StopModel("nope").error().code(), Code::kNotFound);
 }
 
+TEST_F(ClusterTest, ANodeThatStillMeasuresIsWaitedForOrLeftOut) {
+  StartNodes(2);
+  nodes_[1]->cluster->SetDevice({});
+  ASSERT_TRUE(RunUntil([&] { return nodes_[0]->cluster->Measuring(); }));
+  EXPECT_EQ(Place(0, "gqa-untied", {.decode_on = {Id(1)}}).error().code(), Code::kUnavailable);
+  const auto alone = Place(0, "gqa-untied", {});
+  ASSERT_TRUE(alone.ok());
+  ASSERT_EQ(alone->plan.decode.size(), 1U);
+  EXPECT_EQ(alone->plan.decode[0].node, Id(0));
+  // A request does not settle for less.
+  Answer answer;
+  Ask(0, answer, Prompt(10, 1), 4, {}, "tied-head64");
+  RunUntil([] { return false; }, milliseconds(300));
+  EXPECT_TRUE(answer.tokens.empty());
+  nodes_[1]->cluster->SetDevice(Device(1));
+  EXPECT_TRUE(RunUntil([&] { return answer.ended(); }));
+  EXPECT_EQ(answer.tokens.size(), 4U);
+}
+
 TEST_F(ClusterTest, AnInstanceGivesItsOwnContext) {
   StartNodes(2);
   plan::Workload narrow = nodes_[0]->cluster->default_workload();

@@ -8,6 +8,13 @@
 namespace baton::cluster {
 namespace {
 
+bool Names(const plan::Constraints& constraints, const NodeId& node) {
+  for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on}) {
+    if (std::find(list->begin(), list->end(), node) != list->end()) return true;
+  }
+  return false;
+}
+
 // More context than the model has is of no use to anyone.
 plan::Workload WithinModel(plan::Workload workload, const Model& model) {
   workload.context_tokens = std::min(workload.context_tokens, model.spec().context_length);
@@ -58,14 +65,19 @@ Status Coordinator::CheckSameFile(const Model& model, const std::string& name,
     if (same || other.empty()) continue;
     const std::string words = fmt::format(
         "node '{}' has another file called '{}' (fingerprint {}..., here {}...): copy the same "
-        "file "
-        "to both",
+        "file to both",
         node.name(), name, other.substr(0, 12), model.fingerprint().substr(0, 12));
-    bool wanted = false;
-    for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on})
-      wanted = wanted || std::find(list->begin(), list->end(), id) != list->end();
-    if (wanted) return Error(Code::kFailedPrecondition, words);
+    if (Names(constraints, id)) return Error(Code::kFailedPrecondition, words);
     log::Warning("{}; it is left out", words);
+  }
+  return OkStatus();
+}
+
+Status Coordinator::CheckMeasured(const plan::Constraints& constraints) const {
+  for (const auto& [id, node] : host_.book().nodes()) {
+    const bool needed = id == host_.courier().self() || Names(constraints, id);
+    if (needed && host_.IsLive(id) && node.device().rates().empty())
+      return MakeError(Code::kUnavailable, "node '{}' is still measuring its device", node.name());
   }
   return OkStatus();
 }
@@ -75,6 +87,7 @@ Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan:
                                            const InstanceId& replanned) {
   BATON_ASSIGN_OR_RETURN(const auto opened, host_.OpenModel(model));
   BATON_RETURN_IF_ERROR(CheckSameFile(*opened, model, constraints));
+  BATON_RETURN_IF_ERROR(CheckMeasured(constraints));
   const plan::ClusterProfile profile = ProfileOf(
       host_.book(), opened->fingerprint(), [this](const NodeId& id) { return host_.IsLive(id); },
       replanned);

@@ -61,6 +61,7 @@ class Coordinator {
                 Code code = Code::kInternal);
   void ReleaseStages(const InstanceRecord& record);
   void PublishRecord(Placed& placed);
+  Status CheckMeasured(const plan::Constraints& constraints) const;
   Status CheckSameFile(const Model& model, const std::string& name,
                        const plan::Constraints& constraints) const;
 

@@ -85,7 +85,7 @@ plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& finger
   }
   plan::ClusterProfile profile;
   for (const auto& [id, record] : book.nodes()) {
-    if (!is_live(id)) continue;
+    if (!is_live(id) || record.device().rates().empty()) continue;
     plan::NodeProfile node{.id = id, .name = record.name(), .device = FromProto(record.device())};
     node.device.memory_bytes -= std::min(node.device.memory_bytes, taken[id]);
     node.has_model =

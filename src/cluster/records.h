@@ -37,7 +37,7 @@ class RecordBook {
 // Holds memory on its nodes: loads or runs.
 bool IsActive(const InstanceRecord& record);
 
-// The cluster as the planner sees it from `self`: nodes that `is_live` says are there, with memory
+// The cluster as the planner sees it: measured nodes that `is_live` says are there, with memory
 // less what instances other than `replanned` take, for the model with `fingerprint`.
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,
                                const std::function<bool(const NodeId&)>& is_live,

@@ -93,12 +93,12 @@ class Node::Impl {
     const std::string roster_path = options_.home + "/roster.json";
     BATON_ASSIGN_OR_RETURN(net::Roster roster,
                            LoadOrFoundRoster(roster_path, identity, options_.name));
-    BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile,
-                           ProfileOfThisMachine({.threads = options_.threads,
-                                                 .kernels = options_.kernels,
-                                                 .cache_path = options_.home + "/profile.json",
-                                                 .software_version = Version()},
-                                                clock_));
+    const ProfileOptions measuring{.threads = options_.threads,
+                                   .kernels = options_.kernels,
+                                   .cache_path = options_.home + "/profile.json",
+                                   .software_version = Version()};
+    BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile, KnownProfile(measuring));
+    const bool measured = profile.measured();
     BATON_ASSIGN_OR_RETURN(auto models, ScanModels());
     cluster_ = std::make_unique<cluster::Cluster>(
         io_, clock_,
@@ -124,10 +124,12 @@ class Node::Impl {
       os::NameThisThread("io");
       io_.run();
     });
+    if (!measured) measurer_ = std::thread([this, measuring] { Measure(measuring); });
     return OkStatus();
   }
 
   ~Impl() {
+    if (measurer_.joinable()) measurer_.join();
     discovery_.reset();
     if (thread_.joinable()) {
       std::promise<void> stopped;
@@ -151,6 +153,15 @@ class Node::Impl {
 
  private:
   std::string settings_path() const { return options_.home + "/settings.json"; }
+
+  // Thread of its own: the node is found by others meanwhile.
+  void Measure(const ProfileOptions& measuring) {
+    os::NameThisThread("measurer");
+    log::Info("measuring this device, a few seconds");
+    auto profile = MeasureProfile(measuring, clock_);
+    if (!profile.ok()) return log::Error("this device takes no part: {}", profile.error().message());
+    asio::post(io_, [this, profile = *std::move(profile)] { cluster_->SetDevice(profile); });
+  }
 
   // --- Models ---
 
@@ -277,6 +288,7 @@ class Node::Impl {
   std::unique_ptr<serve::ApiServer> api_;
   std::unique_ptr<net::Discovery> discovery_;
   std::thread thread_;
+  std::thread measurer_;
 };
 
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

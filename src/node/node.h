@@ -33,7 +33,8 @@ const char* Version();
 
 class Node {
  public:
-  // Measures the device if its profile is not cached, opens the listeners, starts the threads.
+  // Opens the listeners and starts the threads, one of which measures the device if its profile is
+  // not cached.
   static Result<std::unique_ptr<Node>> Start(NodeOptions options);
   // Closes listeners and links, ends requests, joins the threads.
   ~Node();

@@ -73,40 +73,52 @@ std::optional<plan::DeviceProfile> FromCache(const std::string& path, const std:
   return whole ? std::optional(device) : std::nullopt;
 }
 
-Result<plan::DeviceProfile> Measure(device::Device& device, const os::Clock& clock) {
-  BATON_ASSIGN_OR_RETURN(const engine::Limits limits, engine::MeasureLimits(device, clock));
+struct Machine {
+  std::unique_ptr<device::Device> device;
+  std::string name;
+  std::string key;
+};
+
+Result<Machine> ThisMachine(const ProfileOptions& options) {
+  BATON_ASSIGN_OR_RETURN(const kernels::KernelTable* kernels,
+                         kernels::SelectKernels(options.kernels));
+  Machine machine{.device = device::MakeCpuDevice(*kernels, {.threads = options.threads})};
+  machine.name = fmt::format("{}, {}", os::ProcessorName(), machine.device->Describe());
+  machine.key = fmt::format("{} | {}", machine.name, options.software_version);
+  return machine;
+}
+
+plan::DeviceProfile WithNameAndMemory(plan::DeviceProfile profile, const Machine& machine) {
+  profile.name = machine.name;
+  profile.memory_bytes =
+      static_cast<uint64_t>(static_cast<double>(os::SystemMemory().available_bytes) * kUsableShare);
+  return profile;
+}
+
+}  // namespace
+
+Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options) {
+  BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
+  auto cached = FromCache(options.cache_path, machine.key);
+  return WithNameAndMemory(cached ? *std::move(cached) : plan::DeviceProfile(), machine);
+}
+
+Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock) {
+  BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
+  BATON_ASSIGN_OR_RETURN(const engine::Limits limits,
+                         engine::MeasureLimits(*machine.device, clock));
   plan::DeviceProfile profile;
   for (const engine::TypeLimits& type : limits.types)
     profile.rates.push_back({type.type, type.matrix_flops_per_s, type.read_bytes_per_s});
   profile.attention_flops_per_s = limits.attention_flops_per_s;
   profile.kv_read_bytes_per_s = limits.kv_read_bytes_per_s;
   profile.layer_overhead_us = limits.layer_overhead_us;
-  return profile;
-}
-
-}  // namespace
-
-Result<plan::DeviceProfile> ProfileOfThisMachine(const ProfileOptions& options,
-                                                 const os::Clock& clock) {
-  BATON_ASSIGN_OR_RETURN(const kernels::KernelTable* kernels,
-                         kernels::SelectKernels(options.kernels));
-  const auto device = device::MakeCpuDevice(*kernels, {.threads = options.threads});
-  const std::string name = fmt::format("{}, {}", os::ProcessorName(), device->Describe());
-  const std::string key = fmt::format("{} | {}", name, options.software_version);
-  auto profile = FromCache(options.cache_path, key);
-  if (!profile) {
-    log::Info("measuring this device, a few seconds");
-    BATON_ASSIGN_OR_RETURN(profile, Measure(*device, clock));
-    if (!options.cache_path.empty()) {
-      const std::string text = json::serialize(ToJson(*profile, key));
-      const Status saved = os::WriteFileAtomically(options.cache_path, AsBytes(text));
-      if (!saved.ok()) log::Warning("profile cache: {}", saved.error().message());
-    }
+  if (!options.cache_path.empty()) {
+    const std::string text = json::serialize(ToJson(profile, machine.key));
+    const Status saved = os::WriteFileAtomically(options.cache_path, AsBytes(text));
+    if (!saved.ok()) log::Warning("profile cache: {}", saved.error().message());
   }
-  profile->name = name;
-  profile->memory_bytes =
-      static_cast<uint64_t>(static_cast<double>(os::SystemMemory().available_bytes) * kUsableShare);
-  return *profile;
+  return WithNameAndMemory(std::move(profile), machine);
 }
 
 }  // namespace baton::node

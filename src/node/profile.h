@@ -17,8 +17,9 @@ struct ProfileOptions {
   std::string software_version;  // part of the cache's key
 };
 
-// Takes up to about 5 s if it measures. Memory is not cached: it is what is free now.
-Result<plan::DeviceProfile> ProfileOfThisMachine(const ProfileOptions& options,
-                                                 const os::Clock& clock);
+// Name and memory as they are now, and the rates if they are cached: see measured().
+Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options);
+// All of it: measures, which takes up to about 5 s, and caches the result.
+Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock);
 
 }  // namespace baton::node

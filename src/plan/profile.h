@@ -27,7 +27,8 @@ struct DeviceProfile {
   double kv_read_bytes_per_s = 0;    // decode attention
   double layer_overhead_us = 0;      // per layer and step, whatever its size
 
-  // The rates for `type`, or for the measured type that is nearest in size.
+  bool measured() const { return !rates.empty(); }
+  // The rates for `type`, or for the measured type that is nearest in size; measured() holds.
   TypeRate RateFor(DType type) const;
 };
 

@@ -292,8 +292,18 @@ class ApiServer::Impl {
     return id.Short();
   }
 
+  // Nodes that have just started take part as soon as they know what they can do.
+  asio::awaitable<void> EveryoneMeasured() {
+    asio::steady_timer timer(io_);
+    while (cluster_.Measuring()) {
+      timer.expires_after(std::chrono::milliseconds(50));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
   asio::awaitable<void> Plan(Exchange& exchange) {
     controls_.rescan();
+    co_await EveryoneMeasured();
     const auto request =
         ReadPlacement(exchange.request().body(), cluster_.View(), cluster_.default_workload());
     if (!request.ok()) co_return co_await Refuse(exchange, request.error());
@@ -304,6 +314,7 @@ class ApiServer::Impl {
 
   asio::awaitable<void> Place(Exchange& exchange) {
     controls_.rescan();
+    co_await EveryoneMeasured();
     const auto request =
         ReadPlacement(exchange.request().body(), cluster_.View(), cluster_.default_workload());
     if (!request.ok()) co_return co_await Refuse(exchange, request.error());

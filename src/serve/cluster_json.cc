@@ -44,6 +44,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
   }
   return {{"name", device.name},
           {"memory_bytes", device.memory_bytes},
+          {"measured", device.measured()},
           {"rates", std::move(rates)},
           {"attention_flops_per_s", device.attention_flops_per_s},
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},

@@ -116,6 +116,10 @@ export class Node {
     }, 60000);
     return this;
   }
+  measured() {
+    return until(`node ${this.name} to measure its device`, async () =>
+      (await this.get('/api/cluster')).nodes.some((each) => each.self && each.device.measured), 60000);
+  }
   // `ip netns exec` and `taskset` become the program itself, so the signal reaches it.
   async kill(signal = 'SIGKILL') {
     if (!this.process || this.process.exitCode !== null) return;
@@ -181,6 +185,7 @@ export class Cluster {
     }
     this.started_at = Date.now();
     await node.start();
+    if (i === 0) await node.measured();
     return node;
   }
   // Waits until every node has a live link to every other one.
