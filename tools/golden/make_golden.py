@@ -3,6 +3,7 @@
 Usage: python make_golden.py OUTPUT_FOLDER   (needs torch, transformers, gguf, numpy; see README.md)
 """
 
+import contextlib
 import json
 import math
 import pathlib
@@ -12,6 +13,7 @@ import gguf
 import numpy
 import torch
 import transformers
+from transformers.models.llama import modeling_llama
 
 VOCABULARY_SIZE = 272
 PROMPT_LENGTHS = (1, 7, 33, 130)
@@ -175,16 +177,35 @@ def write_gguf(path, name, model):
 
 
 def continue_greedily(model, prompt):
-    """Last-position logits of the prompt, the greedy tokens, and the smallest margin on the way."""
-    tokens, margin, first = list(prompt), math.inf, None
+    """The greedy tokens and the smallest margin on the way."""
+    tokens, margin = list(prompt), math.inf
     with torch.no_grad():
         for _ in range(GREEDY_TOKENS):
             logits = model(torch.tensor([tokens])).logits[0, -1]
             best = torch.topk(logits, 2).values
             margin = min(margin, float(best[0] - best[1]))
-            first = logits if first is None else first
             tokens.append(int(torch.argmax(logits)))
-    return first, tokens[len(prompt):], margin
+    return tokens[len(prompt):], margin
+
+
+@contextlib.contextmanager
+def half_precision_kv():
+    """Attention reads keys and values as a KV cache in F16 holds them."""
+    plain = modeling_llama.eager_attention_forward
+
+    def rounded(module, query, key, value, *rest, **options):
+        return plain(module, query, key.half().float(), value.half().float(), *rest, **options)
+
+    modeling_llama.eager_attention_forward = rounded
+    try:
+        yield
+    finally:
+        modeling_llama.eager_attention_forward = plain
+
+
+def last_logits(model, tokens):
+    with torch.no_grad():
+        return [float(x) for x in model(torch.tensor([tokens])).logits[0, -1]]
 
 
 def make_cases(model, seed):
@@ -194,9 +215,11 @@ def make_cases(model, seed):
         margin = 0
         while margin < MARGIN_MIN:
             prompt = [int(t) for t in random.integers(0, VOCABULARY_SIZE, length)]
-            logits, greedy, margin = continue_greedily(model, prompt)
-        cases.append(dict(prompt=prompt, logits=[float(x) for x in logits], greedy=greedy,
-                          margin_min=margin))
+            greedy, margin = continue_greedily(model, prompt)
+        with half_precision_kv():
+            rounded = last_logits(model, prompt)
+        cases.append(dict(prompt=prompt, logits=last_logits(model, prompt), logits_f16_kv=rounded,
+                          greedy=greedy, margin_min=margin))
     return cases
 
 
