@@ -113,8 +113,13 @@ bool IsRefused(const Value& value, std::string_view name) {
   return value.is_list() && value.list().kind == ListKind::kList && contains(kListChanges);
 }
 
+// What jinja2 calls a value in its errors.
+std::string ObjectName(const Value& value) {
+  return value.is_none() ? "None" : fmt::format("{} object", TypeName(value));
+}
+
 Value UndefinedAttribute(const Value& value, std::string_view name) {
-  return MakeUndefined(fmt::format("'{} object' has no attribute '{}'", TypeName(value), name));
+  return MakeUndefined(fmt::format("'{}' has no attribute '{}'", ObjectName(value), name));
 }
 
 // --- loop -----------------------------------------------------------------------------------
@@ -281,7 +286,7 @@ Result<Value> GetAttribute(Runtime& runtime, const Value& value, std::string_vie
   if (auto method = FindMethod(value, name)) return *std::move(method);
   if (IsRefused(value, name))
     return MakeUndefined(
-        fmt::format("access to attribute '{}' of '{}' object is unsafe", name, TypeName(value)));
+        fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, TypeName(value)));
   if (value.Is<LoopPtr>()) return GetLoopAttribute(value.As<LoopPtr>(), name);
   if (value.Is<NamespacePtr>()) {
     const Value* found = value.As<NamespacePtr>()->Find(name);
@@ -301,7 +306,7 @@ Result<Value> GetItem(Runtime& runtime, const Value& value, const Value& key) {
   if (value.is_text()) BATON_RETURN_IF_ERROR(runtime.StepBytes(value.bytes().size()));
   if (auto item = FindItem(runtime, value, key)) return *std::move(item);
   if (key.is_text()) return GetAttribute(runtime, value, key.bytes());
-  return MakeUndefined(fmt::format("{} has no element {}", TypeName(value),
+  return MakeUndefined(fmt::format("{} has no element {}", ObjectName(value),
                                    key.is_number() ? Repr(key) : TypeName(key)));
 }
 

@@ -107,6 +107,21 @@ TEST(Jinja, FailsWherePythonFails) {
                                  "{{ foo | tojson }}",  "{% set d.x = 1 %}",
                                  "{{ s.__class__() }}"};
   for (const char* source : failing) EXPECT_THAT(Render(source), HasSubstr("error: ")) << source;
+  const std::pair<const char*, const char*> words[] = {
+      {"{{ 'a' + [1] }}", "can only concatenate str (not \"list\") to str"},
+      {"{{ [1] + 'a' }}", "can only concatenate list (not \"str\") to list"},
+      {"{{ none + 'a' }}", "unsupported operand type(s) for +: 'NoneType' and 'str'"},
+      {"{{ 1.5 * [1] }}", "can't multiply sequence by non-int of type 'float'"},
+      {"{{ 1 % 0 }}", "integer modulo by zero"},
+      {"{{ 1.0 // 0 }}", "float floor division by zero"},
+      {"{{ none.x.y }}", "'None' has no attribute 'x'"},
+      {"{{ none[0].y }}", "None has no element 0"},
+      {"{{ [1][5].x }}", "list object has no element 5"},
+      {"{{ l.append(1) }}", "access to attribute 'append' of 'list' object is unsafe."},
+      {"{% if true %}{{ 1 | nope }}{% endif %}", "No filter named 'nope' found."},
+  };
+  for (const auto& [source, expected] : words)
+    EXPECT_EQ(Render(source), fmt::format("error: {}", expected));
   EXPECT_EQ(Render("{{ raise_exception('roles must ' ~ 'alternate') }}"),
             "error: roles must alternate");
   EXPECT_EQ(Render("{{ s.__class__ }}{{ l.append is defined }}"), "False") << "no way out of data";

@@ -858,7 +858,7 @@ bool HasFilter(std::string_view name) {
 Result<Value> ApplyFilter(Runtime& runtime, std::string_view name, const Value& value,
                           const Arguments& arguments) {
   const Filter filter = FindFilter(name);
-  if (filter == nullptr) return TypeError(fmt::format("No filter named '{}'", name));
+  if (filter == nullptr) return TypeError(fmt::format("No filter named '{}' found.", name));
   BATON_RETURN_IF_ERROR(runtime.Step());
   return filter(runtime, value, arguments);
 }

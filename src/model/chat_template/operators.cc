@@ -30,7 +30,17 @@ std::string_view SymbolOf(Operator op) {
   }
 }
 
+// In Python's words.
 Error Unsupported(Operator op, const Value& left, const Value& right) {
+  const auto is_sequence = [](const Value& value) {
+    return value.Is<TextPtr>() || value.Is<ListPtr>();
+  };
+  if (op == Operator::kAdd && is_sequence(left))
+    return TypeError(fmt::format("can only concatenate {} (not \"{}\") to {}", TypeName(left),
+                                 TypeName(right), TypeName(left)));
+  if (op == Operator::kMultiply && (is_sequence(left) || is_sequence(right)))
+    return TypeError(fmt::format("can't multiply sequence by non-int of type '{}'",
+                                 TypeName(is_sequence(left) ? right : left)));
   return TypeError(fmt::format("unsupported operand type(s) for {}: '{}' and '{}'", SymbolOf(op),
                                TypeName(left), TypeName(right)));
 }
@@ -70,7 +80,9 @@ Result<Value> OnIntegers(Operator op, int64_t a, int64_t b) {
       return Value(static_cast<double>(a) / static_cast<double>(b));
     case Operator::kFloorDivide:
     case Operator::kModulo: {
-      if (b == 0) return TypeError("integer division or modulo by zero");
+      if (b == 0)
+        return TypeError(op == Operator::kModulo ? "integer modulo by zero"
+                                                 : "integer division or modulo by zero");
       if (b == -1) {
         if (op == Operator::kModulo) return Value(int64_t{0});
         if (a == std::numeric_limits<int64_t>::min()) return TooLarge();
@@ -98,7 +110,10 @@ Result<Value> OnFloats(Operator op, double a, double b) {
     default:
       break;
   }
-  if (b == 0) return TypeError("float division by zero");
+  if (b == 0)
+    return TypeError(op == Operator::kDivide   ? "float division by zero"
+                     : op == Operator::kModulo ? "float modulo"
+                                               : "float floor division by zero");
   if (op == Operator::kDivide) return Value(a / b);
   double remainder = std::fmod(a, b);
   if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;

@@ -124,7 +124,7 @@ Result<bool> ApplyTest(Runtime& runtime, std::string_view name, const Value& val
     return IsDivisible(runtime, value, Value(int64_t{2}), name == "odd" ? 1 : 0);
   }
   if (FindOperator(name) == nullptr && !IsArithmeticTest(name))
-    return TypeError(fmt::format("No test named '{}'", name));
+    return TypeError(fmt::format("No test named '{}' found.", name));
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind(name, {"other"}, 1));
   if (name == "divisibleby") return IsDivisible(runtime, value, *bound[0], 0);
   if (name == "sameas") return IsSame(value, *bound[0]);
