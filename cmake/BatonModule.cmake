@@ -13,7 +13,7 @@ function(baton_module NAME)
   list(FILTER headers EXCLUDE REGEX "/cpu/(body|[a-z0-9]+/(vec|quant))\\.h$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "/(avx2|avx512|neon|x86|portable)/")
+  list(FILTER sources EXCLUDE REGEX "/(avx2|avx512|avx512bf16|neon|x86|portable)/")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
   set(target baton_${NAME})

@@ -21,6 +21,7 @@ echo '| what the machine can do | |'
 echo '|---|---|'
 echo "| int8 multiply-add | $(field int8_ops_per_s "$limits" 1e9) GOPS |"
 echo "| f32 fused multiply-add | $(field float_ops_per_s "$limits" 1e9) GFLOPS |"
+echo "| bf16 multiply-add | $(field bf16_ops_per_s "$limits" 1e9) GFLOPS |"
 echo "| memory reads | $(field read_bytes_per_s "$limits" 1e9) GB/s |"
 echo
 echo '| model | prompt | prefill tokens/s | decode tokens/s | TTFT ms | memory GiB | of int8 peak | of read peak |'

@@ -109,6 +109,7 @@ boost::json::object Summary(const engine::Limits& limits) {
   }
   return {{"int8_ops_per_s", limits.peaks.int8_ops_per_s},
           {"float_ops_per_s", limits.peaks.float_ops_per_s},
+          {"bf16_ops_per_s", limits.peaks.brain_ops_per_s},
           {"read_bytes_per_s", limits.peaks.read_bytes_per_s},
           {"attention_flops_per_s", limits.attention_flops_per_s},
           {"kv_read_bytes_per_s", limits.kv_read_bytes_per_s},

@@ -153,8 +153,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     bool loading = false;
     bool full = false;
     for (const auto& [id, record] : book_.instances()) {
-      if (record.fingerprint() != fingerprint ||
-          record.plan().workload().context_tokens() < tokens)
+      if (record.fingerprint() != fingerprint || record.plan().workload().context_tokens() < tokens)
         continue;
       const auto nodes = NodesOf(FromProto(record.plan()));
       const bool live = std::all_of(nodes.begin(), nodes.end(),
@@ -267,10 +266,10 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     const auto prompt_tokens = static_cast<int64_t>(what.prompt.size());
     if (prompt_tokens == 0) return refuse(Error(Code::kInvalidArgument, "the prompt is empty"));
     if (prompt_tokens >= context)
-      return refuse(MakeError(Code::kInvalidArgument,
-                              "the prompt has {} tokens, the context has room for {}{}",
-                              prompt_tokens, context - 1,
-                              context < spec.context_length ? " (`place --context` gives more)" : ""));
+      return refuse(MakeError(
+          Code::kInvalidArgument, "the prompt has {} tokens, the context has room for {}{}",
+          prompt_tokens, context - 1,
+          context < spec.context_length ? " (`place --context` gives more)" : ""));
     const auto waiting = std::count_if(requests_.begin(), requests_.end(),
                                        [](const auto& item) { return item.second->waiting(); });
     if (static_cast<size_t>(waiting) >= kWaitingMax)

@@ -77,8 +77,8 @@ struct NodeView {
   std::string name;
   std::string software_version;
   bool self = false;
-  bool linked = false;  // there is a live link to it (or it is this node)
-  plan::DeviceProfile device;  // may lack its rates until SetDevice()
+  bool linked = false;             // there is a live link to it (or it is this node)
+  plan::DeviceProfile device;      // may lack its rates until SetDevice()
   std::vector<LocalModel> models;  // without paths where it is another node
   std::vector<std::string> addresses;
   uint16_t mesh_port = 0;

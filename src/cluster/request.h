@@ -39,8 +39,8 @@ class RequestHost {
   virtual ~RequestHost() = default;
   virtual Courier& courier() = 0;
   virtual const os::Clock& clock() = 0;
-  // A route now, to an instance whose requests may have `tokens`; kUnavailable while none is ready but
-  // one may come.
+  // A route now, to an instance whose requests may have `tokens`; kUnavailable while none is ready
+  // but one may come.
   virtual Result<Route> FindRoute(const std::string& fingerprint, int tokens) = 0;
   // Is handing over worth it, with so many tokens of the prompt missing on either group?
   virtual bool PreferRemote(const Route& route, int uncached_on_decode,

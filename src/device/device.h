@@ -120,6 +120,7 @@ struct RopeTable {
 struct Peaks {
   double int8_ops_per_s = 0;  // multiplications and additions
   double float_ops_per_s = 0;
+  double brain_ops_per_s = 0;  // products of BF16, sums in F32
   double read_bytes_per_s = 0;
 };
 

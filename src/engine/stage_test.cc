@@ -141,8 +141,8 @@ TEST_P(Golden, LogitsAndGreedyTokensAreThoseOfTransformers) {
     const auto expected = Numbers<double>(golden.at("logits"));
     ASSERT_EQ(logits.size(), expected.size());
     EXPECT_LT(RelativeError(logits, expected), Tolerance(model->spec()));
-    // With their keys and values rounded like ours, little is left to differ: sums in another order,
-    // and the odd value that lies on the edge between two halves.
+    // With their keys and values rounded like ours, little is left to differ: sums in another
+    // order, and the odd value that lies on the edge between two halves.
     EXPECT_LT(RelativeError(logits, Numbers<double>(golden.at("logits_f16_kv"))), 2e-4);
     for (const TokenId expected_token : Numbers<TokenId>(golden.at("greedy"))) {
       const Sampled sampled = Sample(logits, {}, {}, 0).value();

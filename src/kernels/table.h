@@ -7,7 +7,9 @@
 //
 //   matrix product    per output row: acc = fma(float(dot of 32), w_scale * x_scale, acc), blocks
 //   of
-//                     K in order; float weights: acc = fma(w, x, acc), K in order
+//                     K in order; F32, F16: acc = fma(w, x, acc), K in order; BF16: the same with
+//                     x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors'
+//                     own BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -44,13 +46,22 @@ struct alignas(64) OperandBlock {
 static_assert(sizeof(OperandBlock) == 64);
 
 // How a weight type wants its activations.
-enum class OperandKind : uint8_t { kFloat, kInt8 };
+enum class OperandKind : uint8_t { kFloat, kBrain, kInt8 };
+inline constexpr size_t kOperandKinds = 3;
 
 // Activations are regrouped into tiles of KernelTable::tile_tokens tokens (the last may hold
-// fewer). A tile of T tokens is [k][T] floats, or [k / 32][T] OperandBlocks.
+// fewer). A tile of T tokens is [k][T] floats, [k / 2][T] pairs of BF16 (zero where the number of
+// columns is odd), or [k / 32][T] OperandBlocks.
 inline size_t OperandBytes(OperandKind kind, size_t columns) {
-  return kind == OperandKind::kFloat ? columns * sizeof(float)
-                                     : columns / 32 * sizeof(OperandBlock);
+  switch (kind) {
+    case OperandKind::kFloat:
+      return columns * sizeof(float);
+    case OperandKind::kBrain:
+      return (columns + 1) / 2 * sizeof(uint32_t);
+    case OperandKind::kInt8:
+      break;
+  }
+  return columns / 32 * sizeof(OperandBlock);
 }
 
 // y[token][row] = x . w[row] for consecutive panels and all tokens.
@@ -106,8 +117,10 @@ inline size_t AttentionScratchFloats(size_t head_dim) {
 struct PeakProbes {
   size_t int8_ops_per_iteration;  // multiplications and additions
   size_t float_ops_per_iteration;
+  size_t brain_ops_per_iteration;
   int64_t (*int8)(size_t iterations);
   float (*fused)(size_t iterations);
+  float (*brain)(size_t iterations);
   uint64_t (*read)(const uint8_t* bytes, size_t count);  // count a multiple of 512
 };
 
@@ -122,6 +135,7 @@ struct KernelTable {
   // with an infinity or a NaN gets a NaN scale.
   void (*prepare_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
   void (*prepare_float)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
+  void (*prepare_brain)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
 
   // into = (x * (1 / sqrt(mean(x^2) + epsilon))) * weight.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
@@ -137,6 +151,18 @@ struct KernelTable {
 
   PeakProbes peaks;
 };
+
+inline auto PrepareOf(const KernelTable& table, OperandKind kind) {
+  switch (kind) {
+    case OperandKind::kFloat:
+      return table.prepare_float;
+    case OperandKind::kBrain:
+      return table.prepare_brain;
+    case OperandKind::kInt8:
+      break;
+  }
+  return table.prepare_int8;
+}
 
 // The kernels of one weight type, nullptr if it is not a weight type.
 inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type) {

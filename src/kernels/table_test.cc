@@ -104,8 +104,7 @@ std::vector<float> Multiply(const KernelTable& table, const Case& c, std::span<c
   }
   const size_t token_bytes = OperandBytes(kernels.operand, c.columns);
   const os::LargeMemory operands = Memory(c.tokens * token_bytes);
-  const auto prepare =
-      kernels.operand == OperandKind::kFloat ? table.prepare_float : table.prepare_int8;
+  const auto prepare = PrepareOf(table, kernels.operand);
   for (size_t t = 0; t < c.tokens; ++t) {
     const size_t first = t / table.tile_tokens * table.tile_tokens;
     prepare(x.data() + t * c.columns, c.columns, std::min(table.tile_tokens, c.tokens - first),

@@ -159,7 +159,8 @@ class Node::Impl {
     os::NameThisThread("measurer");
     log::Info("measuring this device, a few seconds");
     auto profile = MeasureProfile(measuring, clock_);
-    if (!profile.ok()) return log::Error("this device takes no part: {}", profile.error().message());
+    if (!profile.ok())
+      return log::Error("this device takes no part: {}", profile.error().message());
     asio::post(io_, [this, profile = *std::move(profile)] { cluster_->SetDevice(profile); });
   }
 

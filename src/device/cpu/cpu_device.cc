@@ -167,7 +167,7 @@ class CpuDevice final : public Device {
   const KernelTable& kernels_;
   ThreadPool pool_;
   WeightArena arena_;
-  Scratch operands_[2];  // by OperandKind
+  Scratch operands_[kernels::kOperandKinds];
   Scratch attention_;
 };
 
@@ -231,7 +231,7 @@ void CpuDevice::RmsNorm(Rows x, std::span<const float> weight, float epsilon, Ro
 const uint8_t* CpuDevice::Prepare(Rows x, OperandKind kind) {
   const size_t token_bytes = kernels::OperandBytes(kind, x.width);
   uint8_t* operands = operands_[static_cast<int>(kind)].Get(x.count * token_bytes);
-  const auto prepare = kind == OperandKind::kInt8 ? kernels_.prepare_int8 : kernels_.prepare_float;
+  const auto prepare = kernels::PrepareOf(kernels_, kind);
   ForEachRow(x.count, [&](size_t row) {
     const size_t first = row / kernels_.tile_tokens * kernels_.tile_tokens;
     prepare(x.host() + row * x.width, x.width, std::min(kernels_.tile_tokens, x.count - first),
@@ -272,7 +272,7 @@ void CpuDevice::MatMul(Rows x, std::initializer_list<Product> products) {
   if (x.count == 0) return;
   constexpr size_t kProductsMax = 4;
   CHECK(products.size() <= kProductsMax, "{} products", products.size());
-  const uint8_t* operands[2] = {nullptr, nullptr};
+  const uint8_t* operands[kernels::kOperandKinds] = {};
   ProductTasks split[kProductsMax];
   size_t count = 0;
   size_t tasks = 0;
@@ -381,6 +381,7 @@ Peaks CpuDevice::MeasurePeaks(const os::Clock& clock, Buffer& memory) {
   Peaks peaks;
   peaks.int8_ops_per_s = rate(ops(probes.int8_ops_per_iteration), [&] { share(probes.int8); });
   peaks.float_ops_per_s = rate(ops(probes.float_ops_per_iteration), [&] { share(probes.fused); });
+  peaks.brain_ops_per_s = rate(ops(probes.brain_ops_per_iteration), [&] { share(probes.brain); });
   peaks.read_bytes_per_s = rate(static_cast<double>(memory.size_bytes()), [&] { ReadAll(memory); });
   return peaks;
 }

@@ -108,7 +108,59 @@ inline F32x16 LoadF32(const float* from) {
 }
 using F32Weights = FloatWeights<float, LoadF32>;
 using F16Weights = FloatWeights<uint16_t, LoadHalf>;
-using BF16Weights = FloatWeights<uint16_t, LoadBrain>;
+
+// BF16 weights and activations, two of each at a time.
+struct BF16Weights {
+  // A single token waits for each addition; many share each broadcast among two panels if there are
+  // registers.
+  template <size_t kTokens>
+  static constexpr size_t kPanels = kTokens == 1                    ? 4
+                                    : kTokens < 4 || kWideRegisters ? 2
+                                                                    : 1;
+
+  template <size_t kTokens, size_t kSideBySide>
+  static void Multiply(const uint8_t* w, size_t columns, const uint32_t* x, TileTarget* targets) {
+    const size_t stride = panel::BrainPanelBytes(columns);
+    F32x16 sums[kSideBySide][kTokens];
+    for (F32x16(&panel)[kTokens] : sums) Clear<kTokens>(panel);
+    for (size_t k = 0; k < columns; k += 2, w += 64, x += kTokens) {
+      BrainPairs weights[kSideBySide];
+#pragma GCC unroll 4
+      for (size_t p = 0; p < kSideBySide; ++p) {
+        weights[p] = LoadPairs(w + p * stride);
+        PrefetchWeights<kTokens, 1>(w + p * stride);
+      }
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) {
+        const BrainPairs pair = BroadcastPair(x[t]);
+#pragma GCC unroll 4
+        for (size_t p = 0; p < kSideBySide; ++p)
+          sums[p][t] = DotPairs(weights[p], pair, sums[p][t]);
+      }
+    }
+    for (size_t p = 0; p < kSideBySide; ++p) StoreTile<kTokens>(targets[p], sums[p]);
+  }
+
+  template <size_t kTokens>
+  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
+    const auto* x = reinterpret_cast<const uint32_t*>(operands);
+    const size_t stride = panel::BrainPanelBytes(product.columns);
+    size_t row = 0;
+    constexpr size_t kMany = kPanels<kTokens>;
+    for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
+      TileTarget targets[kMany];
+      for (size_t p = 0; p < kMany; ++p) {
+        targets[p] = TargetOf(product, token, row + p * kPanelRows);
+      }
+      Multiply<kTokens, kMany>(product.panels + row / kPanelRows * stride, product.columns, x,
+                               targets);
+    }
+    for (; row < product.rows; row += kPanelRows) {
+      TileTarget target = TargetOf(product, token, row);
+      Multiply<kTokens, 1>(product.panels + row / kPanelRows * stride, product.columns, x, &target);
+    }
+  }
+};
 
 // sums[t] += dot[t] * (scale * scale of x[t]).
 template <size_t kTokens>
@@ -251,11 +303,17 @@ inline void TileOf(const MatrixProduct& product, size_t token, size_t tokens,
   Weights::template Tile<kTokens>(product, token, operands);
 }
 
+// As OperandBytes(), without a symbol to share.
+template <OperandKind kOperand>
+inline size_t BytesOfOperand(size_t columns) {
+  if constexpr (kOperand == OperandKind::kFloat) return columns * sizeof(float);
+  if constexpr (kOperand == OperandKind::kBrain) return (columns + 1) / 2 * sizeof(uint32_t);
+  return columns / 32 * sizeof(OperandBlock);
+}
+
 template <typename Weights, OperandKind kOperand>
 void MultiplyAll(const MatrixProduct& product) {
-  const size_t token_bytes = kOperand == OperandKind::kFloat
-                                 ? product.columns * sizeof(float)
-                                 : product.columns / 32 * sizeof(OperandBlock);
+  const size_t token_bytes = BytesOfOperand<kOperand>(product.columns);
   for (size_t token = 0; token < product.tokens; token += kTileTokens) {
     const size_t rest = product.tokens - token;
     const size_t tokens = rest < kTileTokens ? rest : kTileTokens;
@@ -296,6 +354,16 @@ void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t
 void PrepareFloat(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
   auto* floats = reinterpret_cast<float*>(into) + at;
   for (size_t k = 0; k < columns; ++k) floats[k * tile] = x[k];
+}
+
+void PrepareBrain(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  auto* pairs = reinterpret_cast<uint32_t*>(into) + at;
+  for (size_t k = 0; k < columns; k += 16) {
+    const size_t count = columns - k < 16 ? columns - k : 16;
+    uint32_t converted[8];
+    StoreBrainFactors(Load(x + k, FirstLanes(count)), converted);
+    for (size_t i = 0; i < (count + 1) / 2; ++i) pairs[(k / 2 + i) * tile] = converted[i];
+  }
 }
 
 // ---- row operations ----
@@ -568,18 +636,38 @@ void Attend(const AttentionTile& tile) {
   FinishRows(tile, state);
 }
 
+// ---- peaks ----
+
+constexpr size_t kPeakBrainSums = kWideRegisters ? 12 : 4;
+constexpr size_t kPeakBrainOps = kPeakBrainSums * 64;
+
+inline float PeakBrain(size_t iterations) {
+  F32x16 sums[kPeakBrainSums];
+  Clear<kPeakBrainSums>(sums);
+  const BrainPairs a = BroadcastPair(0x3f003f00u + static_cast<uint32_t>(iterations % 2));
+  for (size_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (F32x16& sum : sums) sum = DotPairs(a, a, sum);
+  }
+  float total = 0;
+  for (const F32x16& sum : sums) total += Sum(sum);
+  return total;
+}
+
 // ---- the table ----
 
 constexpr KernelTable BodyTable(const char* name) {
   using panel::BytesF16, panel::BytesF32, panel::PackF16, panel::PackF32;
   constexpr OperandKind kFloat = OperandKind::kFloat;
+  constexpr OperandKind kBrain = OperandKind::kBrain;
   constexpr OperandKind kInt8 = OperandKind::kInt8;
   return {
       .name = name,
       .tile_tokens = kTileTokens,
       .f32 = {kFloat, BytesF32, PackF32, panel::UnpackF32, MultiplyAll<F32Weights, kFloat>},
       .f16 = {kFloat, BytesF16, PackF16, panel::UnpackF16, MultiplyAll<F16Weights, kFloat>},
-      .bf16 = {kFloat, BytesF16, PackF16, panel::UnpackBF16, MultiplyAll<BF16Weights, kFloat>},
+      .bf16 = {kBrain, panel::BytesBF16, panel::PackBF16, panel::UnpackBF16,
+               MultiplyAll<BF16Weights, kBrain>},
       .q8_0 = {kInt8, panel::BytesQ8_0, panel::PackQ8_0, panel::UnpackQ8_0,
                MultiplyAll<IntegerWeights<Q8_0Weights>, kInt8>},
       .q4_0 = {kInt8, panel::BytesQ4_0, panel::PackQ4_0, panel::UnpackQ4_0,
@@ -590,12 +678,14 @@ constexpr KernelTable BodyTable(const char* name) {
                MultiplyAll<IntegerWeights<Q6_KWeights>, kInt8>},
       .prepare_int8 = PrepareInt8,
       .prepare_float = PrepareFloat,
+      .prepare_brain = PrepareBrain,
       .rms_norm = RmsNorm,
       .silu_multiply = SiluMultiply,
       .rope = Rope,
       .attend = Attend,
       .to_half = ToHalf,
       .from_half = FromHalf,
-      .peaks = {kPeakInt8Ops, kPeakFusedOps, PeakInt8, PeakFused, PeakRead},
+      .peaks = {kPeakInt8Ops, kPeakFusedOps, kPeakBrainOps, PeakInt8, PeakFused, PeakBrain,
+                PeakRead},
   };
 }

@@ -101,6 +101,9 @@ size_t BytesF32(size_t columns) {
 size_t BytesF16(size_t columns) {
   return RoundUpToLine(columns * kPanelRows * sizeof(Half));
 }
+size_t BytesBF16(size_t columns) {
+  return BrainPanelBytes(columns);
+}
 size_t BytesQ8_0(size_t columns) {
   return PartsQ8_0(columns).total;
 }
@@ -120,6 +123,21 @@ void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) 
 
 void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
   PackFloats<uint16_t>(rows, count, columns, panel);
+}
+
+void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  std::memset(panel, 0, BrainPanelBytes(columns));
+  constexpr size_t kStripe = 16;  // pairs at a time, so that the panel's lines stay in L1
+  const size_t pairs = (columns + 1) / 2;
+  for (size_t begin = 0; begin < pairs; begin += kStripe) {
+    const size_t end = begin + kStripe < pairs ? begin + kStripe : pairs;
+    for (size_t r = 0; r < count; ++r) {
+      const uint8_t* row = rows + r * columns * sizeof(uint16_t);
+      for (size_t k = 2 * begin; k < 2 * end && k < columns; ++k)
+        Store(panel + k / 2 * 64 + r * 4 + k % 2 * 2,
+              BrainFactor(Load<uint16_t>(row + k * sizeof(uint16_t))));
+    }
+  }
 }
 
 void PackQ8_0(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
@@ -183,7 +201,8 @@ void UnpackF16(const uint8_t* panel, size_t row, size_t columns, float* into) {
 }
 
 void UnpackBF16(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  for (size_t k = 0; k < columns; ++k) into[k] = FromBrain(Lane<uint16_t>(panel + k * 32, row));
+  for (size_t k = 0; k < columns; ++k)
+    into[k] = FromBrain(Load<uint16_t>(panel + k / 2 * 64 + row * 4 + k % 2 * 2));
 }
 
 void UnpackQ8_0(const uint8_t* panel, size_t row, size_t columns, float* into) {

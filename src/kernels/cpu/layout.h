@@ -15,7 +15,8 @@
 //   Q6_K   B x [4] x16 x 4 bytes    low 4 bits as Q4_0
 //          B x [2] x16 x 4 bytes    high 2 bits: bits 2p of part t belong to weights 16t + 4p +
 //          byte B x [2] x16 S8           scales of weights 0 to 15 and 16 to 31 S x x16 F16 d
-//   F32, F16, BF16   columns x x16
+//   F32, F16   columns x x16
+//   BF16   columns / 2 (rounded up) x x16 x 2   pairs of columns
 //
 // Panels begin at multiples of 64 bytes if the first one does.
 #pragma once
@@ -39,6 +40,9 @@ static constexpr size_t RoundUpToLine(size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
+static constexpr size_t BrainPanelBytes(size_t columns) {
+  return (columns + 1) / 2 * kPanelRows * 4;
+}
 static constexpr Parts PartsQ8_0(size_t columns) {
   const size_t blocks = columns / 32;
   return {blocks * 512, 0, 0, RoundUpToLine(blocks * 544)};
@@ -58,7 +62,8 @@ static constexpr Parts PartsQ6_K(size_t columns) {
 }
 
 size_t BytesF32(size_t columns);
-size_t BytesF16(size_t columns);  // and BF16
+size_t BytesF16(size_t columns);
+size_t BytesBF16(size_t columns);
 size_t BytesQ8_0(size_t columns);
 size_t BytesQ4_0(size_t columns);
 size_t BytesQ4_K(size_t columns);
@@ -66,7 +71,8 @@ size_t BytesQ6_K(size_t columns);
 
 // As MatrixKernels::pack and ::unpack_row.
 void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
-void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);  // and BF16
+void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
+void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 void PackQ8_0(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 void PackQ4_0(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 void PackQ4_K(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);

@@ -43,7 +43,7 @@ T Load(const uint8_t* bytes, size_t index) {
 float Element(DType type, const uint8_t* row, size_t k) {
   if (type == DType::kF32) return Load<float>(row, k);
   const uint16_t bits = Load<uint16_t>(row, k);
-  return type == DType::kF16 ? FromHalf(bits) : FromBrain(bits);
+  return type == DType::kF16 ? FromHalf(bits) : FromBrain(BrainFactor(bits));
 }
 
 template <DType kType>
@@ -52,6 +52,16 @@ float FloatDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   for (size_t k = 0; k < columns; ++k) {
     sum = std::fma(Element(kType, row, k), Load<float>(operand, k), sum);
   }
+  return sum;
+}
+
+float BrainDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  const auto product = [&](size_t k, float sum) {
+    if (k >= columns) return sum;
+    return std::fma(Element(DType::kBF16, row, k), FromBrain(Load<uint16_t>(operand, k)), sum);
+  };
+  float sum = 0;
+  for (size_t k = 0; k < columns; k += 2) sum = product(k, product(k + 1, sum));
   return sum;
 }
 
@@ -210,6 +220,14 @@ void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t
   for (size_t b = 0; b < columns / 32; ++b) {
     const OperandBlock block = Quantize(x + b * 32);
     std::memcpy(into + (b * tile + at) * sizeof(block), &block, sizeof(block));
+  }
+}
+
+void PrepareBrain(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  for (size_t k = 0; k < columns; k += 2) {
+    const uint16_t pair[2] = {ToBrainFactor(x[k]),
+                              k + 1 < columns ? ToBrainFactor(x[k + 1]) : uint16_t{0}};
+    std::memcpy(into + (k / 2 * tile + at) * sizeof(pair), pair, sizeof(pair));
   }
 }
 
@@ -377,20 +395,22 @@ const KernelTable kReferenceTable = {
     .tile_tokens = 1,
     .f32 = FloatKernels<DType::kF32>(),
     .f16 = FloatKernels<DType::kF16>(),
-    .bf16 = FloatKernels<DType::kBF16>(),
+    .bf16 = {OperandKind::kBrain, PanelBytes<DType::kBF16>, Pack<DType::kBF16>,
+             UnpackFloatRow<DType::kBF16>, Multiply<DType::kBF16, OperandKind::kBrain, BrainDot>},
     .q8_0 = IntegerKernels<DType::kQ8_0, BlockQ8_0, 32, DotQ8_0>(),
     .q4_0 = IntegerKernels<DType::kQ4_0, BlockQ4_0, 32, DotQ4_0>(),
     .q4_k = IntegerKernels<DType::kQ4_K, BlockQ4_K, 256, DotQ4_K>(),
     .q6_k = IntegerKernels<DType::kQ6_K, BlockQ6_K, 256, DotQ6_K>(),
     .prepare_int8 = PrepareInt8,
     .prepare_float = PrepareFloat,
+    .prepare_brain = PrepareBrain,
     .rms_norm = RmsNorm,
     .silu_multiply = SiluMultiply,
     .rope = Rope,
     .attend = Attend,
     .to_half = ToHalfs,
     .from_half = FromHalfs,
-    .peaks = {2 * kLanes, 2 * kLanes, PeakInt8, PeakFused, PeakRead},
+    .peaks = {2 * kLanes, 2 * kLanes, 2 * kLanes, PeakInt8, PeakFused, PeakFused, PeakRead},
 };
 
 }  // namespace baton::kernels

@@ -103,16 +103,28 @@ inline __m128i Load128(const void* from) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm256_cvtph_ps(Load128(from)), _mm256_cvtph_ps(Load128(from + 8))};
 }
-inline __m256 BrainToFloat(__m128i bits) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
-inline F32x16 LoadBrain(const uint16_t* from) {
-  return {BrainToFloat(Load128(from)), BrainToFloat(Load128(from + 8))};
-}
 inline void StoreHalf(F32x16 x, uint16_t* into) {
   constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   _mm_storeu_si128(reinterpret_cast<__m128i*>(into), _mm256_cvtps_ph(x.lo, kMode));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(into + 8), _mm256_cvtps_ph(x.hi, kMode));
+}
+// As ToBrainFactor() of half.h, in the low 16 bits of each lane.
+inline __m256i BrainFactors8(__m256 x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fffffff));
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256i nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f800000));
+  const __m256i large = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(kBrainFactorMin - 1));
+  const __m256i chosen = _mm256_and_si256(_mm256_blendv_epi8(rounded, quiet, nan), large);
+  return _mm256_srli_epi32(chosen, 16);
+}
+// 16 values as 8 pairs.
+inline void StoreBrainFactors(F32x16 x, uint32_t* pairs) {
+  const __m256i packed = _mm256_packus_epi32(BrainFactors8(x.lo), BrainFactors8(x.hi));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs),
+                      _mm256_permute4x64_epi64(packed, 0b11'01'10'00));
 }
 inline F32x16 LoadU8(const uint8_t* from) {
   const __m128i bytes = Load128(from);

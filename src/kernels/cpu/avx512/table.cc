@@ -3,12 +3,14 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/layout.h"
+#include "kernels/half.h"
 
 namespace baton::kernels {
 namespace {
 
 #include "kernels/cpu/avx512/vec.h"
 // In this order: the bodies are written over vec.h and quant.h.
+#include "kernels/cpu/avx512/brain.h"
 #include "kernels/cpu/avx512/quant.h"
 #include "kernels/cpu/body.h"
 

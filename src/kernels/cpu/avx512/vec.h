@@ -84,13 +84,21 @@ inline float Largest(F32x16 x) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
 }
-inline F32x16 LoadBrain(const uint16_t* from) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
-}
 inline void StoreHalf(F32x16 x, uint16_t* into) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(into),
                       _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+// As ToBrainFactor() of half.h, 16 values as 8 pairs.
+inline void StoreBrainFactors(F32x16 x, uint32_t* pairs) {
+  const __m512i bits = _mm512_castps_si512(x.v);
+  const __m512i magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff));
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmpgt_epu32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
+  rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  const __mmask16 large = _mm512_cmpge_epu32_mask(magnitude, _mm512_set1_epi32(kBrainFactorMin));
+  const __m512i factors = _mm512_maskz_srli_epi32(large, rounded, 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs), _mm512_cvtepi32_epi16(factors));
 }
 inline F32x16 LoadU8(const uint8_t* from) {
   return {_mm512_cvtepi32_ps(

@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/avx2/table.h"
 #include "kernels/cpu/avx512/table.h"
+#include "kernels/cpu/avx512bf16/table.h"
 
 namespace baton::kernels {
 namespace {
@@ -10,6 +11,10 @@ bool HasAvx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
+}
+
+bool HasAvx512Bf16() {
+  return HasAvx512() && __builtin_cpu_supports("avx512bf16");
 }
 
 // Every processor with AVX2 has F16C.
@@ -21,6 +26,7 @@ bool HasAvx2() {
 
 std::vector<const KernelTable*> IsaTables() {
   std::vector<const KernelTable*> tables;
+  if (HasAvx512Bf16()) tables.push_back(&kAvx512Bf16Table);
   if (HasAvx512()) tables.push_back(&kAvx512Table);
   if (HasAvx2()) tables.push_back(&kAvx2Table);
   return tables;

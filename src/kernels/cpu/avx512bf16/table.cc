@@ -1,0 +1,21 @@
+#include "kernels/cpu/avx512bf16/table.h"
+
+#include <immintrin.h>
+
+#include "kernels/cpu/layout.h"
+#include "kernels/half.h"
+
+namespace baton::kernels {
+namespace {
+
+#include "kernels/cpu/avx512/vec.h"
+// In this order: the bodies are written over vec.h and quant.h.
+#include "kernels/cpu/avx512/quant.h"
+#include "kernels/cpu/avx512bf16/brain.h"
+#include "kernels/cpu/body.h"
+
+}  // namespace
+
+constinit const KernelTable kAvx512Bf16Table = BodyTable("avx512bf16");
+
+}  // namespace baton::kernels
