@@ -642,8 +642,8 @@ constexpr size_t kPeakBrainSums = kWideRegisters ? 12 : 4;
 constexpr size_t kPeakBrainOps = kPeakBrainSums * 64;
 
 inline float PeakBrain(size_t iterations) {
-  F32x16 sums[kPeakBrainSums];
-  Clear<kPeakBrainSums>(sums);
+  F32x16 sums[kPeakBrainSums];  // all different, or the compiler computes one
+  for (size_t i = 0; i < kPeakBrainSums; ++i) sums[i] = Broadcast(static_cast<float>(i));
   const BrainPairs a = BroadcastPair(0x3f003f00u + static_cast<uint32_t>(iterations % 2));
   for (size_t i = 0; i < iterations; ++i) {
 #pragma GCC unroll 12
