@@ -49,6 +49,28 @@ inline void PrefetchWeights(const void* weights) {
   }
 }
 
+// One tile of tokens against all rows: as many panels side by side as Weights wants, the rest
+// alone.
+template <typename Weights, size_t kTokens, typename Operand>
+inline void TileSideBySide(const MatrixProduct& product, size_t token, const Operand* x) {
+  const size_t panel_bytes = Weights::PanelBytes(product.columns);
+  constexpr size_t kMany = Weights::template kPanels<kTokens>;
+  size_t row = 0;
+  for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
+    TileTarget targets[kMany];
+    for (size_t p = 0; p < kMany; ++p) {
+      targets[p] = TargetOf(product, token, row + p * kPanelRows);
+    }
+    Weights::template Multiply<kTokens, kMany>(product.panels + row / kPanelRows * panel_bytes,
+                                               product.columns, x, targets);
+  }
+  for (; row < product.rows; row += kPanelRows) {
+    TileTarget target = TargetOf(product, token, row);
+    Weights::template Multiply<kTokens, 1>(product.panels + row / kPanelRows * panel_bytes,
+                                           product.columns, x, &target);
+  }
+}
+
 // Float weights. kLoad brings 16 of them to F32.
 template <typename Element, F32x16 (*kLoad)(const Element*)>
 struct FloatWeights {
@@ -58,16 +80,16 @@ struct FloatWeights {
                                     : kTokens < 4 ? 2
                                                   : 1;
 
-  static size_t PanelElements(size_t columns) {
-    const size_t bytes = panel::RoundUpToLine(columns * kPanelRows * sizeof(Element));
-    return bytes / sizeof(Element);
+  static size_t PanelBytes(size_t columns) {
+    return panel::RoundUpToLine(columns * kPanelRows * sizeof(Element));
   }
 
   template <size_t kTokens, size_t kSideBySide>
-  static void Multiply(const Element* w, size_t columns, const float* x, TileTarget* targets) {
-    const size_t stride = PanelElements(columns);
+  static void Multiply(const uint8_t* panel, size_t columns, const float* x, TileTarget* targets) {
+    const auto* w = reinterpret_cast<const Element*>(panel);
+    const size_t stride = PanelBytes(columns) / sizeof(Element);
     F32x16 sums[kSideBySide][kTokens];
-    for (F32x16(&panel)[kTokens] : sums) Clear<kTokens>(panel);
+    for (F32x16(&of_panel)[kTokens] : sums) Clear<kTokens>(of_panel);
     for (size_t k = 0; k < columns; ++k, w += kPanelRows, x += kTokens) {
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
@@ -84,22 +106,7 @@ struct FloatWeights {
 
   template <size_t kTokens>
   static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
-    const auto* w = reinterpret_cast<const Element*>(product.panels);
-    const auto* x = reinterpret_cast<const float*>(operands);
-    const size_t stride = PanelElements(product.columns);
-    size_t row = 0;
-    constexpr size_t kMany = kPanels<kTokens>;
-    for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
-      TileTarget targets[kMany];
-      for (size_t p = 0; p < kMany; ++p) {
-        targets[p] = TargetOf(product, token, row + p * kPanelRows);
-      }
-      Multiply<kTokens, kMany>(w + row / kPanelRows * stride, product.columns, x, targets);
-    }
-    for (; row < product.rows; row += kPanelRows) {
-      TileTarget target = TargetOf(product, token, row);
-      Multiply<kTokens, 1>(w + row / kPanelRows * stride, product.columns, x, &target);
-    }
+    TileSideBySide<FloatWeights, kTokens>(product, token, reinterpret_cast<const float*>(operands));
   }
 };
 
@@ -118,11 +125,13 @@ struct BF16Weights {
                                     : kTokens < 4 || kWideRegisters ? 2
                                                                     : 1;
 
+  static size_t PanelBytes(size_t columns) { return panel::BrainPanelBytes(columns); }
+
   template <size_t kTokens, size_t kSideBySide>
   static void Multiply(const uint8_t* w, size_t columns, const uint32_t* x, TileTarget* targets) {
-    const size_t stride = panel::BrainPanelBytes(columns);
+    const size_t stride = PanelBytes(columns);
     F32x16 sums[kSideBySide][kTokens];
-    for (F32x16(&panel)[kTokens] : sums) Clear<kTokens>(panel);
+    for (F32x16(&of_panel)[kTokens] : sums) Clear<kTokens>(of_panel);
     for (size_t k = 0; k < columns; k += 2, w += 64, x += kTokens) {
       BrainPairs weights[kSideBySide];
 #pragma GCC unroll 4
@@ -143,22 +152,8 @@ struct BF16Weights {
 
   template <size_t kTokens>
   static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
-    const auto* x = reinterpret_cast<const uint32_t*>(operands);
-    const size_t stride = panel::BrainPanelBytes(product.columns);
-    size_t row = 0;
-    constexpr size_t kMany = kPanels<kTokens>;
-    for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
-      TileTarget targets[kMany];
-      for (size_t p = 0; p < kMany; ++p) {
-        targets[p] = TargetOf(product, token, row + p * kPanelRows);
-      }
-      Multiply<kTokens, kMany>(product.panels + row / kPanelRows * stride, product.columns, x,
-                               targets);
-    }
-    for (; row < product.rows; row += kPanelRows) {
-      TileTarget target = TargetOf(product, token, row);
-      Multiply<kTokens, 1>(product.panels + row / kPanelRows * stride, product.columns, x, &target);
-    }
+    TileSideBySide<BF16Weights, kTokens>(product, token,
+                                         reinterpret_cast<const uint32_t*>(operands));
   }
 };
 
