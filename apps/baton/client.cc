@@ -8,6 +8,7 @@
 
 #include "apps/baton/store.h"
 #include "net/mesh.h"
+#include "os/file.h"
 
 namespace baton::app {
 namespace {
@@ -151,12 +152,23 @@ node::NodeOptions NodeOptionsFrom(const Environment& environment) {
   return options;
 }
 
-Result<NodeAccess> ReachNode(const Environment& environment, const ApiAddress& address) {
+std::vector<std::string> TakeFile(std::string& model) {
+  const bool looks_like_a_path =
+      model.find('/') != std::string::npos ||
+      (model.size() > 5 && model.compare(model.size() - 5, 5, ".gguf") == 0);
+  if (!looks_like_a_path || !os::Exists(model)) return {};
+  const std::string path = std::exchange(model, node::ModelNameOf(model));
+  return {path};
+}
+
+Result<NodeAccess> ReachNode(const Environment& environment, const ApiAddress& address,
+                             std::vector<std::string> files) {
   Client client(address);
   if (client.Alive()) return NodeAccess{nullptr, client};
   node::NodeOptions options = NodeOptionsFrom(environment);
   options.api.port = 0;
   options.api.api_key.clear();
+  options.model_files = std::move(files);
   BATON_ASSIGN_OR_RETURN(auto own, node::Node::Start(std::move(options)));
   ApiAddress here;
   here.port = own->api_port();

@@ -46,7 +46,12 @@ struct NodeAccess {
   std::unique_ptr<node::Node> own;  // null if one was running
   Client client;
 };
-Result<NodeAccess> ReachNode(const Environment& environment, const ApiAddress& address);
+// `files` are models for a node of our own, beside those of the store.
+Result<NodeAccess> ReachNode(const Environment& environment, const ApiAddress& address,
+                             std::vector<std::string> files);
+// Makes `model` the name that requests use if the owner gave the path of a file; the path, else
+// nothing. A node that runs already must have been started with that file.
+std::vector<std::string> TakeFile(std::string& model);
 // The running node; kUnavailable says how to start one.
 Result<Client> RunningNode(const ApiAddress& address);
 

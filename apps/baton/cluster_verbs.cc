@@ -167,7 +167,7 @@ struct PlacementOptions {
 };
 
 void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
-  verb.add_option("MODEL", options.model, "a model's name")->required();
+  verb.add_option("MODEL", options.model, "a model's name, or its file")->required();
   const auto positive = CLI::Range(1, 1 << 24);
   verb.add_option("--prompt", options.prompt_tokens, "tokens of a typical prompt")->check(positive);
   verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
@@ -224,16 +224,16 @@ int ShowPlans(const json::value& result) {
   return 0;
 }
 
-int Plan(const Environment& environment, const ApiAddress& address,
-         const PlacementOptions& options) {
-  const auto access = ReachNode(environment, address);
+int Plan(const Environment& environment, const ApiAddress& address, PlacementOptions options) {
+  const auto access = ReachNode(environment, address, TakeFile(options.model));
   if (!access.ok()) return Fail(access.error());
   const auto result = access->client.Post("/api/plan", BodyOf(options));
   if (!result.ok()) return Fail(result.error());
   return options.json ? PrintJson(*result) : ShowPlans(*result);
 }
 
-int Place(const ApiAddress& address, const PlacementOptions& options) {
+int Place(const ApiAddress& address, PlacementOptions options) {
+  TakeFile(options.model);
   const auto client = RunningNode(address);
   if (!client.ok()) return Fail(client.error());
   const auto placed = client->Post("/api/place", BodyOf(options));
@@ -244,7 +244,8 @@ int Place(const ApiAddress& address, const PlacementOptions& options) {
   return 0;
 }
 
-int Stop(const ApiAddress& address, const std::string& model) {
+int Stop(const ApiAddress& address, std::string model) {
+  TakeFile(model);
   const auto client = RunningNode(address);
   if (!client.ok()) return Fail(client.error());
   const auto stopped = client->Post("/api/stop", {{"model", model}});

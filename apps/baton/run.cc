@@ -284,7 +284,7 @@ int Run(const Environment& environment, const ApiAddress& address, RunOptions op
     if (prompt.empty())
       return Fail(Error(Code::kInvalidArgument, "no prompt: give one, or pipe one in"));
   }
-  const auto access = ReachNode(environment, address);
+  const auto access = ReachNode(environment, address, TakeFile(options.model));
   if (!access.ok()) return Fail(access.error());
   if (prompt.empty()) return Converse(access->client, options, environment.home + "/history");
   Conversation conversation(access->client, options);
@@ -299,7 +299,8 @@ void AddRun(CLI::App& root, const Environment& environment, Work& chosen) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = root.add_subcommand("run", "talk to a model");
   const auto address = AddApiOptions(*verb, environment);
-  verb->add_option("MODEL", options->model, "a model's name, see `baton ls`")->required();
+  verb->add_option("MODEL", options->model, "a model's name, see `baton ls`, or a file")
+      ->required();
   verb->add_option("PROMPT", options->prompt, "without it: a conversation");
   verb->add_option("--system", options->system, "the system message");
   verb->add_flag("--verbose", options->verbose, "timings after the answer");

@@ -234,9 +234,10 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
   bool Measuring() const {
-    const auto deadline = clock_.Now() - kMeasuringMost;
     return std::any_of(unmeasured_since_.begin(), unmeasured_since_.end(), [&](const auto& item) {
-      return item.second > deadline && IsLive(item.first);
+      const auto& [node, since] = item;
+      const auto most = node == self_ ? kMeasuringSelfMost : kMeasuringMost;
+      return IsLive(node) && clock_.Now() - since < most;
     });
   }
 
@@ -383,7 +384,9 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
 
  private:
   static constexpr double kQ8WireFactor = 34.0 / 64.0;
+  // Nothing is placed without this node, so there is more patience with it than with others.
   static constexpr auto kMeasuringMost = std::chrono::seconds(15);
+  static constexpr auto kMeasuringSelfMost = std::chrono::seconds(120);
 
   void OnMessage(const NodeId& from, const ClusterMessage& message) {
     if (host_.OnMessage(from, message)) return;

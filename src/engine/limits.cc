@@ -20,15 +20,19 @@ constexpr size_t kMatrixRows = 1024;       // of the product with many tokens
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
+constexpr double kPatienceSeconds = 0.3;
 constexpr device::KvShape kKv{8, 64};
 constexpr size_t kQueryHeads = 32;
 constexpr int kKeys = 2048;
 
-// The shortest of some runs: others on the machine only ever add time.
+// The shortest of some runs: others on the machine only ever add time. What takes long is not
+// repeated.
 double Shortest(const os::Clock& clock, const std::function<void()>& run,
                 const std::function<void()>& before = {}) {
   double shortest = std::numeric_limits<double>::max();
+  const auto started = clock.Now();
   for (int i = 0; i < kRepetitions; ++i) {
+    if (i > 0 && os::SecondsBetween(started, clock.Now()) > kPatienceSeconds) break;
     if (before) before();
     const auto begin = clock.Now();
     run();
@@ -65,8 +69,14 @@ class Meter {
 
   Result<TypeLimits> MeasureType(DType type, const std::function<void()>& flush) {
     TypeLimits limits{.type = type};
-    BATON_ASSIGN_OR_RETURN(const double wide, ProductSeconds(type, kMatrixRows, kTokens, {}));
-    limits.matrix_flops_per_s = 2.0 * kMatrixRows * kColumns * kTokens / wide;
+    // A slow device is asked for a sixteenth of the work first.
+    size_t tokens = kTokens / 16;
+    BATON_ASSIGN_OR_RETURN(double wide, ProductSeconds(type, kMatrixRows, tokens, {}));
+    if (16 * wide < kPatienceSeconds) {
+      tokens = kTokens;
+      BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(type, kMatrixRows, tokens, {}));
+    }
+    limits.matrix_flops_per_s = 2.0 * kMatrixRows * kColumns * static_cast<double>(tokens) / wide;
     const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
     BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(type, rows, 1, flush));
     limits.read_bytes_per_s = static_cast<double>(rows * BytesOf(type, kColumns)) / narrow;
@@ -110,7 +120,15 @@ Status Meter::MeasureAttention(Limits& limits) {
                      into.rows.Slice(0, queries));
     });
   };
-  limits.attention_flops_per_s = 4.0 * width * kTokens * (kKeys - kTokens / 2.0) / attend(kTokens);
+  size_t queries = kTokens / 16;
+  double seconds = attend(queries);
+  if (16 * seconds < kPatienceSeconds) {
+    queries = kTokens;
+    seconds = attend(queries);
+  }
+  const auto many = static_cast<double>(queries);
+  limits.attention_flops_per_s =
+      4.0 * static_cast<double>(width) * many * (kKeys - many / 2) / seconds;
   limits.kv_read_bytes_per_s = static_cast<double>(pages * kKv.layer_bytes()) / attend(1);
   return OkStatus();
 }

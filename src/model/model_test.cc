@@ -54,6 +54,16 @@ TEST(Model, TiedHeadIsCountedOnce) {
             2 * spec.layer_weight_bytes[0] + spec.embedding_bytes + 4 * 32);
 }
 
+TEST(Model, SamplingAdviceIsReadWhereItMakesSense) {
+  SmallModel small;
+  small.more_floats = {{"general.sampling.temp", 0.25f}, {"general.sampling.top_p", 1.5f}};
+  small.more_integers = {{"general.sampling.top_k", 20}};
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  EXPECT_EQ((*model)->spec().sampling, (SamplingChoice{.temperature = 0.25f, .top_k = 20}));
+}
+
 TEST(ModelHostile, SaysWhatIsWrong) {
   const auto with = [](auto change) {
     SmallModel small;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,16 @@ struct RopeSpec {
   bool operator==(const RopeSpec&) const = default;
 };
 
+// How to draw tokens, as far as somebody has said: the author of a model, or a request.
+struct SamplingChoice {
+  std::optional<float> temperature;  // [0, 2]
+  std::optional<int32_t> top_k;      // 0: all
+  std::optional<float> top_p;        // [0, 1]
+  std::optional<float> min_p;        // [0, 1]
+
+  bool operator==(const SamplingChoice&) const = default;
+};
+
 struct ModelSpec {
   Family family = Family::kLlama;
   std::string architecture;  // "llama": as the file says
@@ -40,6 +51,7 @@ struct ModelSpec {
   int32_t context_length = 0;  // what the model was trained for
   float rms_epsilon = 1e-5f;
   RopeSpec rope;
+  SamplingChoice sampling;  // general.sampling.*, where a request says nothing
 
   bool tied_embeddings = false;        // no output.weight: logits come from token_embd.weight
   bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer

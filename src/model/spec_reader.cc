@@ -59,6 +59,26 @@ std::string QuantizationOf(const gguf::File& file) {
   return std::string(InfoOf(most).name);
 }
 
+// A number of the file within [0, most]; anything else is no advice.
+std::optional<double> AdviceIn(const gguf::File& file, std::string_view key, double most) {
+  const auto number = file.metadata().NumberOr(key, -1);
+  if (!number.ok() || !(*number >= 0 && *number <= most)) return std::nullopt;
+  return *number;
+}
+
+SamplingChoice ReadSampling(const gguf::File& file) {
+  const auto as_float = [&](std::string_view key, double most) -> std::optional<float> {
+    const auto number = AdviceIn(file, key, most);
+    return number ? std::optional(static_cast<float>(*number)) : std::nullopt;
+  };
+  const auto top_k = file.metadata().IntegerOr("general.sampling.top_k", 0, 1 << 24, -1);
+  return {.temperature = as_float("general.sampling.temp", 2),
+          .top_k = top_k.ok() && *top_k >= 0 ? std::optional(static_cast<int32_t>(*top_k))
+                                             : std::nullopt,
+          .top_p = as_float("general.sampling.top_p", 1),
+          .min_p = as_float("general.sampling.min_p", 1)};
+}
+
 }  // namespace
 
 Result<ModelSpec> ReadSpec(const gguf::File& file) {
@@ -70,6 +90,7 @@ Result<ModelSpec> ReadSpec(const gguf::File& file) {
     spec.architecture = architecture;
     spec.name = name;
     spec.quantization = QuantizationOf(file);
+    spec.sampling = ReadSampling(file);
     return spec;
   }
   return MakeError(Code::kUnimplemented, "architecture '{}' is not supported; supported: {}",

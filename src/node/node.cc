@@ -67,14 +67,14 @@ Result<net::Roster> LoadOrFoundRoster(const std::string& path, const net::Identi
   return roster;
 }
 
-std::string StemOf(const std::string& path) {
+}  // namespace
+
+std::string ModelNameOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   const size_t dot = name.rfind(".gguf");
   return dot == std::string::npos ? name : name.substr(0, dot);
 }
-
-}  // namespace
 
 const char* Version() {
   return BATON_VERSION;
@@ -176,7 +176,7 @@ class Node::Impl {
         log::Info("left out: {}", fingerprint.error().message());
     }
     for (const std::string& path : options_.model_files) {
-      hub::ModelEntry entry{.name = StemOf(path), .path = path};
+      hub::ModelEntry entry{.name = ModelNameOf(path), .path = path};
       BATON_ASSIGN_OR_RETURN(entry.stamp, os::StampOf(path));
       BATON_ASSIGN_OR_RETURN(const std::string fingerprint, store_.FingerprintOf(entry));
       std::erase_if(models, [&](const auto& model) { return model.name == entry.name; });

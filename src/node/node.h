@@ -28,6 +28,9 @@ struct NodeOptions {
   bool kv_q8_on_wire = false;
 };
 
+// The name of a model that was given by its file: "a/b.gguf" is "b".
+std::string ModelNameOf(const std::string& path);
+
 // The version that nodes tell each other and `baton --version` prints.
 const char* Version();
 

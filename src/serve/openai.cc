@@ -285,6 +285,7 @@ asio::awaitable<void> OpenAi::Complete(Exchange& exchange, bool chat) {
                     unknown ? "model_not_found" : ""));
   }
   reply.model = *std::move(model);
+  Settle(reply.model->spec().sampling, reply.request);
   auto tokens = co_await Encode(reply.model, reply.request);
   if (!tokens.ok()) {
     const http::status status = HttpStatusOf(tokens.error().code());

@@ -26,16 +26,21 @@ http::status HttpStatusOf(Code code);
 struct CompletionRequest {
   std::string model;
   bool chat = false;
-  json::object template_input;  // chat: messages, tools, ...
-  std::string prompt;           // completions, where it is text
-  std::vector<TokenId> tokens;  // completions, where it is token ids
-  engine::SamplingParams sampling;
+  json::object template_input;      // chat: messages, tools, ...
+  std::string prompt;               // completions, where it is text
+  std::vector<TokenId> tokens;      // completions, where it is token ids
+  SamplingChoice choice;            // the rest of `sampling` waits for the model's advice
+  engine::SamplingParams sampling;  // see Settle()
   std::vector<std::string> stops;
   int max_tokens = -1;
   bool ignore_end = false;
   bool stream = false;
   bool include_usage = false;
 };
+
+// Completes `sampling`: by the request's word, else the model's advice, else what local servers
+// use.
+void Settle(const SamplingChoice& advice, CompletionRequest& request);
 
 struct ParseFailure {
   http::status status = http::status::bad_request;

@@ -17,14 +17,18 @@ constexpr int kTopK = 40;
 constexpr float kTopP = 0.95f;
 constexpr float kMinP = 0.05f;
 
-void ReadSampling(Fields& fields, engine::SamplingParams& sampling) {
-  sampling.temperature =
-      static_cast<float>(fields.Number("temperature", 0, 2).value_or(kTemperature));
-  sampling.top_k = static_cast<int>(fields.Integer("top_k", 0, kTokensMax).value_or(kTopK));
-  sampling.top_p = static_cast<float>(fields.Number("top_p", 0, 1).value_or(kTopP));
-  if (sampling.top_p == 0) sampling.top_k = 1;  // the most likely token alone
-  if (sampling.top_p == 0) sampling.top_p = 1;
-  sampling.min_p = static_cast<float>(fields.Number("min_p", 0, 1).value_or(kMinP));
+std::optional<float> FloatIn(Fields& fields, const char* name, double most) {
+  const auto number = fields.Number(name, 0, most);
+  return number ? std::optional(static_cast<float>(*number)) : std::nullopt;
+}
+
+void ReadSampling(Fields& fields, CompletionRequest& request) {
+  const auto top_k = fields.Integer("top_k", 0, kTokensMax);
+  request.choice = {.temperature = FloatIn(fields, "temperature", 2),
+                    .top_k = top_k ? std::optional(static_cast<int32_t>(*top_k)) : std::nullopt,
+                    .top_p = FloatIn(fields, "top_p", 1),
+                    .min_p = FloatIn(fields, "min_p", 1)};
+  engine::SamplingParams& sampling = request.sampling;
   sampling.presence_penalty =
       static_cast<float>(fields.Number("presence_penalty", -2, 2).value_or(0));
   sampling.frequency_penalty =
@@ -154,6 +158,21 @@ void RefuseUnsupported(Fields& fields) {
 
 }  // namespace
 
+void Settle(const SamplingChoice& advice, CompletionRequest& request) {
+  const SamplingChoice& asked = request.choice;
+  engine::SamplingParams& sampling = request.sampling;
+  const auto first = [](auto said, auto advised, auto usual) {
+    return said.value_or(advised.value_or(usual));
+  };
+  sampling.temperature = first(asked.temperature, advice.temperature, kTemperature);
+  sampling.top_k = first(asked.top_k, advice.top_k, kTopK);
+  sampling.top_p = first(asked.top_p, advice.top_p, kTopP);
+  sampling.min_p = first(asked.min_p, advice.min_p, kMinP);
+  if (sampling.top_p > 0) return;
+  sampling.top_p = 1;  // the most likely token alone
+  sampling.top_k = 1;
+}
+
 std::variant<CompletionRequest, ParseFailure> ParseCompletion(std::string_view body, bool chat,
                                                               uint64_t random_seed) {
   const auto parsed = ParseJson(body);
@@ -170,7 +189,7 @@ std::variant<CompletionRequest, ParseFailure> ParseCompletion(std::string_view b
     ReadMessages(fields, request);
   else
     ReadPrompt(fields, request);
-  ReadSampling(fields, request.sampling);
+  ReadSampling(fields, request);
   ReadBias(fields, request.sampling);
   ReadLogprobs(fields, request);
   ReadStops(fields, request.stops);

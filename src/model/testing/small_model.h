@@ -39,6 +39,7 @@ struct SmallModel {
   std::string skip_tensor;   // left out
   std::string extra_tensor;  // added
   std::vector<std::pair<std::string, uint32_t>> more_integers;
+  std::vector<std::pair<std::string, float>> more_floats;
   std::vector<std::pair<std::string, std::string>> more_strings;
 
   static constexpr int64_t kVocabulary = 260;
@@ -59,6 +60,7 @@ struct SmallModel {
     header.AddUint32("llama.attention.head_count_kv", kv_heads);
     header.AddFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
     for (const auto& [key, value] : more_integers) header.AddUint32(key, value);
+    for (const auto& [key, value] : more_floats) header.AddFloat32(key, value);
     for (const auto& [key, value] : more_strings) header.AddString(key, value);
     AddByteVocabulary(header, "llama-bpe", {"he", "ll"}, {"h e", "l l"}, {"<|end|>", "<|im_end|>"});
     AddTensors(header);
