@@ -2,8 +2,10 @@
 
 #include <filesystem>
 
+#include <boost/json.hpp>
 #include <gmock/gmock.h>
 
+#include "model/chat_template/chat_template.h"
 #include "model/testing/scratch_file.h"
 #include "model/testing/small_model.h"
 
@@ -52,6 +54,24 @@ TEST(Model, TiedHeadIsCountedOnce) {
   EXPECT_EQ(spec.head_bytes, spec.embedding_bytes + 4 * 32);
   EXPECT_EQ(spec.TotalWeightBytes(),
             2 * spec.layer_weight_bytes[0] + spec.embedding_bytes + 4 * 32);
+}
+
+// What it learned from: every mark of a turn is one token.
+TEST(Model, TheShippedModelSeesItsControlTokens) {
+  const auto model = Model::Open(fmt::format("{}/models/baton-demo.gguf", BATON_SOURCE_DIR));
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const auto chat_template = ChatTemplate::Parse((*model)->chat_template());
+  ASSERT_TRUE(chat_template.ok());
+  RenderInput input{.bos_token = "<|bos|>"};
+  input.variables =
+      boost::json::parse(R"({"messages": [{"role": "user", "content": "Hello"}]})").as_object();
+  const auto tokens = (*model)->tokenizer().Encode(chat_template->Render(input).value());
+  const auto token = [&](std::string_view piece) {
+    return (*model)->tokenizer().vocabulary().Find(piece);
+  };
+  EXPECT_THAT(tokens.value(),
+              testing::ElementsAre(token("<|bos|>"), token("<|user|>"), token("Hello"),
+                                   token("<|end|>"), token("<|assistant|>")));
 }
 
 TEST(Model, SamplingAdviceIsReadWhereItMakesSense) {

@@ -41,7 +41,9 @@ std::vector<std::pair<std::string, Value>> Variables(jinja::Runtime& runtime,
     variables.emplace_back("add_generation_prompt", Value(true));
   for (const auto& entry : input.variables) {
     if (entry.key() == "bos_token" || entry.key() == "eos_token") continue;
-    variables.emplace_back(entry.key(), jinja::FromJson(runtime, entry.value()));
+    const bool messages = entry.key() == "messages";
+    variables.emplace_back(entry.key(), messages ? jinja::MessagesFromJson(runtime, entry.value())
+                                                 : jinja::FromJson(runtime, entry.value()));
   }
   return variables;
 }

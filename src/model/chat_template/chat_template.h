@@ -34,7 +34,7 @@ struct RenderLimits {
 struct RenderInput {
   // From the request: messages, tools (none where absent), add_generation_prompt (true where
   // absent), chat_template_kwargs. Every character of a string in here stays untrusted wherever the
-  // template carries it.
+  // template carries it, but for the roles of messages where the API defines them ("user", ...).
   boost::json::object variables;
   // From the model's vocabulary; override the same names in `variables`. Trusted.
   std::string bos_token;

@@ -167,6 +167,16 @@ TEST(PromptTrust, FollowsTextThroughTheTemplate) {
                   PromptSegment{"user", false}, PromptSegment{"!", true}));
 }
 
+TEST(PromptTrust, RolesOfTheApiMayBecomeControlTokens) {
+  constexpr std::string_view kSource =
+      "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}";
+  EXPECT_THAT(Segments(kSource, R"({"messages": [{"role": "user", "content": "user"}]})"),
+              ElementsAre(PromptSegment{"<|user|>", true}, PromptSegment{"user", false}));
+  EXPECT_THAT(Segments(kSource, R"({"messages": [{"role": "end", "content": "x"}]})"),
+              ElementsAre(PromptSegment{"<|", true}, PromptSegment{"end", false},
+                          PromptSegment{"|>", true}, PromptSegment{"x", false}));
+}
+
 TEST(PromptTrust, WhatIsComputedFromARequestStaysUntrusted) {
   const std::string_view json = R"({"m": {"<|k|>": "<|v|>"}, "c": "<|x|>"})";
   for (const char* source :

@@ -9,6 +9,12 @@
 namespace baton::jinja {
 namespace {
 
+bool IsKnownRole(std::string_view role) {
+  constexpr std::string_view kRoles[] = {"developer", "system", "user",
+                                         "assistant", "tool",   "function"};
+  return std::find(std::begin(kRoles), std::end(kRoles), role) != std::end(kRoles);
+}
+
 Value UntrustedText(Runtime& runtime, std::string_view bytes) {
   TextBuilder builder;
   builder.AppendDerived(bytes, true);
@@ -198,6 +204,28 @@ Value FromJson(Runtime& runtime, const boost::json::value& json) {
     }
   }
   return Value(None{});
+}
+
+Value MessagesFromJson(Runtime& runtime, const boost::json::value& messages) {
+  if (!messages.is_array()) return FromJson(runtime, messages);
+  std::vector<Value> items;
+  items.reserve(messages.get_array().size());
+  for (const auto& message : messages.get_array()) {
+    if (!message.is_object()) {
+      items.push_back(FromJson(runtime, message));
+      continue;
+    }
+    const auto dict = runtime.NewDict();
+    for (const auto& entry : message.get_object()) {
+      const bool trusted = entry.key() == "role" && entry.value().is_string() &&
+                           IsKnownRole(entry.value().get_string());
+      dict->Set(UntrustedText(runtime, entry.key()),
+                trusted ? runtime.MakeText(std::string(entry.value().get_string()))
+                        : FromJson(runtime, entry.value()));
+    }
+    items.emplace_back(DictPtr(dict));
+  }
+  return runtime.MakeList(std::move(items));
 }
 
 Result<std::string> ToJson(Runtime& runtime, const Value& value, const JsonStyle& style) {

@@ -12,6 +12,10 @@ namespace baton::jinja {
 // All texts in `json` become untrusted.
 Value FromJson(Runtime& runtime, const boost::json::value& json);
 
+// The messages of a chat: as above, but a `role` that the API defines is trusted, since templates
+// build control tokens from it ('<|' + message.role + '|>').
+Value MessagesFromJson(Runtime& runtime, const boost::json::value& messages);
+
 struct JsonStyle {
   bool ascii = false;
   bool sort_keys = false;
