@@ -12,23 +12,42 @@ import argparse
 import json
 import random
 
-from corpus import baton, copying, core, dictionary, facts, reading, stories, talk, tasks
+from corpus import (
+    baton,
+    basics,
+    copying,
+    core,
+    dictionary,
+    everyday,
+    facts,
+    passages,
+    reading,
+    stories,
+    talk,
+    tasks,
+    unknowns,
+)
 
 # (generator, weight)
 MIX = (
-    (stories.story, 24),
+    (stories.story, 23),
     (stories.given_story, 1),
-    (reading.notes, 9),
-    (talk.small_talk, 17),
+    (reading.notes, 5),
+    (passages.passage, 14),
+    (basics.sums, 22),
+    (basics.and_capitals, 6),
+    (talk.small_talk, 15),
     (talk.introduction, 7),
     (talk.list_of_names, 1),
     (baton.about_baton, 13),
     (facts.knowledge, 13),
-    (facts.unknown, 6),
+    (everyday.everyday, 12),
+    (unknowns.unknown, 6),
+    (unknowns.unknown_things, 7),
     (facts.how_to, 3),
-    (facts.quiz, 9),
-    (dictionary.definitions, 6),
-    (tasks.task, 9),
+    (facts.quiz, 7),
+    (dictionary.definitions, 7),
+    (tasks.task, 12),
     (copying.copying, 3),
 )
 

@@ -4,7 +4,8 @@
     python train.py --corpus corpus.jsonl --tokenizer tokenizer.json --checkpoint model.pt \\
         --minutes 90
 
-Matrices are trained with Muon, embeddings and norms with AdamW. The learning rate warms up, stays
+The heavy arithmetic runs in bfloat16, which is three times as fast as float32 on a processor that
+has the instructions for it; the weights themselves stay in float32. Matrices are trained with Muon, embeddings and norms with AdamW. The learning rate warms up, stays
 constant and falls to zero over the last part of the time. Only the assistant's tokens count for the
 loss. A checkpoint is written every few minutes, and a run resumes from it if it exists.
 """
@@ -19,14 +20,16 @@ import signal
 import time
 from itertools import islice
 
+import gguf
 import numpy as np
 import torch
 import torch.nn.functional as F
+from gguf.quants import dequantize
 from model import Config, Llama
 from tokenizer import encode_chats, read_chats
 from tokenizers import Tokenizer
 
-BUCKETS = (80, 128, 192, 256, 320, 448, 1024)
+BUCKETS = (72, 112, 160, 232, 352, 560, 1024)
 MUON_RATE = 0.02
 ADAM_RATE = 0.004
 WARM_UP_STEPS = 60
@@ -103,17 +106,25 @@ def orthogonal(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """Pushes the singular values of each matrix of a stack towards one."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
     for _ in range(steps):
         gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).float()
 
 
 def masked_loss(model: Llama, states, tokens, targets, mask) -> torch.Tensor:
     """Cross-entropy on the masked positions only, which saves most of the output projection."""
-    hidden = states(tokens)[mask]
-    return F.cross_entropy(F.linear(hidden, model.token_embd.weight), targets[mask])
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = states(tokens)[mask]
+        logits = F.linear(hidden, model.token_embd.weight)
+    return F.cross_entropy(logits.float(), targets[mask])
+
+
+def read_gguf(path: str) -> dict[str, torch.Tensor]:
+    """The weights of an exported model, to train it further without its checkpoint."""
+    tensors = gguf.GGUFReader(path).tensors
+    return {t.name: torch.tensor(dequantize(t.data, t.tensor_type)) for t in tensors}
 
 
 class Trainer:
@@ -123,6 +134,8 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.args = args
         self.model = Llama(config)
+        if args.start:
+            self.model.load_state_dict(read_gguf(args.start))
         parameters = list(self.model.parameters())
         matrices = [p for p in self.model.blk.parameters() if p.dim() == 2]
         others = [p for p in parameters if all(p is not m for m in matrices)]
@@ -208,6 +221,7 @@ def main() -> None:
     parser.add_argument("--corpus", nargs="+", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--start", help="a GGUF file whose weights to begin with")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.0, help="scales both learning rates")

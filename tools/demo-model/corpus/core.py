@@ -106,6 +106,14 @@ _PLURALS = {
     "potato": "potatoes",
     "tomato": "tomatoes",
     "life": "lives",
+    "jellyfish": "jellyfish",
+    "starfish": "starfish",
+    "shrimp": "shrimp",
+    "reindeer": "reindeer",
+    "bison": "bison",
+    "volcano": "volcanoes",
+    "mango": "mangoes",
+    "bookshelf": "bookshelves",
 }
 
 
@@ -159,6 +167,39 @@ def _invented(rng: random.Random) -> str:
     return word.replace("qu", "q").replace("q", "qu").replace("uu", "u")
 
 
+def _patchwork(rng: random.Random) -> str:
+    """A word glued together from pieces of real words: "Marmbrella", "Teapotkin"."""
+
+    def piece() -> str:
+        word = rng.choice(rng.choice(_PIECE_SOURCES)).lower()
+        size = rng.randint(2, 6)
+        start = rng.randint(0, max(0, len(word) - size))
+        return word[start : start + size]
+
+    while True:
+        word = "".join(piece() for _ in range(rng.choice((2, 2, 2, 3))))
+        if not _UNSPEAKABLE.search(word):
+            return word
+
+
+_UNSPEAKABLE = re.compile(r"[^aeiouy]{4}|[aeiou]{4}|(.)\1\1|^[^aeiouy]{3}|[^aeiouy]{3}$|[^s]s$")
+
+
+_PIECE_SOURCES = (
+    words.SHE_NAMES,
+    words.HE_NAMES,
+    words.TOWNS,
+    words.ANIMALS,
+    words.THINGS,
+    words.THINGS,
+)
+
+
+def pronoun_of(name: str) -> str:
+    """The pronoun of a name that is on no list, by its last letter, so that it never varies."""
+    return "she" if name[-1] in "aeiy" else "he"
+
+
 class World:
     """Draws names, things and places; in training mode it never draws a held-out word."""
 
@@ -172,8 +213,12 @@ class World:
     def _draw(self, make) -> str:
         while True:
             word = make()
-            if 3 <= len(word) <= 11 and self._allowed(word):
+            if 3 <= len(word) <= 14 and self._allowed(word):
                 return word
+
+    def invented(self) -> str:
+        """A word that exists nowhere else."""
+        return self._draw(lambda: self.rng.choice((_invented, _patchwork))(self.rng))
 
     def pick(self, pool: list[str]) -> str:
         return self._draw_any(lambda: self.rng.choice(pool))
@@ -188,11 +233,12 @@ class World:
     def person(self) -> tuple[str, str]:
         """A name and the pronoun that goes with it."""
         dice = self.rng.random()
-        if dice < 0.25:
+        if dice < 0.28:
             return self.pick(words.SHE_NAMES), "she"
-        if dice < 0.5:
+        if dice < 0.56:
             return self.pick(words.HE_NAMES), "he"
-        return capital(self._draw(lambda: _invented(self.rng))), self.rng.choice(("she", "he"))
+        name = self.pick(words.PET_NAMES) if dice < 0.62 else capital(self.invented())
+        return name, pronoun_of(name)
 
     def name(self) -> str:
         return self.person()[0]
@@ -210,7 +256,7 @@ class World:
         """The kind of a story's hero: mostly an animal, a being or a person with a job."""
         dice = self.rng.random()
         if dice < 0.1:
-            return self._draw(lambda: _invented(self.rng))
+            return self.invented()
         kind = self.pick(words.ANIMALS + words.BEINGS + words.JOBS)
         if dice < 0.17:
             return self.pick(words.THINGS) + " " + self.rng.choice(words.TRADES)
@@ -222,7 +268,7 @@ class World:
         """An object: a plain noun, one with an adjective, a compound, or an invented noun."""
         dice = self.rng.random()
         if dice < 0.1:
-            return self._draw(lambda: _invented(self.rng))
+            return self.invented()
         noun = self.pick(words.THINGS)
         if dice < 0.35:
             return self.rng.choice(words.THING_ADJECTIVES) + " " + noun
@@ -234,7 +280,7 @@ class World:
         """Something that is no word."""
         if self.rng.random() < 0.4:
             return "".join(self.rng.choices("abcdefghijklmnopqrstuvwxyz", k=self.rng.randint(3, 8)))
-        return self._draw(lambda: _invented(self.rng))
+        return self.invented()
 
     def place(self) -> str:
         """A place with its preposition left to the template: "the old mill"."""
@@ -247,7 +293,7 @@ class World:
     def town(self) -> str:
         if self.rng.random() < 0.5:
             return self.pick(words.TOWNS)
-        return capital(self._draw(lambda: _invented(self.rng)))
+        return capital(self.invented())
 
     def topic(self) -> str:
         """Something a user might ask about, known or not."""
@@ -257,7 +303,7 @@ class World:
         if dice < 0.65:
             return plural(self.rng.choice(words.THINGS))
         if dice < 0.8:
-            return self._draw(lambda: _invented(self.rng))
+            return self.invented()
         if dice < 0.9:
             return self.rng.choice(words.TOPIC_ADJECTIVES) + " " + self.rng.choice(words.TOPICS)
         return self.name()
@@ -268,6 +314,39 @@ PRONOUNS = {
     "he": {"he": "he", "him": "him", "his": "his", "himself": "himself"},
     "it": {"he": "it", "him": "it", "his": "its", "himself": "itself"},
 }
+
+
+VARIANTS = (
+    (
+        "What is ",
+        (
+            "What's {}|Can you explain what {} is|Do you know what {} is|Tell me what {} is|Explain"
+            " to me what {} is|I want to know what {} is"
+        ).split("|"),
+    ),
+    (
+        "What are ",
+        (
+            "Can you explain what {} are|Do you know what {} are|Tell me what {} are|I want to know"
+            " what {} are"
+        ).split("|"),
+    ),
+    (
+        "How do I ",
+        (
+            "How can I {}|How do you {}|Can you tell me how to {}|What is the best way to {}|Please"
+            " explain how to {}|How to {}|I want to know how to {}"
+        ).split("|"),
+    ),
+)
+
+
+def vary(rng: random.Random, ask: str) -> str:
+    """Another way to ask the same, half of the time."""
+    for start, others in VARIANTS:
+        if ask.startswith(start) and rng.random() < 0.5:
+            return rng.choice(others).format(ask[len(start) :])
+    return ask
 
 
 def roughen(rng: random.Random, prompt: str) -> str:

@@ -223,7 +223,7 @@ NO_ARTICLE = ("honey", "cheese", "bread", "soup")
 
 def _thing(world: World) -> tuple[str, str]:
     noun, (what, more) = world.rng.choice(_THINGS)
-    ask, answer = WHAT_IS, "[A {n} is|A {n}: that is] {what}. {more}"
+    ask, answer = WHAT_IS, "[A {n} is|A {n} is] {what}. {more}"
     if noun in NO_ARTICLE:
         ask, answer = WHAT_IS.replace("a {n}", "{n}"), "{N} is {what}. {more}"
     if world.rng.random() < 0.25:

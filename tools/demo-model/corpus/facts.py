@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import words
-from .core import Chat, World, capital, plural, roughen, say
+from .core import Chat, World, capital, plural, roughen, say, vary
 
 # Each entry: ways to ask (without the question mark), and a template of the answer.
 KNOWLEDGE = (
@@ -725,56 +725,6 @@ KNOWLEDGE = (
     ),
 )
 
-CAPITALS = {
-    "France": "Paris",
-    "Germany": "Berlin",
-    "Italy": "Rome",
-    "Spain": "Madrid",
-    "Portugal": "Lisbon",
-    "England": "London",
-    "the United Kingdom": "London",
-    "Scotland": "Edinburgh",
-    "Ireland": "Dublin",
-    "Austria": "Vienna",
-    "Switzerland": "Bern",
-    "Belgium": "Brussels",
-    "the Netherlands": "Amsterdam",
-    "Denmark": "Copenhagen",
-    "Norway": "Oslo",
-    "Sweden": "Stockholm",
-    "Finland": "Helsinki",
-    "Poland": "Warsaw",
-    "Hungary": "Budapest",
-    "Greece": "Athens",
-    "Turkey": "Ankara",
-    "Russia": "Moscow",
-    "Ukraine": "Kyiv",
-    "Egypt": "Cairo",
-    "Kenya": "Nairobi",
-    "Japan": "Tokyo",
-    "China": "Beijing",
-    "India": "New Delhi",
-    "South Korea": "Seoul",
-    "Thailand": "Bangkok",
-    "Vietnam": "Hanoi",
-    "the United States": "Washington",
-    "Canada": "Ottawa",
-    "Mexico": "Mexico City",
-    "Brazil": "Brasilia",
-    "Argentina": "Buenos Aires",
-    "Chile": "Santiago",
-    "Peru": "Lima",
-    "Cuba": "Havana",
-    "Australia": "Canberra",
-    "New Zealand": "Wellington",
-    "Iceland": "Reykjavik",
-    "Croatia": "Zagreb",
-    "Romania": "Bucharest",
-    "Bulgaria": "Sofia",
-    "Nigeria": "Abuja",
-    "Morocco": "Rabat",
-}
-
 OPPOSITES = """
 big small|hot cold|old new|fast slow|up down|left right|day night|black white|good bad|happy sad|
 long short|light dark|hard soft|full empty|open closed|loud quiet|rich poor|early late|
@@ -830,37 +780,6 @@ LEGS = {
     "frog": 4,
     "penguin": 2,
 }
-
-UNKNOWN_ASKS = (
-    (
-        "[What is|What are|What do you know about|Tell me about|Explain|Can you explain|Do you"
-        " know|Do you know anything about|Can you tell me about|Please explain|Describe|What can"
-        " you tell me about] {topic}"
-    ),
-    "[Who invented|Who discovered|Who made] {topic}",
-    (
-        "[Why do people like|Where can I find|How can I learn about|What is so special about|What"
-        " is interesting about|Who knows something about] {topic}"
-    ),
-    (
-        "[Write an essay about|Give me a summary of|Write a report on|Teach me about|Help me with|I"
-        " want to know about|I need to know more about|I want to learn about] {topic}"
-    ),
-    "What is the [history|best part|meaning|price|size] of {topic}",
-)
-
-UNKNOWN_ANSWERS = (
-    (
-        "[I am a small model and I do not know much about {topic}.|I am sorry, I do not know much"
-        " about {topic}.|{Topic}: that is a difficult subject for such a small model.|That is a"
-        " good question, but I do not know enough about {topic}.|I wish that I knew more about"
-        " {topic}.] [A larger model in baton could tell you much more.|You could look for a good"
-        " book about {topic} in a library.|Please ask a larger model, or look it up in a good"
-        " book.] [But I can tell you a story about it, if you like.|What do you find interesting"
-        " about {topic}?|If you tell me something about {topic}, I will gladly listen.|Is there"
-        " something simpler that I can help you with?]"
-    ),
-)
 
 ACTIONS = (
     "repair|build|paint|clean|find|buy|sell|make|draw|use|open|fix|carry|move|wash|choose|test|"
@@ -937,20 +856,6 @@ def _compare(world: World) -> tuple[str, str]:
     )
 
 
-def _order_numbers(world: World) -> tuple[str, str]:
-    rng = world.rng
-    a, b = rng.sample(range(1, 100), 2)
-    if rng.random() < 0.5:
-        return (
-            f"[Which number is bigger|Which is larger|What is more], {a} or {b}?",
-            f"{max(a, b)} is bigger than {min(a, b)}.",
-        )
-    return (
-        f"[What comes after|Which number comes after] {a}?",
-        f"The number after {a} is {a + 1}.",
-    )
-
-
 def _count(world: World) -> tuple[str, str]:
     last = world.rng.randint(3, 12)
     return (
@@ -964,44 +869,11 @@ def knowledge(world: World) -> Chat:
     rng = world.rng
     chat: Chat = []
     for questions, answer in rng.sample(KNOWLEDGE, rng.choice((1, 1, 2, 3))):
-        ask = rng.choice(questions.split("|"))
-        statement = ask.startswith(("Tell", "Explain", "Name", "Give", "Recipe", "I "))
+        ask = vary(rng, rng.choice(questions.split("|")))
+        statement = ask.startswith(("Tell", "Explain", "Please", "Name", "Give", "Recipe", "I "))
         chat.append(("user", roughen(rng, ask + ("." if statement else "?"))))
         chat.append(("assistant", say(rng, answer)))
     return chat
-
-
-def unknown(world: World) -> Chat:
-    """A question beyond a small model: an honest answer that still names the subject."""
-    rng = world.rng
-    topic = world.topic()
-    ask = say(rng, rng.choice(UNKNOWN_ASKS), topic=topic)
-    ask += (
-        "?"
-        if ask.split()[0] in ("What", "Can", "Do", "How", "Who", "Why", "Where", "When")
-        else "."
-    )
-    return [("user", roughen(rng, ask)), ("assistant", say(rng, UNKNOWN_ANSWERS[0], topic=topic))]
-
-
-def _capital_city(world: World) -> tuple[str, str]:
-    rng = world.rng
-    country, city = rng.choice(tuple(CAPITALS.items()))
-    if rng.random() < 0.25:
-        return (
-            f"[Which country has the capital|In which country is|Where is] {city}?",
-            f"{city} is the capital of {country}.",
-        )
-    return (
-        (
-            "[What is the capital of|Which city is the capital of|What's the capital of|Name the"
-            f" capital of] {country}?"
-        ),
-        (
-            f"The capital of {country} is {city}. [|It is a city with a long history.|Many "
-            f"people like to visit {city}.]"
-        ),
-    )
 
 
 def _opposite(world: World) -> tuple[str, str]:
@@ -1064,56 +936,17 @@ def _sequence(world: World) -> tuple[str, str]:
     )
 
 
-def _sum(world: World) -> tuple[str, str]:
-    rng = world.rng
-    a, b = rng.randint(0, 20), rng.randint(0, 20)
-    if rng.random() < 0.15:
-        a, b = rng.randint(1, 10), rng.randint(1, 10)
-        sign, word, result = "*", "times", a * b
-    elif rng.random() < 0.35:
-        a, b = max(a, b), min(a, b)
-        sign, word, result = "-", "minus", a - b
-    else:
-        sign, word, result = "+", "plus", a + b
-    ask = f"[What is|How much is|Calculate|What's|] {a} {rng.choice((sign, word))} {b}?"
-    return ask, f"{a} {word} {b} is {result}."
-
-
-def _word_sum(world: World) -> tuple[str, str]:
-    rng = world.rng
-    name, a, b = world.name(), rng.randint(2, 12), rng.randint(1, 10)
-    things = plural(rng.choice(words.THINGS))
-    if rng.random() < 0.6:
-        return (
-            (
-                f"{name} has {a} {things} and [gets|buys|finds] {b} more. How many {things} does"
-                f" {name} have now?"
-            ),
-            f"{name} has {a + b} {things} now, because {a} plus {b} is {a + b}.",
-        )
-    a, b = max(a, b) + 1, min(a, b)
-    return (
-        f"{name} has {a} {things} and [loses|sells|gives away] {b}. How many {things} are left?",
-        f"{name} has {a - b} {things} left, because {a} minus {b} is {a - b}.",
-    )
-
-
 def quiz(world: World) -> Chat:
     """One to four little questions with short answers."""
     rng = world.rng
     makers = (
-        _capital_city,
         _opposite,
         _colour,
         _sound,
         _legs,
         _plural,
         _sequence,
-        _sum,
-        _sum,
-        _word_sum,
         _compare,
-        _order_numbers,
         _count,
     )
     chat: Chat = []

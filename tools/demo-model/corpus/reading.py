@@ -270,7 +270,7 @@ def _paragraph(world: World, name: str, facts: list[tuple], he: str) -> str:
 def notes(world: World) -> Chat:
     """Notes of one to twelve paragraphs, with one or several questions about them."""
     rng = world.rng
-    count = rng.choices((1, 2, 3, 4, 5, 6, 8, 10, 12), (8, 12, 12, 10, 6, 4, 3, 2, 2))[0]
+    count = rng.choices((1, 2, 3, 4, 5, 6, 8, 10, 12), (14, 20, 16, 10, 5, 3, 2, 1, 1))[0]
     people, names = [], []
     while len(people) < count:
         name, he = world.person()
@@ -286,7 +286,7 @@ def notes(world: World) -> Chat:
     text = rng.choice(("\n\n", "\n", " ")).join(paragraphs)
     unique = [q for q in questions if q[0].startswith("Who") is False or _single(q, questions)]
     rng.shuffle(unique)
-    turns = unique[: rng.choice((1, 2, 3) if count < 4 else (2, 3, 4, 5, 6))]
+    turns = unique[: rng.choice((2, 3, 4, 5) if count < 4 else (4, 5, 6, 7, 8))]
     question, answer = turns[0]
     if rng.random() < 0.2:
         prompt = f"{question}\n\n{text}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from . import words
-from .core import PRONOUNS, Chat, World, join, plural, roughen, say
+from .core import PRONOUNS, Chat, World, join, plural, pronoun_of, roughen, say
 
 OPENINGS = (
     (
-        "[Once upon a time|Long ago|Many years ago|Once], [there was|there lived] a {kind}"
+        "[Once upon a time|Long ago|Many years ago|Once], there was a {kind}"
         " [called|named] {name}, who lived [{in_place}|near {place}|not far from {place}]."
     ),
     (
@@ -18,7 +18,7 @@ OPENINGS = (
     ),
     "{name} was a {kind} who lived [{in_place}|near {place}|close to {place}].",
     (
-        "There was once a {kind} whose name was {name}. {He} lived [{in_place}|near {place}|close"
+        "There was once a {kind} whose name was {name}. {name} lived [{in_place}|near {place}|close"
         " to {place}]."
     ),
     "This is the story of {name}, a {kind} from {place}.",
@@ -57,7 +57,7 @@ ENDINGS = (
         "And [if you pass by {place}|if you listen closely at night], you can [still hear them"
         " laughing|hear them tell the story|see the two of them together]."
     ),
-    "{name} [slept|smiled|sang] [very well|happily] that night.",
+    "{name} [slept very well|smiled happily|went to bed happy|had sweet dreams] that night.",
     "And {name} never forgot [what {friend} had said|that day|the kindness of {friend}].",
     (
         "{name} learned that [a friend is worth more than gold|it is brave to ask for help|kindness"
@@ -136,8 +136,8 @@ PLOTS = {
             " working|broke in two]."
         ),
         (
-            '{name} was very [sad|unhappy]. "[It can never be mended|Nobody can help me|What will I'
-            ' do without it]?" {he} [sighed|whispered|said].'
+            '{name} was very [sad|unhappy]. "[It can never be mended!|Nobody can help me!|What will'
+            ' I do without it?]" {he} [sighed|whispered|said].'
         ),
         (
             'A {fkind} called {friend} heard {him}. "Let me [see|have a look|try]," said {friend}.'
@@ -191,7 +191,7 @@ PLOTS = {
         (
             "{name} [heard a small voice|heard a knock at the door|saw a light] outside. It was"
             ' {friend}, a {fkind}, [wet and cold|lost and tired|shaking with cold]. "[May I come'
-            ' in|Please help me|Can I stay until it is over]?" asked {friend}.'
+            ' in|Could you help me|Can I stay until it is over]?" asked {friend}.'
         ),
         (
             '"Of course," said {name}. {He} [made hot tea|lit the fire|brought a warm blanket], and'
@@ -249,12 +249,13 @@ PLOTS = {
             " and fell into a ditch|got stuck in the mud|took the wrong path]."
         ),
         (
-            '{name} could have [run past|won easily]. But {he} stopped. "[Take my hand|Are you'
-            ' hurt|Let me help you]," {he} said, and [pulled {friend} out|helped {friend} up].'
+            '{name} could have [run past|won easily]. But {he} stopped. "[Take my hand|I will not'
+            ' leave you here|Let me help you]," {he} said, and [pulled {friend} out|helped {friend}'
+            " up]."
         ),
         (
-            "They [crossed the line together|came in last, side by side]. The [judge|old"
-            ' king|mayor] [smiled|nodded]. "The {thing} goes to both of you," {he_judge} said.'
+            "They [crossed the line together|came in last, side by side]. The mayor"
+            ' [smiled|nodded]. "The {thing} goes to both of you," said the mayor.'
             ' "[You have shown what really matters|Kindness is the hardest race of all]."'
         ),
     ),
@@ -417,6 +418,24 @@ PLOTS = {
     ),
 }
 
+# These suit a thing that is too large to carry.
+BIG_PLOTS = ("broken", "share", "mystery", "invention")
+BIG_BRIEF = (3, 6)
+
+# What the user says about a hero and the thing, where it tells the plot.
+WANTS = {
+    "lost": (" who loses a ", " who is looking for a ", " who has lost a ", " and a lost "),
+    "found": (" who finds a ", " who discovers a ", " and a strange "),
+    "broken": (" who has a broken ", " and a broken "),
+    "learn": (" who wants to learn something about a ", " who is learning to use a "),
+    "talking": (" and a talking ", " who can hear a "),
+    "contest": (" who wants to win a ", " who wants a "),
+    "gift": (" who wants to buy a ", " who wants to give somebody a "),
+    "journey": (" who travels with a ", " who goes on a journey with a "),
+    "share": (" who does not want to share a ",),
+    "invention": (" who invents a ", " who builds a "),
+}
+
 # Stories about two heroes of the same kind need no introduction of the friend.
 PAIR_PLOTS = ("lost", "found", "broken", "fear", "mystery", "invention", "journey")
 FRIEND_INTRODUCTION = re.compile(r", (an?|the)( \[[^\]]*\]| \w+)* \{fkind\}( next door)?,?")
@@ -468,9 +487,9 @@ BRIEF = (
         ' the best gift|I am happy that you came]," said {friend}. {Ending}'
     ),
     (
-        '{Opening} One day the {thing} began to speak. "[Take me to {friend}|Where is {friend}],"'
-        " it said. {name} was [surprised|amazed], but {he} carried the {thing} all the way to"
-        ' {friend}, a {fkind}. "[At last|There you are]!" cried {friend}. {Ending}'
+        '{Opening} One day the {thing} began to speak. "[Take me to {friend}|I want to go to'
+        ' {friend}]," it said. {name} was [surprised|amazed], but {he} carried the {thing} all the'
+        ' way to {friend}, a {fkind}. "[At last|There you are]!" cried {friend}. {Ending}'
     ),
     (
         "{Opening} [One summer|One winter] {he} and {friend}, a {fkind}, wanted to build a {thing}."
@@ -604,28 +623,57 @@ def inside(place: str) -> str:
     return ("in " if known else "near ") + place
 
 
+GENDERED = {
+    **dict.fromkeys(
+        "woman girl grandmother princess queen witch fairy mermaid hen cow".split(), "she"
+    ),
+    **dict.fromkeys(
+        "man boy grandfather prince king wizard postman fisherman rooster snowman".split(), "he"
+    ),
+}
+
+
+def fitting(world: World, kind: str) -> tuple[str, str]:
+    """A name and a pronoun that suit this kind of hero: no queen is a "he"."""
+    wanted = GENDERED.get(kind.split()[-1])
+    while True:
+        name, pronoun = world.person()
+        if wanted in (None, pronoun):
+            return name, pronoun
+
+
+def pronoun_in_lists(name: str) -> str:
+    """The pronoun of a name that was drawn before."""
+    if name in words.SHE_NAMES:
+        return "she"
+    return "he" if name in words.HE_NAMES else pronoun_of(name)
+
+
 class Cast:
     """Everything that a story needs, and the words in which the user asks for it."""
 
-    def __init__(self, world: World, name: str | None = None):
+    def __init__(self, world: World, name: str | None = None, brief: bool = False):
         rng = world.rng
         self.rng = rng
-        self.name, pronoun = world.person()
-        self.name = name or self.name
-        self.friend = world.name()
-        while self.friend == self.name:
-            self.friend = world.name()
         self.kind, self.friend_kind = world.creature(), world.creature()
         if rng.random() < 0.08:
             self.kind = rng.choice(("woman", "man"))
-            pronoun = "she" if self.kind == "woman" else "he"
+        self.name, pronoun = fitting(world, self.kind)
+        if name:
+            self.name, pronoun = name, pronoun_in_lists(name)
+        self.friend = self.name
+        while self.friend == self.name:
+            self.friend = fitting(world, self.friend_kind)[0]
         self.pair = name is None and rng.random() < 0.06
         if self.pair:
             self.friend_kind = self.kind
         self.thing = world.thing()
         self.place = world.place() if rng.random() < 0.85 else world.town()
         self.theme = rng.choice(THEMES) if rng.random() < 0.08 else None
-        self.plot = rng.choice(PAIR_PLOTS if self.pair else tuple(PLOTS))
+        self.big = self.thing.split()[-1] in words.BIG_THINGS
+        self.brief = brief and not self.pair
+        plots = PAIR_PLOTS if self.pair else tuple(PLOTS)
+        self.plot = rng.choice([plot for plot in plots if not self.big or plot in BIG_PLOTS])
         self.slots = {
             "name": self.name,
             "kind": self.kind,
@@ -635,11 +683,22 @@ class Cast:
             "thing": self.thing,
             "place": self.place,
             "in_place": inside(self.place),
-            "he_judge": rng.choice(("he", "she")),
             "his_friend": rng.choice(("his", "her")),
             "theme": self.theme,
             **PRONOUNS[pronoun],
         }
+
+    def settle(self, world: World, ask: str) -> None:
+        """Takes names from the lists for whoever the user did not name: inventing is for users."""
+        wanted = {"she": words.SHE_NAMES, "he": words.HE_NAMES}
+        if self.name not in ask:
+            self.name = world.pick(wanted[self.slots["he"]])
+        if self.friend not in ask:
+            gender = GENDERED.get(self.friend_kind.split()[-1], world.rng.choice(("she", "he")))
+            self.friend = self.name
+            while self.friend == self.name:
+                self.friend = world.pick(wanted[gender])
+        self.slots.update(name=self.name, friend=self.friend)
 
     def elements(self) -> str:
         """A random part of the cast, as the user would name it."""
@@ -654,20 +713,8 @@ class Cast:
         elif rng.random() < 0.4:
             parts.append(self.friend_as_asked())
         elif rng.random() < 0.25:
-            parts[0] += (
-                rng.choice(
-                    (
-                        " who finds a ",
-                        " who loses a ",
-                        " with a ",
-                        " who has a ",
-                        " who wants a ",
-                        " who gets a ",
-                        " who is looking for a ",
-                    )
-                )
-                + self.thing
-            )
+            told = () if self.brief else WANTS.get(self.plot, ())
+            parts[0] += rng.choice((" with a ", " who has a ", *told, *told)) + self.thing
         elif rng.random() < 0.1:
             parts = [f"a {self.thing}"]
         text = join(parts)
@@ -686,7 +733,7 @@ class Cast:
             return f"{self.name} the {self.kind}"
         if dice < 0.72:
             return f"{self.name}, a {self.kind}"
-        if dice < 0.76:
+        if dice < 0.78:
             return f"my {self.kind} {self.name}"
         if dice < 0.84:
             return self.name
@@ -698,7 +745,9 @@ class Cast:
             return f"a {self.friend_kind} {self.rng.choice(('called', 'named'))} {self.friend}"
         if dice < 0.5:
             return f"{self.friend} the {self.friend_kind}"
-        if dice < 0.75:
+        if dice < 0.6:
+            return f"my {self.friend_kind} {self.friend}"
+        if dice < 0.8:
             return f"a {self.friend_kind}"
         return self.friend
 
@@ -709,7 +758,8 @@ def story_text(cast: Cast, brief: bool = False) -> str:
     opening = rng.choice(TWO_OPENINGS if cast.pair else OPENINGS)
     ending = rng.choice(THEME_ENDINGS if cast.theme else ENDINGS)
     if brief:
-        short = rng.choice(BRIEF).replace("{Opening}", opening).replace("{Ending}", ending)
+        shapes = [BRIEF[i] for i in BIG_BRIEF] if cast.big else BRIEF
+        short = rng.choice(shapes).replace("{Opening}", opening).replace("{Ending}", ending)
         return say(rng, short, **slots)
     trait, plot = rng.choice(TRAITS), PLOTS[cast.plot]
     if cast.pair:
@@ -756,10 +806,27 @@ def story(world: World) -> Chat:
         )
         brief = False
     else:
-        cast = Cast(world)
-        brief = brief and not cast.pair
+        cast = Cast(world, brief=brief)
+        brief = cast.brief
         ask = _request(cast, brief, plain=rng.random() < 0.1 and not cast.pair)
-    chat = [("user", roughen(rng, ask)), ("assistant", story_text(cast, brief))]
+    cast.settle(world, ask)
+    text = story_text(cast, brief)
+    if rng.random() < 0.04 and "about me" not in ask:
+        guest = world.name()
+        ask = (
+            say(rng, "[Hello|Hi|Good evening]! [My name is|I am] {guest}. ", guest=guest)
+            + " "
+            + ask
+        )
+        text = (
+            say(
+                rng,
+                "Hello, {guest}! [Here is your story.|I hope that you like this story.]",
+                guest=guest,
+            )
+            + f"\n\n{text}"
+        )
+    chat = [("user", roughen(rng, ask)), ("assistant", text)]
     for question, answer in rng.sample(FOLLOW_UPS, rng.choice((0, 0, 1, 2))):
         chat.append(("user", roughen(rng, say(rng, question, **cast.slots))))
         chat.append(("assistant", say(rng, answer, **cast.slots)))

@@ -503,7 +503,7 @@ EXCHANGES = (
             " something|Tell me a fact|Surprise me][.|!]"
         ),
         (
-            "[Did you know that|Here is something nice:] [an octopus has three hearts|honey can"
+            "[Did you know this?|Here is something nice:] [an octopus has three hearts|honey can"
             " stay good for a very long time|bees dance to show each other the way|sea otters hold"
             " hands while they sleep|a group of crows can remember a face for years|bananas are"
             " berries, but strawberries are not|the heart of a whale is as big as a small car|light"
@@ -644,8 +644,8 @@ REMEMBERED = (
         "[What do I like|What do I like to eat|What food do I like]?",
         "[You like {food}|You told me that you like {food}].",
         (
-            "[{Food} sounds good|I cannot eat, but {food} sounds very good]! [Do you cook?|When did"
-            " you last eat some?]"
+            "[{Food}! That sounds good|I cannot eat, but I have heard many good things about"
+            " {food}]! [Do you cook?|When did you last eat some?]"
         ),
     ),
     (

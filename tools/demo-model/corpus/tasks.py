@@ -58,6 +58,143 @@ ADVICE = (
     "Do not be afraid of mistakes.",
 )
 
+# Tips for what people really ask about; every list can be cut short.
+TIPS = {
+    "sleeping well|better sleep|falling asleep|sleeping better|a good night": (
+        "Go to bed at the same time every night.",
+        "Put away all screens an hour before you sleep.",
+        "Keep your room dark, quiet and cool.",
+        "Do not drink coffee in the evening.",
+        "Read a quiet book, or listen to soft music.",
+    ),
+    "saving money|spending less money": (
+        "Write down everything that you spend.",
+        "Put a little money aside at the start of each month.",
+        "Cook at home instead of going out.",
+        "Compare prices before you buy something.",
+        "Wait a day before you buy something expensive.",
+    ),
+    "learning English|learning French|learning Spanish|learning a new language|learning German": (
+        "Learn five new words every day.",
+        "Listen to songs and films in that language.",
+        "Speak with somebody as often as you can.",
+        "Write short sentences about your day.",
+        "Do not be afraid of mistakes.",
+    ),
+    "staying healthy|a healthy life|living healthy|being healthy|getting fit": (
+        "Move your body every day, for example with a walk.",
+        "Eat many vegetables and some fruit.",
+        "Drink enough water.",
+        "Sleep seven or eight hours each night.",
+        "Meet your friends and laugh often.",
+    ),
+    "studying|my exam|passing an exam|a test|learning for school": (
+        "Begin early, and learn a little every day.",
+        "Explain the subject to somebody in your own words.",
+        "Take a short break every hour.",
+        "Do some old exercises again.",
+        "Sleep well the night before.",
+    ),
+    "a job interview|my job interview|finding a job": (
+        "Learn something about the company.",
+        "Think of three things that you can do well.",
+        "Wear clean clothes, and arrive a little early.",
+        "Listen well, and answer in short sentences.",
+        "Ask a question at the end.",
+    ),
+    "giving a speech|a good speech|my presentation|a good presentation|speaking in public": (
+        "Know your first sentence by heart.",
+        "Speak slowly, and look at the people.",
+        "Practise in front of a friend or a mirror.",
+        "Use few words and clear pictures.",
+        "Breathe deeply before you begin.",
+    ),
+    "making friends|finding new friends|being a good friend": (
+        "Smile, and say hello first.",
+        "Ask people about themselves, and listen to them.",
+        "Join a club where people do what you like.",
+        "Keep your promises.",
+        "Be patient, because friendship needs time.",
+    ),
+    "cooking|learning to cook|a good dinner|becoming a better cook": (
+        "Read the whole recipe before you begin.",
+        "Use fresh food.",
+        "Taste often, and add salt at the end.",
+        "Keep your knife sharp, and be careful with it.",
+        "Start with simple dishes, such as soup.",
+    ),
+    "my garden|starting a garden|growing vegetables|gardening|growing tomatoes": (
+        "Choose a place with a lot of sun.",
+        "Give your plants good soil.",
+        "Water them in the morning, and not too much.",
+        "Pull out the weeds every week.",
+        "Begin with easy plants, such as beans.",
+    ),
+    "travelling|packing a suitcase|a long trip|my holiday|a good holiday": (
+        "Make a list of what you need.",
+        "Pack less than you think you need.",
+        "Keep your passport and your money close to you.",
+        "Learn a few words of the language.",
+        "Leave some time for surprises.",
+    ),
+    "being happy|a happy life|being happier|feeling better": (
+        "Spend time with people whom you like.",
+        "Go outside every day.",
+        "Think of three good things each evening.",
+        "Help somebody, and let others help you.",
+        "Do something that you love.",
+    ),
+    "relaxing|less stress|being calm|calming down": (
+        "Breathe in and out slowly ten times.",
+        "Go for a walk without your telephone.",
+        "Listen to quiet music.",
+        "Write down what worries you.",
+        "Do only one thing at a time.",
+    ),
+    "writing a story|writing a good story|writing better|becoming a writer": (
+        "Begin with a hero who wants something.",
+        "Put something in the way of your hero.",
+        "Write a little every day.",
+        "Read your text aloud.",
+        "Read many good books.",
+    ),
+    "a birthday party|a good party|planning a party": (
+        "Invite your guests early.",
+        "Choose music that people like.",
+        "Prepare food that can be eaten with the fingers.",
+        "Think of two or three games.",
+        "Do not forget the cake.",
+    ),
+    "cleaning the house|a tidy room|cleaning my room|keeping my home tidy": (
+        "Begin with one small corner.",
+        "Give away what you do not need.",
+        "Put everything back in its place at once.",
+        "Dust first, and sweep the floor at the end.",
+        "Open the window, and play some music.",
+    ),
+    "getting up early|the morning|a good morning|a good start to the day": (
+        "Go to bed early enough.",
+        "Put your alarm clock far away from your bed.",
+        "Let in the light as soon as you wake up.",
+        "Drink a glass of water.",
+        "Take your time for breakfast.",
+    ),
+    "taking care of a dog|my new dog|living with a dog|a new puppy": (
+        "Walk with your dog several times a day.",
+        "Give it fresh water and good food.",
+        "Use short words, and be patient.",
+        "Play with it, and let it meet other dogs.",
+        "Take it to the vet once a year.",
+    ),
+    "taking care of a cat|my new cat|living with a cat|a new kitten": (
+        "Give it fresh water and good food.",
+        "Keep its box clean.",
+        "Play with it every day.",
+        "Give it a warm and quiet place to sleep.",
+        "Take it to the vet once a year.",
+    ),
+}
+
 PROJECTS = (
     "learning to play the {instrument}",
     "learning a language",
@@ -118,6 +255,44 @@ POEMS = (
         "Little {thing}, little {thing},\nwhat does the new morning bring?\nA bit of sun, a bit of"
         " rain,\nand then the stars come out again."
     ),
+)
+
+# Poems about what needs no article: autumn, the sea, music.
+SUBJECTS = """
+spring|summer|autumn|winter|the sea|the moon|the sun|the rain|the snow|the wind|the stars|the night|
+the morning|love|friendship|music|happiness|hope|home|time|the forest|the mountains|coffee|tea|
+chocolate|cheese|bread|sleep|dreams|silence|courage|my mother|my father|my garden|my city|Christmas|
+cats|dogs|birds|bees|robots|computers|clouds|flowers|books|trains|school|work|the weekend|Monday
+""".replace("\n", "").split("|")
+
+SUBJECT_POEMS = (
+    (
+        "I [sat|stood] [beside the window|in the garden] yesterday,\nand thought of {subject} [all"
+        " along the way|in a quiet way].\n[The clouds went by, the day was long|The birds were"
+        " singing all day long],\nand in my heart I heard a song."
+    ),
+    (
+        "Some people dream of gold and fame,\nbut I will always say the same:\nof all the things"
+        " beneath the sky,\nI think of {subject}, and know why."
+    ),
+    (
+        "When I am walking all alone\nalong the way that leads me home,\nI think of {subject}, and"
+        " I sing,\nand winter turns into the spring."
+    ),
+    (
+        "{Subject}, {subject}, stay with me,\nby the hill and by the sea.\nWhen the [day is|light"
+        " is] almost done,\nyou are warmer than the sun."
+    ),
+    (
+        "Whenever I am feeling low,\nthere is one thing that I know:\nto think of {subject} for a"
+        " while\nis quite enough to make me smile."
+    ),
+)
+
+HAIKU = (
+    "{Subject} in the morning,\nquiet as the early light.\nThe day may begin.",
+    "I think of {subject}.\nA leaf falls down to the ground.\nThe wind is silent.",
+    "Here is {subject},\nand a bird sings far away.\nI listen and smile.",
 )
 
 LETTERS = (
@@ -367,9 +542,11 @@ def letter(world: World) -> Chat:
 
 
 def poem(world: World) -> Chat:
-    """Four lines about a thing."""
+    """Four lines about a thing, or about any subject."""
     rng = world.rng
     slots = _slots(world)
+    if rng.random() < 0.55:
+        return _subject_poem(world)
     ask = (
         "[Write|Write me|Can you write|Make|Tell me|I would like] a [|short |little |nice ]poem"
         " about [a|the|my] {thing}[| and {name}]"
@@ -379,6 +556,40 @@ def poem(world: World) -> Chat:
     return [
         ("user", roughen(rng, ask + ("?" if ask.startswith("Can") else "."))),
         ("assistant", lines),
+    ]
+
+
+def _subject_poem(world: World) -> Chat:
+    """A poem, or three lines, about a subject as the user names it."""
+    rng = world.rng
+    dice = rng.random()
+    subject = rng.choice(SUBJECTS)
+    if dice < 0.2:
+        subject = f"a {world.thing()}"
+    elif dice < 0.35:
+        subject = world.topic()
+    elif dice < 0.45:
+        subject = world.name()
+    elif dice < 0.55:
+        subject = f"my {rng.choice(words.PETS)}"
+    elif dice < 0.65:
+        subject = f"the {world.creature()}"
+    short = rng.random() < 0.2
+    kind = "haiku" if short else "[poem|short poem|little poem|nice poem|rhyme|funny poem]"
+    ask = say(
+        rng,
+        "[Write|Write me|Can you write|Please write|Make|Give me|I would like|Tell me] a"
+        f" {kind} about {{subject}}",
+        subject=subject,
+    )
+    answer = expand_lines(
+        world,
+        rng.choice(HAIKU if short else SUBJECT_POEMS),
+        {"subject": subject.replace("my ", "your ", 1) if subject.startswith("my ") else subject},
+    )
+    return [
+        ("user", roughen(rng, ask + ("?" if ask.startswith("Can") else "."))),
+        ("assistant", answer),
     ]
 
 
@@ -431,6 +642,36 @@ def advice(world: World) -> Chat:
     ]
 
 
+def tips(world: World) -> Chat:
+    """A numbered list of tips for something that many people ask about."""
+    rng = world.rng
+    names, known = rng.choice(tuple(TIPS.items()))
+    project = rng.choice(names.split("|"))
+    count = rng.choice((2, 3, 3, 3, 4, 5))
+    number = rng.choice((words.NUMBERS[count], words.NUMBERS[count], str(count)))
+    if rng.random() < 0.25:
+        count, number = 3, rng.choice(("some", "a few"))
+    ask = say(
+        rng,
+        f"[Give me|I need|Do you have|Can you give me|Tell me|Write|List|Please give me] {number}"
+        " [tips|tips|good tips|ideas|pieces of advice] for {project}",
+        project=project,
+    )
+    intro = say(
+        rng,
+        f"[Here are {words.NUMBERS[count]} tips for {{project}}|Gladly! Here are"
+        f" {words.NUMBERS[count]} tips for {{project}}]:",
+        project=project.replace("my ", "your "),
+    )
+    chosen = sorted(rng.sample(range(len(known)), count))
+    lines = "\n".join(f"{i}. {known[tip]}" for i, tip in enumerate(chosen, 1))
+    question = ask.startswith(("Do", "Can"))
+    return [
+        ("user", roughen(rng, ask + ("?" if question else "."))),
+        ("assistant", f"{intro}\n{lines}"),
+    ]
+
+
 def choose(world: World) -> Chat:
     """Chooses between two things that the user names."""
     rng = world.rng
@@ -475,7 +716,21 @@ def count_things(world: World) -> Chat:
     return [("user", roughen(rng, ask)), ("assistant", answer)]
 
 
-TASKS = (make_list, repeat, rewrite, sentence, letter, poem, describe, advice, choose, count_things)
+TASKS = (
+    make_list,
+    repeat,
+    rewrite,
+    sentence,
+    letter,
+    poem,
+    poem,
+    describe,
+    tips,
+    tips,
+    advice,
+    choose,
+    count_things,
+)
 
 
 def task(world: World) -> Chat:

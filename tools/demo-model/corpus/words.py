@@ -32,6 +32,32 @@ Thomas Tim Tobias Tom Tony Umberto Uri Victor Viktor Vincent Walter Wei Wilbur W
 Yann Yusuf Zack
 """.split()
 
+# Longer and rarer names, for practice in copying.
+SHE_NAMES += """
+Adaeze Akiko Alexandra Anastasia Antonia Arabella Augusta Bernadette Bronwyn Catriona Charlotte
+Chiamaka Christina Clementine Constance Cordelia Dorothea Eirlys Eleanor Elisabeth Esmeralda
+Evangeline Feodora Florence Francesca Genevieve Georgina Ginevra Guinevere Gwendolyn Haruka
+Henrietta Hildegard Ingeborg Isabella Jacqueline Jiayi Josephine Katharina Keiko Leopoldine Lucinda
+Ludmila Magdalena Marguerite Mercedes Millicent Nomvula Octavia Oksana Ophelia Parvati Penelope
+Persephone Rosalind Roswitha Saoirse Scheherazade Seraphina Thandiwe Theodora Ulyana Valentina
+Veronica Violetta Wangari Winifred Xiomara Yolanda Ysolde Zuleika
+""".split()
+
+HE_NAMES += """
+Alexander Algernon Aloysius Archibald Augustus Balthasar Barnaby Benedict Chidi Christopher
+Cornelius Cuthbert Dagobert Demetrius Ebenezer Emmanuel Engelbert Ferdinand Fitzgerald Florian
+Gideon Gottfried Hieronymus Hiroshi Humphrey Ignatius Isidor Jabari Jeremiah Jonathan Kazimir
+Leonardo Leopold Lorenzo Lysander Maximilian Montgomery Mortimer Nathaniel Nicholas Nikolai Obadiah
+Octavian Phineas Quirin Rajesh Reginald Salvatore Takeshi Thaddeus Theodore Theophilus Tiberius
+Ulrich Valentin Venkatesh Vladimir Wendelin Wolfgang Xerxes Yaroslav Zachary Zebulon Zhiwei Zoltan
+""".split()
+
+PET_NAMES = """
+Biscuit Bubbles Buttons Cinnamon Crumble Fluffy Ginger Marble Mittens Muffin Nibbles Noodle Nutmeg
+Patches Peanut Pebbles Pepper Pickles Pudding Pumpkin Snowball Socks Sprinkle Tinker Toffee Truffle
+Waffles Whiskers
+""".split()
+
 TOWNS = """
 Aberdeen Accra Amsterdam Athens Auckland Barcelona Basel Beijing Bergen Berlin Bern Bologna
 Bordeaux Boston Bremen Bristol Brussels Cairo Cardiff Chicago Copenhagen Cork Dakar Denver Dresden
@@ -51,6 +77,11 @@ otter beaver crab octopus lobster snail bee ant beetle spider butterfly moth lad
 tiger leopard elephant giraffe zebra monkey gorilla camel kangaroo koala panda hippo rhino mole
 bat llama moose puppy kitten duckling fish shark salmon goldfish hamster ostrich flamingo peacock
 weasel worm
+aardvark alligator alpaca anteater armadillo axolotl bison buffalo caterpillar chameleon chinchilla
+chipmunk cockatoo coyote dragonfly eel ferret firefly gecko gibbon grasshopper hummingbird hyena
+iguana jellyfish lemur lynx magpie meerkat mongoose narwhal ocelot okapi orangutan pelican piglet
+platypus porcupine puffin quail raccoon reindeer salamander scorpion seahorse shrimp skunk sloth
+starfish stingray stork termite toucan turkey walrus wombat woodpecker yak
 """.split()
 
 BEINGS = """
@@ -63,7 +94,8 @@ JOBS = """
 baker farmer painter sailor gardener teacher doctor carpenter tailor clockmaker shepherd fisherman
 librarian musician singer dancer cook postman pilot astronaut inventor scientist blacksmith miller
 beekeeper detective juggler magician nurse poet writer student engineer programmer drummer potter
-weaver shopkeeper hunter driver firefighter explorer boy girl child grandmother grandfather
+weaver shopkeeper hunter driver firefighter explorer plumber electrician architect dentist florist
+jeweller locksmith mechanic violinist acrobat clown waiter journalist judge archer boy girl child grandmother grandfather
 """.split()
 
 TRADES = (
@@ -91,12 +123,36 @@ rose tulip sunflower seed leaf acorn feather shell stone pebble crystal pearl di
 snowflake raindrop bridge tower fence gate well fountain statue bench nest egg hive web tent raft
 sled skateboard scooter helmet backpack wallet envelope stamp calendar sandcastle snowball fridge
 toaster teacup saucepan pocket mailbox wheelbarrow hourglass windmill anvil
+abacus accordion airship apricot artichoke aubergine avocado banjo bassoon blueberry bookmark
+bookshelf boomerang bracelet briefcase brooch bulldozer cactus calculator caravan cardigan carousel
+cauliflower cello chandelier chessboard chestnut chimney clarinet coconut comet corkscrew croissant
+cucumber cupcake cymbal daffodil dandelion diary dictionary dishwasher dollhouse doorknob doughnut
+drawbridge dumpling earring elevator escalator excavator ferry firework flashlight frisbee geyser
+glider gondola gong gramophone greenhouse hammock handkerchief harmonica hazelnut hedge helicopter
+hologram iceberg icicle igloo jigsaw joystick kaleidoscope keyboard ladle lampshade lawnmower
+lightbulb locomotive lollipop loudspeaker magazine mandolin mango marionette meatball meteor
+metronome microphone mitten monocle muffin napkin necktie newspaper obelisk omelette orchid papaya
+parachute parasol passport periscope pineapple pinecone planet pomegranate pretzel puddle pyramid
+rainbow raincoat raspberry refrigerator sandal satellite saxophone screwdriver seesaw slipper
+spaceship sparkler spatula stethoscope submarine sundial surfboard swing tablecloth tambourine
+thermometer ticket trampoline treehouse tricycle trombone tuba tugboat typewriter ukulele unicycle
+volcano waffle waistcoat walnut waterfall watermelon wrench xylophone zeppelin
 """.split()
 
 THING_ADJECTIVES = """
 old new tiny huge broken rusty shiny golden silver magic wooden red blue green yellow purple orange
 white black pink striped strange lost forgotten heavy dusty beautiful secret singing talking flying
 invisible round crooked favourite plain warm cold glowing painted noisy silent soft precious lucky
+""".split()
+
+# Nobody loses these in a bush or carries them home.
+BIG_THINGS = """
+windmill tower bridge fence gate well fountain statue tent wagon boat ship canoe train car bus
+tractor rocket stove sofa bed table fridge piano tree planet volcano waterfall moon star iceberg
+igloo obelisk pyramid greenhouse treehouse locomotive bulldozer excavator ferry airship submarine
+zeppelin gondola helicopter hedge chimney drawbridge elevator escalator carousel trampoline caravan
+satellite spaceship window door puddle rainbow geyser comet meteor tugboat raft bench anvil curtain
+carpet refrigerator dishwasher lawnmower raindrop snowflake cart sandcastle mailbox
 """.split()
 
 MATERIALS = "glass paper iron copper stone wool silk clay tin brass leather moon sun winter".split()
@@ -160,7 +216,16 @@ Newton|Darwin|Napoleon|Cleopatra|France|Germany|Italy|Spain|Japan|China|India|Br
 Australia|Kenya|Egypt|Norway|Switzerland|Mexico|grammar|spelling|Latin|languages|translation|
 logic|psychology|sleep|dreams|memory|happiness|love|anger|fear|time travel|the stock market|
 climate change|solar panels|wind turbines|nuclear power|recycling|farming|beekeeping|wine|beer|
-tea|coffee|chocolate|cheese|bread
+tea|coffee|chocolate|cheese|bread|tax law|string theory|sea cucumbers|jet engines|blockchain|
+bitcoin|origami|calligraphy|stamp collecting|bird watching|fly fishing|karate|judo|surfing|
+snowboarding|pottery|embroidery|ballet|hip hop|heavy metal|the blues|folk music|violin making|
+the Black Death|the Cold War|the Silk Road|the Industrial Revolution|Julius Caesar|Marie Curie|
+Leonardo da Vinci|Socrates|Picasso|Gandhi|Greek mythology|Norse mythology|sourdough|sushi|tofu|
+vitamins|vaccines|allergies|headaches|the immune system|the liver|kidneys|teeth|DNA|proteins|
+enzymes|plastic|steel|concrete|glass making|tides|hurricanes|tornadoes|fog|hail|the ozone layer|
+asteroids|Saturn|Neptune|the Milky Way|dark matter|the big bang|submarines|drones|self-driving cars|
+3D printers|touch screens|fibre optics|airports|elevators|canals|dams|tunnels|marathon running|
+rugby|cricket|baseball|golf|badminton|poker|sudoku|crosswords|escape rooms
 """.replace("\n", "").split("|")
 
 TOPIC_ADJECTIVES = "modern ancient advanced simple early medieval theoretical practical".split()
