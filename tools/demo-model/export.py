@@ -41,6 +41,10 @@ GOLDEN_CHATS = (
 )
 GOLDEN_TOKENS = 32
 
+# What the file advises where a request says nothing: a small model does not bear much chance.
+SAMPLING = {"temp": 0.3, "top_p": 0.9, "min_p": 0.1}
+TOP_K = 20
+
 
 def quantised(weights: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Q8_0 blocks of all matrices; the norms stay as they are."""
@@ -81,6 +85,9 @@ def write_gguf(
     writer.add_eos_token_id(END)
     writer.add_add_bos_token(True)
     writer.add_chat_template(CHAT_TEMPLATE)
+    for key, advice in SAMPLING.items():
+        writer.add_float32(f"general.sampling.{key}", advice)
+    writer.add_int32("general.sampling.top_k", TOP_K)
 
     for name, array in tensors.items():
         writer.add_tensor(name, array, raw_dtype=Q8_0 if array.dtype == np.uint8 else None)

@@ -198,8 +198,8 @@ TEST(PromptTrust, TokensOfTheModelAreTrusted) {
 
 // --- limits ---
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr uint64_t kPeakBytesMax = uint64_t{1} << 30;  // freed memory stays in quarantine
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kPeakBytesMax = uint64_t{1} << 30;  // quarantine, shadow memory
 #else
 constexpr uint64_t kPeakBytesMax = 64 << 20;
 #endif
