@@ -20,7 +20,7 @@ const { values: options, positionals: [file] } = parseArgs({
 if (!file) throw new Error('usage: node bench/handover.mjs MODEL.gguf [--mbit N] [--prompt N] [--runs N]');
 const [mbit, length, runs] = [options.mbit, options.prompt, options.runs].map(Number);
 const model = basename(file, '.gguf');
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 const show = (values, digits = 1) => `${median(values).toFixed(digits)} ` +
   `(${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)})`;
 

@@ -11,7 +11,7 @@ const { values: options, positionals: [file] } = parseArgs({
 if (!file) throw new Error('usage: node bench/pipeline.mjs MODEL.gguf [--prompt N] [--runs N]');
 const [length, runs] = [options.prompt, options.runs].map(Number);
 const model = basename(file, '.gguf');
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 const cluster = await Cluster.start(2, { models: [file], pin: true, isolated: namespacesAllowed() });
 try {
