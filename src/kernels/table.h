@@ -37,11 +37,11 @@ inline constexpr size_t kAttentionRowsMax = 48;
 struct alignas(64) OperandBlock {
   int8_t q[32];
   float scale;
-  float scaled_sum;     // scale * sum of q
-  int32_t offset8;      // -8 * sum of q: where products with unsigned 4-bit weights begin
-  int32_t offset128;    // -128 * sum of q: the same for 8-bit weights
-  int32_t offset32[2];  // -32 * sums of the two halves: for 6-bit weights
-  int32_t unused[2];
+  float scaled_sum;           // scale * sum of q
+  int32_t offset8;            // -8 * sum of q: where products with unsigned 4-bit weights begin
+  int32_t offset128;          // -128 * sum of q: the same for 8-bit weights
+  int32_t offset32[2];        // -32 * sums of the two halves: for 6-bit weights
+  float scaled_half_sums[2];  // scale * sums of the two halves
 };
 static_assert(sizeof(OperandBlock) == 64);
 
@@ -82,7 +82,8 @@ struct MatrixKernels {
   size_t (*panel_bytes)(size_t columns);
   // `count` <= 16 rows as GGUF stores them; absent rows become zero.
   void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
-  // Row `row` of a panel as floats: the exact value d * q (and - dmin * m, rounded once).
+  // Row `row` of a panel as floats, as the format publishes them: the exact scale * integer, plus
+  // the minimum where there is one, rounded once.
   void (*unpack_row)(const uint8_t* panel, size_t row, size_t columns, float* into);
   void (*multiply)(const MatrixProduct& product);
 };
@@ -129,6 +130,7 @@ struct KernelTable {
   size_t tile_tokens;  // tokens of an operand tile
 
   MatrixKernels f32, f16, bf16, q8_0, q4_0, q4_k, q6_k;
+  MatrixKernels q4_1, q5_0, q5_1, q2_k, q3_k, q5_k, iq4_nl, iq4_xs, mxfp4;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
   // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
@@ -181,6 +183,24 @@ inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type
       return &table.q4_k;
     case DType::kQ6_K:
       return &table.q6_k;
+    case DType::kQ4_1:
+      return &table.q4_1;
+    case DType::kQ5_0:
+      return &table.q5_0;
+    case DType::kQ5_1:
+      return &table.q5_1;
+    case DType::kQ2_K:
+      return &table.q2_k;
+    case DType::kQ3_K:
+      return &table.q3_k;
+    case DType::kQ5_K:
+      return &table.q5_k;
+    case DType::kIQ4_NL:
+      return &table.iq4_nl;
+    case DType::kIQ4_XS:
+      return &table.iq4_xs;
+    case DType::kMXFP4:
+      return &table.mxfp4;
     default:
       return nullptr;
   }
