@@ -37,15 +37,14 @@ inline void Clear(F32x16* sums) {
   for (size_t t = 0; t < kTokens; ++t) sums[t] = Zero();
 }
 
-// A product with few tokens waits for memory: asks for kBytes of weights some blocks ahead. Behind
-// the end of a panel begins the next one; behind the last, a prefetch does nothing.
+// A product with few tokens waits for memory: asks for kBytes of weights that many bytes ahead.
+// Behind the end of a panel begins the next one; behind the last, a prefetch does nothing.
 template <size_t kTokens, size_t kBytes>
-inline void PrefetchWeights(const void* weights) {
+inline void PrefetchWeights(const void* weights, size_t ahead = 4096) {
   if constexpr (kTokens <= 2) {
-    constexpr size_t kAhead = 4096;
 #pragma GCC unroll 8
     for (size_t i = 0; i < kBytes; i += 64)
-      Prefetch(static_cast<const uint8_t*>(weights) + kAhead + i);
+      Prefetch(static_cast<const uint8_t*>(weights) + ahead + i);
   }
 }
 
@@ -323,9 +322,10 @@ struct BlockWeights {
     for (size_t b = 0; b < columns / Block::kElements; ++b, super += F::kSuperBytes * kPanelRows) {
       const Scales<Block> shared(super);
       for (size_t s = 0; s < kBlocks; ++s, x += kTokens) {
-        PrefetchWeights<kTokens, 64 * F::kLowBits>(low);
-        PrefetchWeights<kTokens, 64 * F::kHighBits>(high);
-        PrefetchWeights<kTokens, 1>(scales);
+        // The same place in the next panel: parts are too short for anything nearer.
+        PrefetchWeights<kTokens, 64 * F::kLowBits>(low, parts.total);
+        PrefetchWeights<kTokens, 64 * F::kHighBits>(high, parts.total);
+        PrefetchWeights<kTokens, 1>(scales, parts.total);
         AddSubBlock<kTokens, 0>(integers, low, high, shared, scales, x, sums);
         if constexpr (kSubs == 2) {
           AddSubBlock<kTokens, 1>(integers, low, high, shared, scales, x, sums);
