@@ -328,7 +328,11 @@ struct BlockWeights {
         PrefetchWeights<kTokens, 1>(scales, parts.total);
         AddSubBlock<kTokens, 0>(integers, low, high, shared, scales, x, sums);
         if constexpr (kSubs == 2) {
-          AddSubBlock<kTokens, 1>(integers, low, high, shared, scales, x, sums);
+          // The compiler shall not know that these are the same x: their scales, kept from one half
+          // to the other, would drive sums out of registers.
+          const OperandBlock* again = x;
+          __asm__("" : "+r"(again));
+          AddSubBlock<kTokens, 1>(integers, low, high, shared, scales, again, sums);
         }
         low += 64 * F::kLowBits;
         high += 64 * F::kHighBits;
