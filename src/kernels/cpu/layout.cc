@@ -46,16 +46,18 @@ void PackFloats(const uint8_t* rows, size_t count, size_t columns, uint8_t* pane
   }
 }
 
-// Bits kFrom to kFrom + kBits of 32 integers, as one row of kBits lines.
+// Bits kFrom to kFrom + kBits of 32 integers, four a word, as one row of kBits lines.
 template <size_t kBits, size_t kFrom>
-void SetBits(uint8_t* lines, size_t row, const uint8_t (&q)[32]) {
+void SetBits(uint8_t* lines, size_t row, const uint32_t (&fours)[8]) {
   constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
   if constexpr (kBits > 0) {
     constexpr size_t kGroups = 8 / kBits;  // of a line
+#pragma GCC unroll 8
     for (size_t line = 0; line < kBits; ++line) {
       uint32_t four = 0;
+#pragma GCC unroll 8
       for (size_t i = 0; i < kGroups; ++i) {
-        const auto group = Load<uint32_t>(q + (line * kGroups + i) * 4) >> kFrom & kMask;
+        const uint32_t group = fours[line * kGroups + i] >> kFrom & kMask;
         four |= group << (i * kBits);
       }
       SetLane(lines + line * 64, row, four);
@@ -200,11 +202,12 @@ void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
     for (size_t r = 0; r < count; ++r) {
       const auto w = Load<Block>(rows + (r * row_blocks + b) * sizeof(Block));
       for (size_t s = 0; s < kBlocks; ++s) {
-        uint8_t q[32];
-        for (size_t i = 0; i < 32; ++i) q[i] = QuantOf(w, s * 32 + i);
+        uint32_t fours[8];
+#pragma GCC unroll 8
+        for (size_t g = 0; g < 8; ++g) fours[g] = QuantsOf(w, s * 8 + g);
         const size_t at = b * kBlocks + s;
-        SetBits<F::kLowBits, 0>(panel + at * 64 * F::kLowBits, r, q);
-        SetBits<F::kHighBits, F::kLowBits>(panel + parts.high + at * 64 * F::kHighBits, r, q);
+        SetBits<F::kLowBits, 0>(panel + at * 64 * F::kLowBits, r, fours);
+        SetBits<F::kHighBits, F::kLowBits>(panel + parts.high + at * 64 * F::kHighBits, r, fours);
         SetScales(w, s, panel + parts.scales + at * kPanelRows * F::kScaleBytes, super, r);
       }
     }

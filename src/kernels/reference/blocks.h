@@ -12,68 +12,86 @@
 
 namespace baton::kernels {
 
-// ---- QuantOf: the unsigned integer q that the bits of weight i of a block spell ----
+// ---- QuantsOf: the unsigned integers q that the bits of weights 4g to 4g + 3 of a block spell, as
+// the bytes of a word, first one lowest ----
+// In every format these four lie in consecutive bytes, at the same bits.
+
+template <int kBits>
+uint32_t BitsOfBytes(const uint8_t* bytes, size_t shift) {
+  uint32_t four = 0;
+  for (size_t i = 0; i < 4; ++i) four |= static_cast<uint32_t>(bytes[i]) << (8 * i);
+  return four >> shift & ((1u << kBits) - 1) * 0x01010101u;
+}
 
 // Of 32 nibbles in 16 bytes.
-inline uint8_t NibbleOf(const uint8_t* bytes, size_t i) {
-  return i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4;
+inline uint32_t NibblesOf(const uint8_t* bytes, size_t g) {
+  return BitsOfBytes<4>(bytes + g % 4 * 4, g / 4 * 4);
 }
-// Fifth bits of 32 weights, in place.
-inline uint8_t FifthBitOf(const uint8_t* bits, size_t i) {
-  return static_cast<uint8_t>((bits[i / 8] >> (i % 8) & 1) << 4);
+// Fifth bits of 32 weights, which are consecutive bits.
+inline uint32_t FifthBitsOf(const uint8_t* bits, size_t g) {
+  const uint32_t four = bits[g / 2] >> (g % 2 * 4) & 15;
+  return (four * 0x00204081u & 0x01010101u) << 4;  // bit i to bit 8i
 }
 // Of 256 weights in 64 bytes.
-inline uint8_t TwoBitsOf(const uint8_t* bytes, size_t i) {
-  return bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+inline uint32_t TwoBitsOf(const uint8_t* bytes, size_t g) {
+  return BitsOfBytes<2>(bytes + g / 32 * 32 + g % 8 * 4, g % 32 / 8 * 2);
 }
 // Of 256 nibbles in 128 bytes, sub-blocks of 32 in turns.
-inline uint8_t TurningNibbleOf(const uint8_t* bytes, size_t i) {
-  const uint8_t pair = bytes[i / 64 * 32 + i % 32];
-  return i % 64 < 32 ? pair & 15 : pair >> 4;
+inline uint32_t TurningNibblesOf(const uint8_t* bytes, size_t g) {
+  return BitsOfBytes<4>(bytes + g / 16 * 32 + g % 8 * 4, g % 16 / 8 * 4);
+}
+// Of 256 weights in 32 bytes.
+inline uint32_t SingleBitsOf(const uint8_t* bytes, size_t g) {
+  return BitsOfBytes<1>(bytes + g % 8 * 4, g / 8);
 }
 
-inline uint8_t QuantOf(const BlockQ4_0& w, size_t i) {
-  return NibbleOf(w.q, i);
+inline uint32_t QuantsOf(const BlockQ4_0& w, size_t g) {
+  return NibblesOf(w.q, g);
 }
-inline uint8_t QuantOf(const BlockQ4_1& w, size_t i) {
-  return NibbleOf(w.q, i);
+inline uint32_t QuantsOf(const BlockQ4_1& w, size_t g) {
+  return NibblesOf(w.q, g);
 }
-inline uint8_t QuantOf(const BlockQ5_0& w, size_t i) {
-  return NibbleOf(w.q, i) | FifthBitOf(w.qh, i);
+inline uint32_t QuantsOf(const BlockQ5_0& w, size_t g) {
+  return NibblesOf(w.q, g) | FifthBitsOf(w.qh, g);
 }
-inline uint8_t QuantOf(const BlockQ5_1& w, size_t i) {
-  return NibbleOf(w.q, i) | FifthBitOf(w.qh, i);
+inline uint32_t QuantsOf(const BlockQ5_1& w, size_t g) {
+  return NibblesOf(w.q, g) | FifthBitsOf(w.qh, g);
 }
-inline uint8_t QuantOf(const BlockQ8_0& w, size_t i) {
-  return static_cast<uint8_t>(w.q[i] + 128);
+inline uint32_t QuantsOf(const BlockQ8_0& w, size_t g) {
+  return BitsOfBytes<8>(reinterpret_cast<const uint8_t*>(w.q) + g * 4, 0) ^ 0x80808080u;
 }
-inline uint8_t QuantOf(const BlockQ2_K& w, size_t i) {
-  return TwoBitsOf(w.q, i);
+inline uint32_t QuantsOf(const BlockQ2_K& w, size_t g) {
+  return TwoBitsOf(w.q, g);
 }
-inline uint8_t QuantOf(const BlockQ3_K& w, size_t i) {
-  return static_cast<uint8_t>(TwoBitsOf(w.q, i) | (w.qh[i % 32] >> (i / 32) & 1) << 2);
+inline uint32_t QuantsOf(const BlockQ3_K& w, size_t g) {
+  return TwoBitsOf(w.q, g) | SingleBitsOf(w.qh, g) << 2;
 }
-inline uint8_t QuantOf(const BlockQ4_K& w, size_t i) {
-  return TurningNibbleOf(w.q, i);
+inline uint32_t QuantsOf(const BlockQ4_K& w, size_t g) {
+  return TurningNibblesOf(w.q, g);
 }
-inline uint8_t QuantOf(const BlockQ5_K& w, size_t i) {
-  return static_cast<uint8_t>(TurningNibbleOf(w.q, i) | (w.qh[i % 32] >> (i / 32) & 1) << 4);
+inline uint32_t QuantsOf(const BlockQ5_K& w, size_t g) {
+  return TurningNibblesOf(w.q, g) | SingleBitsOf(w.qh, g) << 4;
 }
 // Each half of 128 has four runs of 32: their low nibbles lie in ql (runs 0 and 2, 1 and 3 share
 // bytes), their high bit pairs in the four parts of qh.
-inline uint8_t QuantOf(const BlockQ6_K& w, size_t i) {
-  const uint8_t pair = w.ql[i / 128 * 64 + i % 64];
-  const uint8_t low = i % 128 < 64 ? pair & 15 : pair >> 4;
-  return static_cast<uint8_t>(low | TwoBitsOf(w.qh, i) << 4);
+inline uint32_t QuantsOf(const BlockQ6_K& w, size_t g) {
+  const uint32_t low = BitsOfBytes<4>(w.ql + g / 32 * 64 + g % 16 * 4, g % 32 / 16 * 4);
+  return low | TwoBitsOf(w.qh, g) << 4;
 }
-inline uint8_t QuantOf(const BlockIQ4_NL& w, size_t i) {
-  return NibbleOf(w.q, i);
+inline uint32_t QuantsOf(const BlockIQ4_NL& w, size_t g) {
+  return NibblesOf(w.q, g);
 }
-inline uint8_t QuantOf(const BlockIQ4_XS& w, size_t i) {
-  return NibbleOf(w.q + i / 32 * 16, i % 32);
+inline uint32_t QuantsOf(const BlockIQ4_XS& w, size_t g) {
+  return NibblesOf(w.q + g / 8 * 16, g % 8);
 }
-inline uint8_t QuantOf(const BlockMXFP4& w, size_t i) {
-  return NibbleOf(w.q, i);
+inline uint32_t QuantsOf(const BlockMXFP4& w, size_t g) {
+  return NibblesOf(w.q, g);
+}
+
+// Of weight i.
+template <typename Block>
+uint8_t QuantOf(const Block& w, size_t i) {
+  return static_cast<uint8_t>(QuantsOf(w, i / 4) >> (i % 4 * 8));
 }
 
 // The integer that scales multiply.
