@@ -5,11 +5,12 @@
 // instruction set. kernels/reference spells that order out in scalar code; every other table gives
 // the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
 //
-//   matrix product    per output row: acc = fma(float(dot of 32), w_scale * x_scale, acc), blocks
-//   of
-//                     K in order; F32, F16: acc = fma(w, x, acc), K in order; BF16: the same with
-//                     x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors'
-//                     own BF16 dot products), factors below 2^-50 zero (half.h)
+//   matrix product    per output row, K in order. Quantised: sub-blocks of 32 or 16 weights, each
+//                     acc = fma(float(exact dot of integers), scale * x.scale, acc), where scale is
+//                     d, or the exact d * sub-scale; then, for types with minima, acc =
+//                     fma(minimum, x.scale * sum of x.q, acc). F32, F16: acc = fma(w, x, acc).
+//                     BF16: the same with x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ...
+//                     (as the processors' own BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -38,9 +39,9 @@ struct alignas(64) OperandBlock {
   int8_t q[32];
   float scale;
   float scaled_sum;           // scale * sum of q
-  int32_t offset8;            // -8 * sum of q: where products with unsigned 4-bit weights begin
-  int32_t offset128;          // -128 * sum of q: the same for 8-bit weights
-  int32_t offset32[2];        // -32 * sums of the two halves: for 6-bit weights
+  int32_t offset8;            // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
+  int32_t offset128;          // -128 * sum of q: likewise for 8-bit weights and codebooks
+  int32_t offset32[2];        // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
   float scaled_half_sums[2];  // scale * sums of the two halves
 };
 static_assert(sizeof(OperandBlock) == 64);
