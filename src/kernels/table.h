@@ -5,12 +5,14 @@
 // instruction set. kernels/reference spells that order out in scalar code; every other table gives
 // the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
 //
-//   matrix product    per output row, K in order. Quantised: sub-blocks of 32 or 16 weights, each
-//                     acc = fma(float(exact dot of integers), scale * x.scale, acc), where scale is
-//                     d, or the exact d * sub-scale; then, for types with minima, acc =
-//                     fma(minimum, x.scale * sum of x.q, acc). F32, F16: acc = fma(w, x, acc).
-//                     BF16: the same with x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ...
-//                     (as the processors' own BF16 dot products), factors below 2^-50 zero (half.h)
+//   matrix product    per output row, K in order. Quantised, per 32 weights: acc =
+//                     fma(float(exact dot of integers), scale * x.scale, acc), where scale is d or
+//                     the exact d * sub-scale; with sub-blocks of 16: both =
+//                     fma(float(dot1), scale1, float(dot0) * scale0), acc = fma(both, x.scale,
+//                     acc); then, for types with minima, acc = fma(minimum, x.scale * sum of x.q,
+//                     acc) per sub-block. F32, F16: acc = fma(w, x, acc). BF16: the same with x
+//                     rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors' own
+//                     BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose

@@ -291,22 +291,74 @@ struct BlockWeights {
   using F = panel::Format<Block>;
   static constexpr size_t kSubs = 32 / Block::kSubBlock;
 
+  // Where one block of 32 columns lies.
+  struct Place {
+    const uint8_t* low;
+    const uint8_t* high;
+    const uint8_t* scales;
+  };
+
   template <size_t kTokens, size_t kSub>
-  static void AddSubBlock(const Integers<Block>& integers, const uint8_t* low, const uint8_t* high,
-                          const Scales<Block>& shared, const uint8_t* scales, const OperandBlock* x,
-                          F32x16* sums) {
-    I32x16 dot[kTokens];
+  static void Dot(const Integers<Block>& integers, const Place& at, const OperandBlock* x,
+                  I32x16* dot) {
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) dot[t] = StartOf<Block, kSub>(x[t]);
-    DotGroups<kTokens, kSub * 8 / kSubs, 8 / kSubs>(integers, low, high, x, dot);
-    AddScaled<kTokens>(shared.Scale(scales, kSub), x, dot, sums);
-    if constexpr (Block::kMinimum) {
-      const F32x16 minimum = shared.Minimum(scales, kSub);
+    DotGroups<kTokens, kSub * 8 / kSubs, 8 / kSubs>(integers, at.low, at.high, x, dot);
+  }
+
+  template <size_t kTokens, size_t kSub>
+  static void AddMinimum(const Scales<Block>& shared, const Place& at, const OperandBlock* x,
+                         F32x16* sums) {
+    const F32x16 minimum = shared.Minimum(at.scales, kSub);
 #pragma GCC unroll 16
-      for (size_t t = 0; t < kTokens; ++t) {
-        const float xs = kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
-        sums[t] = Fma(minimum, Broadcast(xs), sums[t]);
-      }
+    for (size_t t = 0; t < kTokens; ++t) {
+      const float xs = kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
+      sums[t] = Fma(minimum, Broadcast(xs), sums[t]);
+    }
+  }
+
+  template <size_t kTokens>
+  static void AddWhole(const Integers<Block>& integers, const Scales<Block>& shared,
+                       const Place& at, const OperandBlock* x, F32x16* sums) {
+    I32x16 dot[kTokens];
+    Dot<kTokens, 0>(integers, at, x, dot);
+    AddScaled<kTokens>(shared.Scale(at.scales, 0), x, dot, sums);
+    if constexpr (Block::kMinimum) AddMinimum<kTokens, 0>(shared, at, x, sums);
+  }
+
+  template <size_t kTokens>
+  static void AddHalves(const Integers<Block>& integers, const Scales<Block>& shared,
+                        const Place& at, const OperandBlock* x, F32x16* sums) {
+    I32x16 dot[kTokens];
+    F32x16 both[kTokens];
+    Dot<kTokens, 0>(integers, at, x, dot);
+    const F32x16 first = shared.Scale(at.scales, 0);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) both[t] = Times(ToFloat(dot[t]), first);
+    Dot<kTokens, 1>(integers, at, x, dot);
+    const F32x16 second = shared.Scale(at.scales, 1);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      both[t] = Fma(ToFloat(dot[t]), second, both[t]);
+      sums[t] = Fma(both[t], Broadcast(x[t].scale), sums[t]);
+    }
+    if constexpr (Block::kMinimum) {
+      AddMinimum<kTokens, 0>(shared, at, x, sums);
+      AddMinimum<kTokens, 1>(shared, at, x, sums);
+    }
+  }
+
+  template <size_t kTokens>
+  static void AddBlock(const Integers<Block>& integers, const Scales<Block>& shared,
+                       const Place& at, const OperandBlock* x, F32x16* sums) {
+    if constexpr (kSubs == 1) {
+      AddWhole<kTokens>(integers, shared, at, x, sums);
+    } else if constexpr (kTokens < 8) {
+      AddHalves<kTokens>(integers, shared, at, x, sums);
+    } else {  // three registers a token: all at once would not fit
+      constexpr size_t kSome = kTokens / 2;
+      AddHalves<kSome>(integers, shared, at, x, sums);
+      AddHalves<kTokens - kSome>(integers, shared, at, x + kSome, sums + kSome);
     }
   }
 
@@ -314,29 +366,20 @@ struct BlockWeights {
   static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
     constexpr size_t kBlocks = Block::kElements / 32;
     const panel::Parts parts = F::PartsOf(columns);
-    const uint8_t* low = panel;
-    const uint8_t* high = panel + parts.high;
-    const uint8_t* scales = panel + parts.scales;
+    Place at{panel, panel + parts.high, panel + parts.scales};
     const uint8_t* super = panel + parts.super;
     const Integers<Block> integers;
     for (size_t b = 0; b < columns / Block::kElements; ++b, super += F::kSuperBytes * kPanelRows) {
       const Scales<Block> shared(super);
       for (size_t s = 0; s < kBlocks; ++s, x += kTokens) {
         // The same place in the next panel: parts are too short for anything nearer.
-        PrefetchWeights<kTokens, 64 * F::kLowBits>(low, parts.total);
-        PrefetchWeights<kTokens, 64 * F::kHighBits>(high, parts.total);
-        PrefetchWeights<kTokens, 1>(scales, parts.total);
-        AddSubBlock<kTokens, 0>(integers, low, high, shared, scales, x, sums);
-        if constexpr (kSubs == 2) {
-          // The compiler shall not know that these are the same x: their scales, kept from one half
-          // to the other, would drive sums out of registers.
-          const OperandBlock* again = x;
-          __asm__("" : "+r"(again));
-          AddSubBlock<kTokens, 1>(integers, low, high, shared, scales, again, sums);
-        }
-        low += 64 * F::kLowBits;
-        high += 64 * F::kHighBits;
-        scales += kPanelRows * F::kScaleBytes;
+        PrefetchWeights<kTokens, 64 * F::kLowBits>(at.low, parts.total);
+        PrefetchWeights<kTokens, 64 * F::kHighBits>(at.high, parts.total);
+        PrefetchWeights<kTokens, 1>(at.scales, parts.total);
+        AddBlock<kTokens>(integers, shared, at, x, sums);
+        at.low += 64 * F::kLowBits;
+        at.high += 64 * F::kHighBits;
+        at.scales += kPanelRows * F::kScaleBytes;
       }
     }
   }

@@ -73,22 +73,33 @@ float IntegerDot(const OperandBlock& x, size_t from, size_t to, const Weight& we
   return static_cast<float>(dot);
 }
 
+// Weights [from, to) of block b of 32 columns, whose own block is w.
+template <typename Block>
+float DotOf(const Block& w, size_t b, const OperandBlock& x, size_t from, size_t to) {
+  const size_t at = b * 32 % Block::kElements;
+  return IntegerDot(x, from, to, [&](size_t i) { return IntegerOf<Block>(QuantOf(w, at + i)); });
+}
+
 template <typename Block>
 float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
-  constexpr size_t kSub = Block::kSubBlock;
   float sum = 0;
-  for (size_t k = 0; k < columns; k += kSub) {
-    const auto w = Load<Block>(row, k / Block::kElements);
-    const auto x = Load<OperandBlock>(operand, k / 32);
-    const size_t at = k % Block::kElements;
-    const float dot = IntegerDot(x, k % 32, k % 32 + kSub, [&](size_t i) {
-      return IntegerOf<Block>(QuantOf(w, at - k % 32 + i));
-    });
-    const Scaling scaling = ScalingOf(w, at / kSub);
-    sum = std::fma(dot, scaling.scale * x.scale, sum);
+  for (size_t b = 0; b < columns / 32; ++b) {
+    const auto w = Load<Block>(row, b * 32 / Block::kElements);
+    const auto x = Load<OperandBlock>(operand, b);
+    const size_t sub = b * 32 % Block::kElements / Block::kSubBlock;
+    const Scaling first = ScalingOf(w, sub);
+    if (Block::kSubBlock == 32) {
+      sum = std::fma(DotOf(w, b, x, 0, 32), first.scale * x.scale, sum);
+      if (Block::kMinimum) sum = std::fma(first.minimum, x.scaled_sum, sum);
+      continue;
+    }
+    const Scaling second = ScalingOf(w, sub + 1);
+    const float half = DotOf(w, b, x, 0, 16) * first.scale;
+    const float both = std::fma(DotOf(w, b, x, 16, 32), second.scale, half);
+    sum = std::fma(both, x.scale, sum);
     if (Block::kMinimum) {
-      const float xs = kSub == 32 ? x.scaled_sum : x.scaled_half_sums[k % 32 / 16];
-      sum = std::fma(scaling.minimum, xs, sum);
+      sum = std::fma(first.minimum, x.scaled_half_sums[0], sum);
+      sum = std::fma(second.minimum, x.scaled_half_sums[1], sum);
     }
   }
   return sum;
