@@ -37,7 +37,7 @@ void AddSynth(CLI::App& root, const Environment&, Work& chosen) {
       ->required()
       ->check(CheckShape);
   verb->add_option("--type", options->model.type, "type of the weights")
-      ->check(CLI::IsMember({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q4_K_M"}));
+      ->check(CLI::IsMember(hub::SyntheticTypes()));
   verb->add_option("-o,--output", options->path, "file to write")->required();
   verb->add_option("--seed", options->model.seed, "same seed, same bytes");
   verb->add_option("--layers", options->layers, "so many layers instead of the shape's own")

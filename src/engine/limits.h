@@ -25,7 +25,7 @@ struct Limits {
   double layer_overhead_us = 0;      // a decode step's cost per layer that no byte explains
 };
 
-// Uses the device alone for about three seconds. Takes about 400 MiB while it runs.
+// Uses the device alone for about six seconds. Takes about 400 MiB while it runs.
 Result<Limits> MeasureLimits(device::Device& device, const os::Clock& clock);
 
 }  // namespace baton::engine

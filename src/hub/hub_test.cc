@@ -142,7 +142,7 @@ TEST(ModelStore, RemembersFingerprints) {
 
 TEST(SyntheticModel, EveryTypeOpensAndIsReproducible) {
   const Folder folder;
-  for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q4_K_M"}) {
+  for (const std::string& type : SyntheticTypes()) {
     SyntheticOptions options;
     options.shape = *ParseShape("tiny");
     options.type = type;
@@ -155,6 +155,14 @@ TEST(SyntheticModel, EveryTypeOpensAndIsReproducible) {
     const auto tokens = (*model)->tokenizer().Encode("Any tëxt.");
     EXPECT_EQ((*model)->tokenizer().Decode(*tokens), "Any tëxt.");
   }
+}
+
+TEST(SyntheticModel, AnUnknownTypeListsTheKnownOnes) {
+  SyntheticOptions options;
+  options.shape = *ParseShape("tiny");
+  options.type = "Q9_Z";
+  EXPECT_THAT(WriteSyntheticModel("never", options).error().message(),
+              AllOf(HasSubstr("'Q9_Z'"), HasSubstr("IQ4_XS, MXFP4")));
 }
 
 TEST(SyntheticModel, ShapesFromText) {

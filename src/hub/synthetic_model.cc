@@ -7,6 +7,8 @@
 #include <cstring>
 #include <thread>
 
+#include <fmt/ranges.h>
+
 #include "base/random.h"
 #include "model/gguf/writer.h"
 #include "model/tokenizer/byte_level_bpe.h"
@@ -99,6 +101,13 @@ Status CheckShape(const SyntheticShape& shape) {
   return OkStatus();
 }
 
+Status CheckType(const std::string& type) {
+  const std::vector<std::string>& known = SyntheticTypes();
+  if (std::find(known.begin(), known.end(), type) != known.end()) return OkStatus();
+  return MakeError(Code::kInvalidArgument, "type '{}' is not one of {}", type,
+                   fmt::join(known, ", "));
+}
+
 Result<SyntheticShape> ParseCustomShape(std::string_view text) {
   SyntheticShape shape = Shapes().front();
   shape.name = "custom";
@@ -158,31 +167,83 @@ float SignedJitter(Rng& rng) {
   return rng.Next() >> 63 == 0 ? jitter : -jitter;
 }
 
-// One maker per type: a block of weights with the given standard deviation and mean near zero. The
-// constants are the deviations of the uniform integers that the block holds.
-BlockQ4_0 MakeBlock(Rng& rng, float deviation, BlockQ4_0) {
-  BlockQ4_0 block;
-  block.d = ToHalf(deviation / 4.61f * SignedJitter(rng));
+// One maker per type: a block of weights with the given standard deviation and mean near zero.
+
+// The deviation of uniform integers of n bits.
+template <int kBits>
+constexpr float kDeviation = kBits == 2   ? 1.118f
+                             : kBits == 3 ? 2.291f
+                             : kBits == 4 ? 4.610f
+                             : kBits == 5 ? 9.233f
+                             : kBits == 6 ? 18.473f
+                                          : 73.9f;
+constexpr float kDeviationIQ4 = 67.18f;  // of the codebooks
+constexpr float kDeviationMXFP4 = 5.852f;
+
+template <typename Block>
+Block SymmetricBlock(Rng& rng, float unit) {
+  Block block;
+  block.d = ToHalf(unit * SignedJitter(rng));
   FillRandom(block.q, rng);
+  return block;
+}
+BlockQ4_0 MakeBlock(Rng& rng, float deviation, BlockQ4_0) {
+  return SymmetricBlock<BlockQ4_0>(rng, deviation / kDeviation<4>);
+}
+BlockIQ4_NL MakeBlock(Rng& rng, float deviation, BlockIQ4_NL) {
+  return SymmetricBlock<BlockIQ4_NL>(rng, deviation / kDeviationIQ4);
+}
+BlockQ5_0 MakeBlock(Rng& rng, float deviation, BlockQ5_0) {
+  auto block = SymmetricBlock<BlockQ5_0>(rng, deviation / kDeviation<5>);
+  FillRandom(block.qh, rng);
   return block;
 }
 
 BlockQ8_0 MakeBlock(Rng& rng, float deviation, BlockQ8_0) {
   BlockQ8_0 block;
-  block.d = ToHalf(deviation / 73.9f * SignedJitter(rng));
+  block.d = ToHalf(deviation / kDeviation<8> * SignedJitter(rng));
   uint8_t bytes[32];
   FillRandom(bytes, rng);
   std::memcpy(block.q, bytes, sizeof(bytes));
   return block;
 }
 
-// All eight scales and minima are 48, and dmin is 7.5 d: the quants' mean.
-BlockQ4_K MakeBlock(Rng& rng, float deviation, BlockQ4_K) {
-  constexpr int kScale = 48;
-  BlockQ4_K block;
-  const float d = deviation / (4.61f * kScale) * Jitter(rng);
+// The minimum is the mean of the integers below zero.
+template <typename Block>
+Block BlockWithMinimum(Rng& rng, float unit, float mean) {
+  Block block;
+  const float d = unit * Jitter(rng);
   block.d = ToHalf(d);
-  block.dmin = ToHalf(7.5f * d);
+  block.m = ToHalf(-mean * d);
+  FillRandom(block.q, rng);
+  return block;
+}
+BlockQ4_1 MakeBlock(Rng& rng, float deviation, BlockQ4_1) {
+  return BlockWithMinimum<BlockQ4_1>(rng, deviation / kDeviation<4>, 7.5f);
+}
+BlockQ5_1 MakeBlock(Rng& rng, float deviation, BlockQ5_1) {
+  auto block = BlockWithMinimum<BlockQ5_1>(rng, deviation / kDeviation<5>, 15.5f);
+  FillRandom(block.qh, rng);
+  return block;
+}
+
+// A power of two: one of the two around the scale wanted, at random.
+BlockMXFP4 MakeBlock(Rng& rng, float deviation, BlockMXFP4) {
+  BlockMXFP4 block;
+  const float exponent = std::log2(deviation / kDeviationMXFP4) + static_cast<float>(rng.Uniform());
+  block.e = static_cast<uint8_t>(std::clamp(std::floor(exponent) + 128, 0.0f, 254.0f));
+  FillRandom(block.q, rng);
+  return block;
+}
+
+// All eight scales and minima are 48, and dmin is the integers' mean times d.
+template <typename Block>
+Block KBlockWithMinima(Rng& rng, float unit, float mean) {
+  constexpr int kScale = 48;
+  Block block;
+  const float d = unit / kScale * Jitter(rng);
+  block.d = ToHalf(d);
+  block.dmin = ToHalf(mean * d);
   // Bytes 0-3 and 4-7: six bits of the first four scales and minima, and the top two bits of the
   // last four; bytes 8-11: the low nibbles of the last four.
   constexpr uint8_t kFirst = kScale | (kScale >> 4) << 6;
@@ -192,11 +253,48 @@ BlockQ4_K MakeBlock(Rng& rng, float deviation, BlockQ4_K) {
   FillRandom(block.q, rng);
   return block;
 }
+BlockQ4_K MakeBlock(Rng& rng, float deviation, BlockQ4_K) {
+  return KBlockWithMinima<BlockQ4_K>(rng, deviation / kDeviation<4>, 7.5f);
+}
+BlockQ5_K MakeBlock(Rng& rng, float deviation, BlockQ5_K) {
+  auto block = KBlockWithMinima<BlockQ5_K>(rng, deviation / kDeviation<5>, 15.5f);
+  FillRandom(block.qh, rng);
+  return block;
+}
+
+// All scales and minima are 12.
+BlockQ2_K MakeBlock(Rng& rng, float deviation, BlockQ2_K) {
+  constexpr int kScale = 12;
+  BlockQ2_K block;
+  const float d = deviation / (kDeviation<2> * kScale) * Jitter(rng);
+  block.d = ToHalf(d);
+  block.dmin = ToHalf(1.5f * d);
+  std::memset(block.scales, kScale | kScale << 4, sizeof(block.scales));
+  FillRandom(block.q, rng);
+  return block;
+}
+
+// All scales are 16, which six bits hold as 48: low nibbles 0, high bits 3.
+BlockQ3_K MakeBlock(Rng& rng, float deviation, BlockQ3_K) {
+  constexpr int kScale = 16;
+  auto block = SymmetricBlock<BlockQ3_K>(rng, deviation / (kDeviation<3> * kScale));
+  FillRandom(block.qh, rng);
+  std::memset(block.scales, 0, 8);
+  std::memset(block.scales + 8, 0xff, 4);
+  return block;
+}
+BlockIQ4_XS MakeBlock(Rng& rng, float deviation, BlockIQ4_XS) {
+  constexpr int kScale = 16;
+  auto block = SymmetricBlock<BlockIQ4_XS>(rng, deviation / (kDeviationIQ4 * kScale));
+  std::memset(block.scales_low, 0, sizeof(block.scales_low));
+  block.scales_high = 0xffff;
+  return block;
+}
 
 BlockQ6_K MakeBlock(Rng& rng, float deviation, BlockQ6_K) {
   constexpr int kScale = 64;
   BlockQ6_K block;
-  block.d = ToHalf(deviation / (18.5f * kScale) * SignedJitter(rng));
+  block.d = ToHalf(deviation / (kDeviation<6> * kScale) * SignedJitter(rng));
   std::memset(block.scales, kScale, sizeof(block.scales));
   FillRandom(block.ql, rng);
   FillRandom(block.qh, rng);
@@ -254,6 +352,24 @@ void MakeChunkOf(DType type, std::span<uint8_t> into, uint64_t seed, float devia
       return MakeChunk<BlockQ4_K>(into, seed, deviation);
     case DType::kQ6_K:
       return MakeChunk<BlockQ6_K>(into, seed, deviation);
+    case DType::kQ4_1:
+      return MakeChunk<BlockQ4_1>(into, seed, deviation);
+    case DType::kQ5_0:
+      return MakeChunk<BlockQ5_0>(into, seed, deviation);
+    case DType::kQ5_1:
+      return MakeChunk<BlockQ5_1>(into, seed, deviation);
+    case DType::kQ2_K:
+      return MakeChunk<BlockQ2_K>(into, seed, deviation);
+    case DType::kQ3_K:
+      return MakeChunk<BlockQ3_K>(into, seed, deviation);
+    case DType::kQ5_K:
+      return MakeChunk<BlockQ5_K>(into, seed, deviation);
+    case DType::kIQ4_NL:
+      return MakeChunk<BlockIQ4_NL>(into, seed, deviation);
+    case DType::kIQ4_XS:
+      return MakeChunk<BlockIQ4_XS>(into, seed, deviation);
+    case DType::kMXFP4:
+      return MakeChunk<BlockMXFP4>(into, seed, deviation);
     case DType::kI32:
       break;
   }
@@ -287,7 +403,7 @@ class SyntheticModel {
   }
 
  private:
-  // The mixture Q4_K_M gives some V and down projections, and the head, six bits.
+  // The mixtures give some V and down projections, and the head, six bits.
   bool WantsMoreBits(int32_t layer) const {
     const int32_t n = shape_.n_layers;
     return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
@@ -295,16 +411,13 @@ class SyntheticModel {
 
   Result<DType> TypeFor(std::string_view role, int32_t layer, int64_t cols) const {
     std::string wanted = options_.type;
-    if (wanted == "Q4_K_M") {
+    if (wanted.ends_with("_M")) {
       const bool head = role == "output" || (role == "token_embd" && shape_.tied_embeddings);
       const bool layer_more = (role == "attn_v" || role == "ffn_down") && WantsMoreBits(layer);
-      wanted = head || layer_more ? "Q6_K" : "Q4_K";
+      wanted = head || layer_more ? "Q6_K" : wanted.substr(0, wanted.size() - 2);
     }
     const auto type = FindDTypeByName(wanted);
-    if (!type || type->type == DType::kI32)
-      return MakeError(Code::kInvalidArgument,
-                       "type '{}' is not one of F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, Q4_K_M",
-                       options_.type);
+    CHECK(type && type->type != DType::kI32, "{}", wanted);  // as CheckType() has made sure
     if (cols % static_cast<int64_t>(type->block_elements) == 0) return type->type;
     return cols % 32 == 0 ? DType::kQ8_0 : DType::kF16;  // rows that are no whole blocks
   }
@@ -364,6 +477,7 @@ class SyntheticModel {
     header_.AddFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
     header_.AddFloat32("llama.rope.freq_base", shape_.rope_base);
     if (options_.type == "Q4_K_M") u32("general.file_type", 15);
+    if (options_.type == "Q5_K_M") u32("general.file_type", 17);
   }
 
   // Bytes, so that any text can be encoded, words that nothing encodes to, and control tokens.
@@ -439,6 +553,13 @@ std::vector<SyntheticShape> KnownShapes() {
   return Shapes();
 }
 
+const std::vector<std::string>& SyntheticTypes() {
+  static const std::vector<std::string> kTypes = {
+      "F32",  "F16",  "BF16", "Q8_0", "Q4_0",   "Q4_1",   "Q5_0",  "Q5_1",   "Q2_K",
+      "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4", "Q4_K_M", "Q5_K_M"};
+  return kTypes;
+}
+
 Result<SyntheticShape> ParseShape(std::string_view text) {
   if (text.find('=') != std::string_view::npos) return ParseCustomShape(text);
   std::string known;
@@ -452,6 +573,7 @@ Result<SyntheticShape> ParseShape(std::string_view text) {
 
 Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options) {
   BATON_RETURN_IF_ERROR(CheckShape(options.shape));
+  BATON_RETURN_IF_ERROR(CheckType(options.type));
   return SyntheticModel(options).Write(path);
 }
 

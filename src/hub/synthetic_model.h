@@ -33,9 +33,12 @@ std::vector<SyntheticShape> KnownShapes();
 // that lists the known ones.
 Result<SyntheticShape> ParseShape(std::string_view text);
 
+// Every weight type, and the mixtures Q4_K_M and Q5_K_M.
+const std::vector<std::string>& SyntheticTypes();
+
 struct SyntheticOptions {
   SyntheticShape shape;
-  std::string type = "Q4_0";  // F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K, or the mixture Q4_K_M
+  std::string type = "Q4_0";  // one of SyntheticTypes()
   uint64_t seed = 1;
 };
 

@@ -5,11 +5,14 @@
 // instruction set. kernels/reference spells that order out in scalar code; every other table gives
 // the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
 //
-//   matrix product    per output row: acc = fma(float(dot of 32), w_scale * x_scale, acc), blocks
-//   of
-//                     K in order; F32, F16: acc = fma(w, x, acc), K in order; BF16: the same with
-//                     x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors'
-//                     own BF16 dot products), factors below 2^-50 zero (half.h)
+//   matrix product    per output row, K in order. Quantised, per 32 weights: acc =
+//                     fma(float(exact dot of integers), scale * x.scale, acc), where scale is d or
+//                     the exact d * sub-scale; with sub-blocks of 16: both =
+//                     fma(float(dot1), scale1, float(dot0) * scale0), acc = fma(both, x.scale,
+//                     acc); then, for types with minima, acc = fma(minimum, x.scale * sum of x.q,
+//                     acc) per sub-block. F32, F16: acc = fma(w, x, acc). BF16: the same with x
+//                     rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors' own
+//                     BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -37,11 +40,11 @@ inline constexpr size_t kAttentionRowsMax = 48;
 struct alignas(64) OperandBlock {
   int8_t q[32];
   float scale;
-  float scaled_sum;     // scale * sum of q
-  int32_t offset8;      // -8 * sum of q: where products with unsigned 4-bit weights begin
-  int32_t offset128;    // -128 * sum of q: the same for 8-bit weights
-  int32_t offset32[2];  // -32 * sums of the two halves: for 6-bit weights
-  int32_t unused[2];
+  float scaled_sum;           // scale * sum of q
+  int32_t offset8;            // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
+  int32_t offset128;          // -128 * sum of q: likewise for 8-bit weights and codebooks
+  int32_t offset32[2];        // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
+  float scaled_half_sums[2];  // scale * sums of the two halves
 };
 static_assert(sizeof(OperandBlock) == 64);
 
@@ -82,7 +85,8 @@ struct MatrixKernels {
   size_t (*panel_bytes)(size_t columns);
   // `count` <= 16 rows as GGUF stores them; absent rows become zero.
   void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
-  // Row `row` of a panel as floats: the exact value d * q (and - dmin * m, rounded once).
+  // Row `row` of a panel as floats, as the format publishes them: the exact scale * integer, plus
+  // the minimum where there is one, rounded once.
   void (*unpack_row)(const uint8_t* panel, size_t row, size_t columns, float* into);
   void (*multiply)(const MatrixProduct& product);
 };
@@ -129,6 +133,7 @@ struct KernelTable {
   size_t tile_tokens;  // tokens of an operand tile
 
   MatrixKernels f32, f16, bf16, q8_0, q4_0, q4_k, q6_k;
+  MatrixKernels q4_1, q5_0, q5_1, q2_k, q3_k, q5_k, iq4_nl, iq4_xs, mxfp4;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
   // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
@@ -181,6 +186,24 @@ inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type
       return &table.q4_k;
     case DType::kQ6_K:
       return &table.q6_k;
+    case DType::kQ4_1:
+      return &table.q4_1;
+    case DType::kQ5_0:
+      return &table.q5_0;
+    case DType::kQ5_1:
+      return &table.q5_1;
+    case DType::kQ2_K:
+      return &table.q2_k;
+    case DType::kQ3_K:
+      return &table.q3_k;
+    case DType::kQ5_K:
+      return &table.q5_k;
+    case DType::kIQ4_NL:
+      return &table.iq4_nl;
+    case DType::kIQ4_XS:
+      return &table.iq4_xs;
+    case DType::kMXFP4:
+      return &table.mxfp4;
     default:
       return nullptr;
   }

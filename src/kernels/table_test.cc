@@ -13,13 +13,38 @@
 #include "kernels/reference/blocks.h"
 #include "kernels/reference/table.h"
 #include "kernels/select.h"
+#include "os/file.h"
 #include "os/memory.h"
 
 namespace baton::kernels {
 namespace {
 
-constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
-                                  DType::kQ4_0, DType::kQ4_K, DType::kQ6_K};
+// Where a block has what: its F16 scales, and the integers of its weights.
+struct Anatomy {
+  DType type;
+  std::vector<size_t> halves;
+  size_t integers_begin = 0;
+  size_t integers_end = 0;
+};
+
+const std::vector<Anatomy>& QuantisedTypes() {
+  static const std::vector<Anatomy> kTypes = {
+      {DType::kQ8_0, {0}, 2, 34},      {DType::kQ4_0, {0}, 2, 18},
+      {DType::kQ4_1, {0, 2}, 4, 20},   {DType::kQ5_0, {0}, 2, 22},
+      {DType::kQ5_1, {0, 2}, 4, 24},   {DType::kQ2_K, {80, 82}, 16, 80},
+      {DType::kQ3_K, {108}, 0, 96},    {DType::kQ4_K, {0, 2}, 16, 144},
+      {DType::kQ5_K, {0, 2}, 16, 176}, {DType::kQ6_K, {208}, 0, 192},
+      {DType::kIQ4_NL, {0}, 2, 18},    {DType::kIQ4_XS, {0}, 8, 136},
+      {DType::kMXFP4, {}, 1, 17},
+  };
+  return kTypes;
+}
+
+std::vector<DType> WeightTypes() {
+  std::vector<DType> types = {DType::kF32, DType::kF16, DType::kBF16};
+  for (const Anatomy& anatomy : QuantisedTypes()) types.push_back(anatomy.type);
+  return types;
+}
 
 std::vector<uint32_t> BitsOf(std::span<const float> values) {
   std::vector<uint32_t> bits;
@@ -44,30 +69,16 @@ std::vector<uint8_t> RandomRows(DType type, size_t rows, size_t columns, uint64_
   const auto set = [&](size_t at, Half half) { std::memcpy(&bytes[at], &half, sizeof(half)); };
   const size_t block = InfoOf(type).block_bytes;
   for (size_t at = 0; at < bytes.size(); at += block) {
-    switch (type) {
-      case DType::kF32: {
-        const auto value = static_cast<float>(rng.Normal());
-        std::memcpy(&bytes[at], &value, sizeof(value));
-        break;
-      }
-      case DType::kF16:
-        set(at, scale());
-        break;
-      case DType::kBF16:
-        set(at, std::bit_cast<uint32_t>(FromHalf(scale())) >> 16);
-        break;
-      case DType::kQ4_K:
-        set(at + 2, scale());
-        [[fallthrough]];
-      case DType::kQ4_0:
-      case DType::kQ8_0:
-        set(at, scale());
-        break;
-      case DType::kQ6_K:
-        set(at + 208, scale());
-        break;
-      default:
-        break;
+    if (type == DType::kF32) {
+      const auto value = static_cast<float>(rng.Normal());
+      std::memcpy(&bytes[at], &value, sizeof(value));
+    }
+    if (type == DType::kF16) set(at, scale());
+    if (type == DType::kBF16) set(at, std::bit_cast<uint32_t>(FromHalf(scale())) >> 16);
+    if (type == DType::kMXFP4) bytes[at] = static_cast<uint8_t>(118 + rng.Below(8));
+    for (const Anatomy& anatomy : QuantisedTypes()) {
+      if (anatomy.type != type) continue;
+      for (const size_t half : anatomy.halves) set(at + half, scale());
     }
   }
   return bytes;
@@ -126,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Isa, testing::ValuesIn(AvailableKernels()),
 
 TEST_P(Isa, ProductsEqualTheReference) {
   uint64_t seed = 1;
-  for (const DType type : kWeightTypes) {
+  for (const DType type : WeightTypes()) {
     const size_t block = std::max<size_t>(InfoOf(type).block_elements, 1);
     for (const size_t tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 17, 25}) {
       for (const size_t rows : {1, 16, 35, 80}) {
@@ -161,7 +172,7 @@ TEST_P(Isa, HostileActivations) {
   x[100] = 1e38f;
   x[130] = -3.4e38f;
   x[512] = -0.0f;
-  for (const DType type : kWeightTypes) {
+  for (const DType type : WeightTypes()) {
     const Case c{type, 19, 512, 5};
     const auto weights = RandomRows(type, c.rows, c.columns, 7);
     EXPECT_EQ(BitsOf(Multiply(table(), c, weights, x)),
@@ -171,14 +182,15 @@ TEST_P(Isa, HostileActivations) {
 }
 
 TEST_P(Isa, ExtremeIntegersDoNotSaturate) {
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
+  for (const Anatomy& anatomy : QuantisedTypes()) {
+    const DType type = anatomy.type;
     const Case c{type, 16, 256, 4};
     auto weights = RandomRows(type, c.rows, c.columns, 8);
     const size_t block = InfoOf(type).block_bytes;
     for (size_t at = 0; at < weights.size(); ++at) {
-      const bool scale =
-          type == DType::kQ6_K ? at % block >= 192 : at % block < (type == DType::kQ4_K ? 16u : 2u);
-      if (!scale) weights[at] = at / block % 2 == 0 ? 0xff : 0x80;
+      const bool integer =
+          at % block >= anatomy.integers_begin && at % block < anatomy.integers_end;
+      if (integer) weights[at] = at / block % 2 == 0 ? 0xff : 0x80;
     }
     for (const float sign : {1.0f, -1.0f}) {
       const std::vector<float> x(c.tokens * c.columns, sign);
@@ -189,8 +201,22 @@ TEST_P(Isa, ExtremeIntegersDoNotSaturate) {
   }
 }
 
+// Row r has the exponent r: denormal scales, and products that overflow.
+TEST_P(Isa, EveryExponentOfMXFP4) {
+  const Case c{DType::kMXFP4, 256, 64, 3};
+  auto weights = RandomRows(c.type, c.rows, c.columns, 16);
+  for (size_t block = 0; block < c.rows * 2; ++block) {
+    weights[block * sizeof(BlockMXFP4)] = static_cast<uint8_t>(block / 2);
+  }
+  for (const float scale : {1e-3f, 1.0f, 1e20f}) {
+    const auto x = Normals(c.tokens * c.columns, 17, scale);
+    EXPECT_EQ(BitsOf(Multiply(table(), c, weights, x)),
+              BitsOf(Multiply(kReferenceTable, c, weights, x)));
+  }
+}
+
 TEST_P(Isa, NotANumberIsNeverLost) {
-  for (const DType type : kWeightTypes) {
+  for (const DType type : WeightTypes()) {
     const Case c{type, 16, 256, 1};
     const auto weights = RandomRows(type, c.rows, c.columns, 9);
     for (const float bad :
@@ -204,7 +230,7 @@ TEST_P(Isa, NotANumberIsNeverLost) {
 
 // One token's result does not depend on its company.
 TEST_P(Isa, ProductsAreBatchInvariant) {
-  for (const DType type : kWeightTypes) {
+  for (const DType type : WeightTypes()) {
     const Case all{type, 48, 256, 30};
     const auto weights = RandomRows(type, all.rows, all.columns, 11);
     const auto x = Normals(all.tokens * all.columns, 12);
@@ -219,7 +245,7 @@ TEST_P(Isa, ProductsAreBatchInvariant) {
 }
 
 TEST_P(Isa, UnpackedRowsAreTheFilesWeights) {
-  for (const DType type : kWeightTypes) {
+  for (const DType type : WeightTypes()) {
     const size_t columns = 512;
     const size_t row_bytes = BytesOf(type, columns);
     const auto weights = RandomRows(type, 16, columns, 13);
@@ -234,6 +260,78 @@ TEST_P(Isa, UnpackedRowsAreTheFilesWeights) {
     ASSERT_EQ(weights.size(), 16 * row_bytes);
     for (const size_t row : {0, 7, 15}) {
       EXPECT_EQ(unpack(table(), row), unpack(kReferenceTable, row)) << InfoOf(type).name;
+    }
+  }
+}
+
+// tools/golden/make_block_golden.py: what the gguf package makes of the same bytes, bit for bit.
+TEST_P(Isa, UnpackedRowsAreWhatTheFormatPublishes) {
+  const std::string file = *os::ReadFile(BATON_SOURCE_DIR "/tests/golden/blocks.bin");
+  std::span rest(reinterpret_cast<const uint8_t*>(file.data()), file.size());
+  const auto take = [&](size_t bytes) {
+    const auto taken = rest.first(bytes);
+    rest = rest.subspan(bytes);
+    return taken;
+  };
+  std::vector<DType> seen;
+  while (!rest.empty()) {
+    uint32_t head[2];
+    std::memcpy(head, take(sizeof(head)).data(), sizeof(head));
+    const auto [number, columns] = head;
+    const DType type = FindDType(number)->type;
+    const auto row = take(BytesOf(type, columns));
+    const auto floats = take(columns * sizeof(float));
+    const MatrixKernels& kernels = *MatrixKernelsOf(table(), type);
+    const os::LargeMemory panel = Memory(kernels.panel_bytes(columns));
+    std::vector<uint8_t> rows;
+    for (size_t r = 0; r < kPanelRows; ++r) rows.insert(rows.end(), row.begin(), row.end());
+    kernels.pack(rows.data(), kPanelRows, columns, panel.data());
+    for (const size_t r : {0, 9, 15}) {
+      std::vector<float> values(columns);
+      kernels.unpack_row(panel.data(), r, columns, values.data());
+      for (size_t k = 0; k < columns; ++k) {
+        uint32_t expected;
+        std::memcpy(&expected, &floats[k * sizeof(float)], sizeof(expected));
+        ASSERT_EQ(std::bit_cast<uint32_t>(values[k]), expected)
+            << InfoOf(type).name << " row " << r << " column " << k;
+      }
+    }
+    seen.push_back(type);
+  }
+  EXPECT_THAT(seen, testing::UnorderedElementsAreArray(WeightTypes()));
+}
+
+// Against double precision on the published weights and the activations as they were: what is left
+// is the rounding of activations to int8, in each of them uniform within half a step, so that their
+// sum stays within six of its standard deviations; and F32's own in the sum.
+TEST_P(Isa, ProductsAreAsCloseAsInt8ActivationsAllow) {
+  const size_t rows = 20, columns = 1024, tokens = 3;
+  const auto x = Normals(tokens * columns, 14);
+  for (const Anatomy& anatomy : QuantisedTypes()) {
+    const DType type = anatomy.type;
+    const auto weights = RandomRows(type, rows, columns, 15);
+    const auto y = Multiply(table(), {type, rows, columns, tokens}, weights, x);
+    const MatrixKernels& reference = *MatrixKernelsOf(kReferenceTable, type);
+    const size_t row_bytes = BytesOf(type, columns);
+    for (size_t r = 0; r < rows; ++r) {
+      std::vector<float> w(columns);
+      reference.unpack_row(weights.data() + r * row_bytes, 0, columns, w.data());
+      for (size_t t = 0; t < tokens; ++t) {
+        double exact = 0, variance = 0, magnitude = 0;
+        for (size_t b = 0; b < columns; b += 32) {
+          const auto block = std::span(x).subspan(t * columns + b, 32);
+          double amax = 0, wmax = 0;
+          for (const float v : block) amax = std::max<double>(amax, std::abs(v));
+          for (size_t i = 0; i < 32; ++i) {
+            exact += double{w[b + i]} * block[i];
+            variance += std::pow(w[b + i] * amax / 127, 2) / 12;
+            wmax = std::max<double>(wmax, std::abs(w[b + i]));
+          }
+          magnitude += 32 * wmax * amax;
+        }
+        ASSERT_NEAR(y[t * rows + r], exact, 6 * std::sqrt(variance) + magnitude * 0x1p-22)
+            << InfoOf(type).name << " row " << r << " token " << t;
+      }
     }
   }
 }
@@ -368,24 +466,56 @@ TEST(Select, UnknownNameListsWhatThereIs) {
 TEST(Reference, BlocksMeanWhatTheFormatSays) {
   BlockQ4_0 q4{};
   q4.q[3] = 0xa5;
-  EXPECT_EQ(NibbleOf(q4, 3), 5);
-  EXPECT_EQ(NibbleOf(q4, 19), 10);
+  EXPECT_EQ(QuantOf(q4, 3), 5);
+  EXPECT_EQ(QuantOf(q4, 19), 10);
+
+  BlockQ5_1 q5{};
+  q5.q[3] = 0xa5;
+  q5.qh[2] = 0b1000;  // weight 19
+  EXPECT_EQ(QuantOf(q5, 3), 5);
+  EXPECT_EQ(QuantOf(q5, 19), 10 + 16);
+
+  BlockQ2_K q2{};
+  q2.q[32 + 5] = 0b11'01'10'00;
+  EXPECT_EQ(QuantOf(q2, 128 + 64 + 5), 0b01);
+
+  BlockQ3_K q3{};
+  q3.q[32 + 5] = 0b11'01'10'00;
+  q3.qh[5] = 1 << 6;
+  EXPECT_EQ(QuantOf(q3, 128 + 64 + 5), 0b101);
+  q3.scales[1] = 0x4b;  // low bits of scales 1 and 9
+  q3.scales[9] = 0b00'11'00'10;
+  EXPECT_EQ(ScaleOf(q3, 1), 0xb + 32 - 32);
+  EXPECT_EQ(ScaleOf(q3, 9), 0x4 + 48 - 32);
 
   BlockQ4_K q4k{};
   q4k.scales[1] = 0xff;  // sub-block 1: scale 63; top bits go to the scale of sub-block 5
   q4k.scales[9] = 0x2c;  // sub-block 5: low scale bits 12, low min bits 2
-  EXPECT_EQ(ScaleAndMinOf(q4k, 1).scale, 63);
-  EXPECT_EQ(ScaleAndMinOf(q4k, 5).scale, 12 + 48);
-  EXPECT_EQ(ScaleAndMinOf(q4k, 5).min, 2);
+  EXPECT_EQ(ScaleAndMinOf(q4k.scales, 1).scale, 63);
+  EXPECT_EQ(ScaleAndMinOf(q4k.scales, 5).scale, 12 + 48);
+  EXPECT_EQ(ScaleAndMinOf(q4k.scales, 5).min, 2);
   q4k.q[32 + 7] = 0x93;
-  EXPECT_EQ(NibbleOf(q4k, 2, 7), 3);
-  EXPECT_EQ(NibbleOf(q4k, 3, 7), 9);
+  EXPECT_EQ(QuantOf(q4k, 2 * 32 + 7), 3);
+  EXPECT_EQ(QuantOf(q4k, 3 * 32 + 7), 9);
 
   BlockQ6_K q6{};
   q6.ql[64 + 32 + 5] = 0x4b;
   q6.qh[32 + 5] = 0b11'01'10'00;
-  EXPECT_EQ(SixBitsOf(q6, 128 + 32 + 5), 0xb + (0b10 << 4));
-  EXPECT_EQ(SixBitsOf(q6, 128 + 96 + 5), 0x4 + (0b11 << 4));
+  EXPECT_EQ(QuantOf(q6, 128 + 32 + 5), 0xb + (0b10 << 4));
+  EXPECT_EQ(QuantOf(q6, 128 + 96 + 5), 0x4 + (0b11 << 4));
+
+  BlockIQ4_XS iq4{};
+  iq4.scales_low[2] = 0x4b;  // of sub-blocks 4 and 5
+  iq4.scales_high = 0b01 << 10;
+  EXPECT_EQ(ScaleOf(iq4, 4), 0xb - 32);
+  EXPECT_EQ(ScaleOf(iq4, 5), 0x4 + 16 - 32);
+  EXPECT_EQ(IntegerOf<BlockIQ4_XS>(15), 113);
+
+  EXPECT_EQ(PowerOfExponent(0), 0x1p-128f);
+  EXPECT_EQ(PowerOfExponent(1), 0x1p-127f);
+  EXPECT_EQ(PowerOfExponent(2), 0x1p-126f);
+  EXPECT_EQ(PowerOfExponent(255), 0x1p127f);
+  EXPECT_EQ(IntegerOf<BlockMXFP4>(15), -12);
 }
 
 }  // namespace

@@ -23,26 +23,21 @@ std::string KnownArchitectures() {
 
 // The names that people give to mixtures, by general.file_type of the GGUF specification.
 std::string_view NameOfFileType(int64_t number) {
-  switch (number) {
-    case 0:
-      return "F32";
-    case 1:
-      return "F16";
-    case 2:
-      return "Q4_0";
-    case 7:
-      return "Q8_0";
-    case 14:
-      return "Q4_K_S";
-    case 15:
-      return "Q4_K_M";
-    case 18:
-      return "Q6_K";
-    case 32:
-      return "BF16";
-    default:
-      return {};
+  struct Row {
+    int64_t number;
+    std::string_view name;
+  };
+  constexpr Row kRows[] = {
+      {0, "F32"},     {1, "F16"},     {2, "Q4_0"},    {3, "Q4_1"},    {7, "Q8_0"},
+      {8, "Q5_0"},    {9, "Q5_1"},    {10, "Q2_K"},   {11, "Q3_K_S"}, {12, "Q3_K_M"},
+      {13, "Q3_K_L"}, {14, "Q4_K_S"}, {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},
+      {18, "Q6_K"},   {21, "Q2_K_S"}, {25, "IQ4_NL"}, {30, "IQ4_XS"}, {32, "BF16"},
+      {38, "MXFP4"},
+  };
+  for (const Row& row : kRows) {
+    if (row.number == number) return row.name;
   }
+  return {};
 }
 
 std::string QuantizationOf(const gguf::File& file) {

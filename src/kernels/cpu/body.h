@@ -37,15 +37,14 @@ inline void Clear(F32x16* sums) {
   for (size_t t = 0; t < kTokens; ++t) sums[t] = Zero();
 }
 
-// A product with few tokens waits for memory: asks for kBytes of weights some blocks ahead. Behind
-// the end of a panel begins the next one; behind the last, a prefetch does nothing.
+// A product with few tokens waits for memory: asks for kBytes of weights that many bytes ahead.
+// Behind the end of a panel begins the next one; behind the last, a prefetch does nothing.
 template <size_t kTokens, size_t kBytes>
-inline void PrefetchWeights(const void* weights) {
+inline void PrefetchWeights(const void* weights, size_t ahead = 4096) {
   if constexpr (kTokens <= 2) {
-    constexpr size_t kAhead = 4096;
 #pragma GCC unroll 8
     for (size_t i = 0; i < kBytes; i += 64)
-      Prefetch(static_cast<const uint8_t*>(weights) + kAhead + i);
+      Prefetch(static_cast<const uint8_t*>(weights) + ahead + i);
   }
 }
 
@@ -166,121 +165,237 @@ inline void AddScaled(F32x16 scale, const OperandBlock* x, const I32x16* dot, F3
   }
 }
 
-struct Q8_0Weights {
-  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ8_0;
+// Bits kFrom and up of one group's bytes of a plane of kBits per weight; the bits around are
+// rubbish.
+template <size_t kBits, size_t kFrom>
+inline Bytes PlaneBits(const uint8_t* plane, size_t group) {
+  const size_t bit = group * kBits;
+  const Bytes line = LoadBytes(plane + bit / 8 * 64);
+  const size_t shift = bit % 8;
+  return shift >= kFrom ? ShiftRight(line, shift - kFrom) : ShiftLeft(line, kFrom - shift);
+}
 
-  template <size_t kTokens>
-  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
-    const auto* d = reinterpret_cast<const uint16_t*>(panel + kParts(columns).second);
-    for (size_t b = 0; b < columns / 32; ++b, x += kTokens) {
-      I32x16 dot[kTokens];
-#pragma GCC unroll 16
-      for (size_t t = 0; t < kTokens; ++t) dot[t] = StartOfBytes(x[t]);
-      PrefetchWeights<kTokens, 512>(panel + b * 512);
-      PrefetchWeights<kTokens, 1>(d + b * 16);
-      DotBytes<kTokens>(panel + b * 512, x, dot);
-      AddScaled<kTokens>(LoadHalf(d + b * 16), x, dot, sums);
-    }
+// How the bytes that products read (for 64 weights: four of each row) come out of a panel. kMax is
+// the largest; kZero what stands for zero.
+template <typename Block>
+struct Integers {
+  using F = panel::Format<Block>;
+  static constexpr int kMax = (1 << (F::kLowBits + F::kHighBits)) - 1;
+  static constexpr int kZero = Block::kZero;
+
+  Bytes Group(const uint8_t* low, const uint8_t* high, size_t group) const {
+    const Bytes bits = PlaneBits<F::kLowBits, 0>(low, group);
+    if constexpr (F::kLowBits == 8) return bits;
+    constexpr uint8_t kMask = (1 << F::kLowBits) - 1;
+    if constexpr (F::kHighBits == 0) return And(bits, kMask);
+    return Join(
+        bits, kMask,
+        And(PlaneBits<F::kHighBits, F::kLowBits>(high, group), static_cast<uint8_t>(kMax - kMask)));
   }
 };
 
-struct Q4_0Weights {
-  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ4_0;
+// Values of a codebook, 128 up.
+template <typename Block, const int8_t (&kCodebook)[16]>
+struct CodebookIntegers {
+  static constexpr int kMax = 255;
+  static constexpr int kZero = 128;
+  Bytes table = LoadTable(kCodebook, 128);
 
-  template <size_t kTokens>
-  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
-    const auto* d = reinterpret_cast<const uint16_t*>(panel + kParts(columns).second);
-    for (size_t b = 0; b < columns / 32; ++b, x += kTokens) {
-      I32x16 dot[kTokens];
-#pragma GCC unroll 16
-      for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(x[t].offset8);
-      PrefetchWeights<kTokens, 256>(panel + b * 256);
-      PrefetchWeights<kTokens, 1>(d + b * 16);
-      DotNibbles<kTokens>(panel + b * 256, x, dot);
-      AddScaled<kTokens>(LoadHalf(d + b * 16), x, dot, sums);
-    }
+  Bytes Group(const uint8_t* low, const uint8_t*, size_t group) const {
+    return LookUp(table, And(PlaneBits<4, 0>(low, group), 15));
   }
 };
+template <>
+struct Integers<BlockIQ4_NL> : CodebookIntegers<BlockIQ4_NL, kCodebookIQ4> {};
+template <>
+struct Integers<BlockIQ4_XS> : CodebookIntegers<BlockIQ4_XS, kCodebookIQ4> {};
+template <>
+struct Integers<BlockMXFP4> : CodebookIntegers<BlockMXFP4, kCodebookMXFP4> {};
 
-struct Q4_KWeights {
-  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ4_K;
+// Where the dot product of sub-block kSub begins, so that kZero counts as zero.
+template <typename Block, size_t kSub>
+inline I32x16 StartOf(const OperandBlock& x) {
+  constexpr int kZero = Integers<Block>::kZero;
+  if constexpr (kZero == 128) return StartOfBytes(x);
+  if constexpr (kZero == 8) return BroadcastInt(x.offset8);
+  if constexpr (kZero == 16) return Twice(BroadcastInt(x.offset8));
+  if constexpr (kZero == 32) return BroadcastInt(x.offset32[kSub]);
+  if constexpr (kZero == 4) return Eighth(BroadcastInt(x.offset32[kSub]));
+  return BroadcastInt(0);
+}
 
-  template <size_t kTokens>
-  static void AddSubBlock(const uint8_t* nibbles, F32x16 scale, F32x16 minus_min,
-                          const OperandBlock* x, F32x16* sums) {
-    I32x16 dot[kTokens];
+// ---- scales of the sub-blocks of a block of 32: w = scale * integer + minimum ----
+
+template <typename Block>
+struct Scales {  // F16 d, F16 m
+  explicit Scales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at + 32)); }
+};
+template <>
+struct Scales<BlockMXFP4> {
+  explicit Scales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadExponents(at); }
+};
+struct SignedScales {
+  F32x16 d;
+  explicit SignedScales(const uint8_t* super) : d(LoadHalf(HalvesAt(super))) {}
+  F32x16 Scale(const uint8_t* at, size_t sub) const { return Times(d, LoadS8(at + 16 * sub)); }
+};
+template <>
+struct Scales<BlockQ3_K> : SignedScales {
+  using SignedScales::SignedScales;
+};
+template <>
+struct Scales<BlockQ6_K> : SignedScales {
+  using SignedScales::SignedScales;
+};
+template <>
+struct Scales<BlockIQ4_XS> : SignedScales {
+  using SignedScales::SignedScales;
+};
+struct ScalesAndMinima {
+  F32x16 d;
+  F32x16 minus_dmin;
+  explicit ScalesAndMinima(const uint8_t* super)
+      : d(LoadHalf(HalvesAt(super))), minus_dmin(Negate(LoadHalf(HalvesAt(super + 32)))) {}
+};
+template <>
+struct Scales<BlockQ2_K> : ScalesAndMinima {
+  using ScalesAndMinima::ScalesAndMinima;
+  F32x16 Scale(const uint8_t* at, size_t sub) const {
+    return Times(d, LoadLowNibbles(at + 16 * sub));
+  }
+  F32x16 Minimum(const uint8_t* at, size_t sub) const {
+    return Times(minus_dmin, LoadHighNibbles(at + 16 * sub));
+  }
+};
+struct ByteScalesAndMinima : ScalesAndMinima {
+  using ScalesAndMinima::ScalesAndMinima;
+  F32x16 Scale(const uint8_t* at, size_t) const { return Times(d, LoadU8(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return Times(minus_dmin, LoadU8(at + 16)); }
+};
+template <>
+struct Scales<BlockQ4_K> : ByteScalesAndMinima {
+  using ByteScalesAndMinima::ByteScalesAndMinima;
+};
+template <>
+struct Scales<BlockQ5_K> : ByteScalesAndMinima {
+  using ByteScalesAndMinima::ByteScalesAndMinima;
+};
+
+// ---- products with quantised weights ----
+
+template <typename Block>
+struct BlockWeights {
+  using F = panel::Format<Block>;
+  static constexpr size_t kSubs = 32 / Block::kSubBlock;
+
+  // Where one block of 32 columns lies.
+  struct Place {
+    const uint8_t* low;
+    const uint8_t* high;
+    const uint8_t* scales;
+  };
+
+  template <size_t kTokens, size_t kSub>
+  static void Dot(const Integers<Block>& integers, const Place& at, const OperandBlock* x,
+                  I32x16* dot) {
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(0);
-    PrefetchWeights<kTokens, 256>(nibbles);
-    DotNibbles<kTokens>(nibbles, x, dot);
-    AddScaled<kTokens>(scale, x, dot, sums);
+    for (size_t t = 0; t < kTokens; ++t) dot[t] = StartOf<Block, kSub>(x[t]);
+    DotGroups<kTokens, kSub * 8 / kSubs, 8 / kSubs>(integers, at.low, at.high, x, dot);
+  }
+
+  template <size_t kTokens, size_t kSub>
+  static void AddMinimum(const Scales<Block>& shared, const Place& at, const OperandBlock* x,
+                         F32x16* sums) {
+    const F32x16 minimum = shared.Minimum(at.scales, kSub);
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      sums[t] = Fma(minus_min, Broadcast(x[t].scaled_sum), sums[t]);
+      const float xs = kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
+      sums[t] = Fma(minimum, Broadcast(xs), sums[t]);
     }
   }
 
   template <size_t kTokens>
-  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
-    const panel::Parts parts = kParts(columns);
-    const uint8_t* scales = panel + parts.second;
-    const auto* super = reinterpret_cast<const uint16_t*>(panel + parts.third);
-    for (size_t b = 0; b < columns / 256; ++b, super += 32) {
-      const F32x16 d = LoadHalf(super);
-      const F32x16 minus_dmin = Negate(LoadHalf(super + 16));
-      for (size_t s = 0; s < 8; ++s, x += kTokens, scales += 32) {
-        PrefetchWeights<kTokens, 1>(scales);
-        AddSubBlock<kTokens>(panel + (b * 8 + s) * 256, Times(d, LoadU8(scales)),
-                             Times(minus_dmin, LoadU8(scales + 16)), x, sums);
-      }
-    }
-  }
-};
-
-struct Q6_KWeights {
-  static constexpr panel::Parts (*kParts)(size_t) = panel::PartsQ6_K;
-
-  template <size_t kTokens, size_t kHalf>
-  static void AddHalf(const uint8_t* nibbles, const uint8_t* high, F32x16 scale,
-                      const OperandBlock* x, F32x16* sums) {
+  static void AddWhole(const Integers<Block>& integers, const Scales<Block>& shared,
+                       const Place& at, const OperandBlock* x, F32x16* sums) {
     I32x16 dot[kTokens];
+    Dot<kTokens, 0>(integers, at, x, dot);
+    AddScaled<kTokens>(shared.Scale(at.scales, 0), x, dot, sums);
+    if constexpr (Block::kMinimum) AddMinimum<kTokens, 0>(shared, at, x, sums);
+  }
+
+  template <size_t kTokens>
+  static void AddHalves(const Integers<Block>& integers, const Scales<Block>& shared,
+                        const Place& at, const OperandBlock* x, F32x16* sums) {
+    I32x16 dot[kTokens];
+    F32x16 both[kTokens];
+    Dot<kTokens, 0>(integers, at, x, dot);
+    const F32x16 first = shared.Scale(at.scales, 0);
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) dot[t] = BroadcastInt(x[t].offset32[kHalf]);
-    DotSixBits<kTokens, kHalf>(nibbles, high, x, dot);
-    AddScaled<kTokens>(scale, x, dot, sums);
+    for (size_t t = 0; t < kTokens; ++t) both[t] = Times(ToFloat(dot[t]), first);
+    Dot<kTokens, 1>(integers, at, x, dot);
+    const F32x16 second = shared.Scale(at.scales, 1);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      both[t] = Fma(ToFloat(dot[t]), second, both[t]);
+      sums[t] = Fma(both[t], Broadcast(x[t].scale), sums[t]);
+    }
+    if constexpr (Block::kMinimum) {
+      AddMinimum<kTokens, 0>(shared, at, x, sums);
+      AddMinimum<kTokens, 1>(shared, at, x, sums);
+    }
+  }
+
+  template <size_t kTokens>
+  static void AddBlock(const Integers<Block>& integers, const Scales<Block>& shared,
+                       const Place& at, const OperandBlock* x, F32x16* sums) {
+    if constexpr (kSubs == 1) {
+      AddWhole<kTokens>(integers, shared, at, x, sums);
+    } else if constexpr (kTokens < 8) {
+      AddHalves<kTokens>(integers, shared, at, x, sums);
+    } else {  // three registers a token: all at once would not fit
+      constexpr size_t kSome = kTokens / 2;
+      AddHalves<kSome>(integers, shared, at, x, sums);
+      AddHalves<kTokens - kSome>(integers, shared, at, x + kSome, sums + kSome);
+    }
   }
 
   template <size_t kTokens>
   static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
-    const panel::Parts parts = kParts(columns);
-    const uint8_t* scales = panel + parts.third;
-    const auto* super = reinterpret_cast<const uint16_t*>(panel + parts.fourth);
-    for (size_t b = 0; b < columns / 256; ++b, super += 16) {
-      const F32x16 d = LoadHalf(super);
-      for (size_t s = b * 8; s < b * 8 + 8; ++s, x += kTokens, scales += 32) {
-        const uint8_t* nibbles = panel + s * 256;
-        const uint8_t* high = panel + parts.second + s * 128;
-        PrefetchWeights<kTokens, 256>(nibbles);
-        PrefetchWeights<kTokens, 128>(high);
-        PrefetchWeights<kTokens, 1>(scales);
-        AddHalf<kTokens, 0>(nibbles, high, Times(d, LoadS8(scales)), x, sums);
-        AddHalf<kTokens, 1>(nibbles, high, Times(d, LoadS8(scales + 16)), x, sums);
+    constexpr size_t kBlocks = Block::kElements / 32;
+    const panel::Parts parts = F::PartsOf(columns);
+    Place at{panel, panel + parts.high, panel + parts.scales};
+    const uint8_t* super = panel + parts.super;
+    const Integers<Block> integers;
+    for (size_t b = 0; b < columns / Block::kElements; ++b, super += F::kSuperBytes * kPanelRows) {
+      const Scales<Block> shared(super);
+      for (size_t s = 0; s < kBlocks; ++s, x += kTokens) {
+        // The same place in the next panel: parts are too short for anything nearer.
+        PrefetchWeights<kTokens, 64 * F::kLowBits>(at.low, parts.total);
+        PrefetchWeights<kTokens, 64 * F::kHighBits>(at.high, parts.total);
+        PrefetchWeights<kTokens, 1>(at.scales, parts.total);
+        AddBlock<kTokens>(integers, shared, at, x, sums);
+        at.low += 64 * F::kLowBits;
+        at.high += 64 * F::kHighBits;
+        at.scales += kPanelRows * F::kScaleBytes;
       }
     }
   }
 };
 
-template <typename Weights>
+template <typename Block>
 struct IntegerWeights {
   template <size_t kTokens>
   static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
     const auto* x = reinterpret_cast<const OperandBlock*>(operands);
-    const size_t panel_bytes = Weights::kParts(product.columns).total;
+    const size_t panel_bytes = panel::Format<Block>::PartsOf(product.columns).total;
     for (size_t row = 0; row < product.rows; row += kPanelRows) {
       F32x16 sums[kTokens];
       Clear<kTokens>(sums);
       const uint8_t* panel = product.panels + row / kPanelRows * panel_bytes;
-      Weights::template Multiply<kTokens>(panel, product.columns, x, sums);
+      BlockWeights<Block>::template Multiply<kTokens>(panel, product.columns, x, sums);
       StoreTile<kTokens>(TargetOf(product, token, row), sums);
     }
   }
@@ -327,6 +442,7 @@ inline OperandBlock Quantize(const float* x) {
   block.scale = amax / 127.0f;
   if (largest >= 0x7f800000u) {
     block.scale = block.scaled_sum = __builtin_nanf("");
+    block.scaled_half_sums[0] = block.scaled_half_sums[1] = block.scale;
     return block;
   }
   const float inverse = 127.0f / amax;
@@ -334,6 +450,8 @@ inline OperandBlock Quantize(const float* x) {
   const int32_t second = Quantize16(x + 16, inverse, block.q + 16);
   const int32_t sum = first + second;
   block.scaled_sum = block.scale * static_cast<float>(sum);
+  block.scaled_half_sums[0] = block.scale * static_cast<float>(first);
+  block.scaled_half_sums[1] = block.scale * static_cast<float>(second);
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * first;
@@ -651,11 +769,16 @@ inline float PeakBrain(size_t iterations) {
 
 // ---- the table ----
 
+template <typename Block>
+constexpr MatrixKernels BlockKernels() {
+  return {OperandKind::kInt8, panel::PanelBytes<Block>, panel::Pack<Block>, panel::UnpackRow<Block>,
+          MultiplyAll<IntegerWeights<Block>, OperandKind::kInt8>};
+}
+
 constexpr KernelTable BodyTable(const char* name) {
   using panel::BytesF16, panel::BytesF32, panel::PackF16, panel::PackF32;
   constexpr OperandKind kFloat = OperandKind::kFloat;
   constexpr OperandKind kBrain = OperandKind::kBrain;
-  constexpr OperandKind kInt8 = OperandKind::kInt8;
   return {
       .name = name,
       .tile_tokens = kTileTokens,
@@ -663,14 +786,19 @@ constexpr KernelTable BodyTable(const char* name) {
       .f16 = {kFloat, BytesF16, PackF16, panel::UnpackF16, MultiplyAll<F16Weights, kFloat>},
       .bf16 = {kBrain, panel::BytesBF16, panel::PackBF16, panel::UnpackBF16,
                MultiplyAll<BF16Weights, kBrain>},
-      .q8_0 = {kInt8, panel::BytesQ8_0, panel::PackQ8_0, panel::UnpackQ8_0,
-               MultiplyAll<IntegerWeights<Q8_0Weights>, kInt8>},
-      .q4_0 = {kInt8, panel::BytesQ4_0, panel::PackQ4_0, panel::UnpackQ4_0,
-               MultiplyAll<IntegerWeights<Q4_0Weights>, kInt8>},
-      .q4_k = {kInt8, panel::BytesQ4_K, panel::PackQ4_K, panel::UnpackQ4_K,
-               MultiplyAll<IntegerWeights<Q4_KWeights>, kInt8>},
-      .q6_k = {kInt8, panel::BytesQ6_K, panel::PackQ6_K, panel::UnpackQ6_K,
-               MultiplyAll<IntegerWeights<Q6_KWeights>, kInt8>},
+      .q8_0 = BlockKernels<BlockQ8_0>(),
+      .q4_0 = BlockKernels<BlockQ4_0>(),
+      .q4_k = BlockKernels<BlockQ4_K>(),
+      .q6_k = BlockKernels<BlockQ6_K>(),
+      .q4_1 = BlockKernels<BlockQ4_1>(),
+      .q5_0 = BlockKernels<BlockQ5_0>(),
+      .q5_1 = BlockKernels<BlockQ5_1>(),
+      .q2_k = BlockKernels<BlockQ2_K>(),
+      .q3_k = BlockKernels<BlockQ3_K>(),
+      .q5_k = BlockKernels<BlockQ5_K>(),
+      .iq4_nl = BlockKernels<BlockIQ4_NL>(),
+      .iq4_xs = BlockKernels<BlockIQ4_XS>(),
+      .mxfp4 = BlockKernels<BlockMXFP4>(),
       .prepare_int8 = PrepareInt8,
       .prepare_float = PrepareFloat,
       .prepare_brain = PrepareBrain,

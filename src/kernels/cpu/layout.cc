@@ -1,6 +1,6 @@
 #include "kernels/cpu/layout.h"
 
-#include <cmath>
+#include <concepts>
 #include <cstring>
 
 #include "kernels/half.h"
@@ -31,15 +31,6 @@ void SetLane(uint8_t* at, size_t row, T value) {
   Store(at + row * sizeof(T), value);
 }
 
-// Nibbles of 32 weights at 4-byte groups: byte j = weight j | weight j + 16 << 4.
-void SetNibbles(uint8_t* block, size_t row, const uint8_t* pairs) {
-  for (size_t g = 0; g < 4; ++g) std::memcpy(block + g * 64 + row * 4, pairs + g * 4, 4);
-}
-uint8_t Nibble(const uint8_t* block, size_t row, size_t i) {
-  const uint8_t pair = block[i % 16 / 4 * 64 + row * 4 + i % 4];
-  return i < 16 ? pair & 15 : pair >> 4;
-}
-
 template <typename T>
 void PackFloats(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
   std::memset(panel, 0, columns * kPanelRows * sizeof(T));
@@ -55,42 +46,95 @@ void PackFloats(const uint8_t* rows, size_t count, size_t columns, uint8_t* pane
   }
 }
 
-// Calls visit(row, block index, block) for every block that the file holds.
-template <typename Block, size_t kElements, typename Visit>
-void ForEachBlock(const uint8_t* rows, size_t count, size_t columns, const Visit& visit) {
-  const size_t blocks = columns / kElements;
-  for (size_t b = 0; b < blocks; ++b) {
-    for (size_t r = 0; r < count; ++r) {
-      visit(r, b, Load<Block>(rows + (r * blocks + b) * sizeof(Block)));
+// Bits kFrom to kFrom + kBits of 32 integers, four a word, as one row of kBits lines.
+template <size_t kBits, size_t kFrom>
+void SetBits(uint8_t* lines, size_t row, const uint32_t (&fours)[8]) {
+  constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+  if constexpr (kBits > 0) {
+    constexpr size_t kGroups = 8 / kBits;  // of a line
+#pragma GCC unroll 8
+    for (size_t line = 0; line < kBits; ++line) {
+      uint32_t four = 0;
+#pragma GCC unroll 8
+      for (size_t i = 0; i < kGroups; ++i) {
+        const uint32_t group = fours[line * kGroups + i] >> kFrom & kMask;
+        four |= group << (i * kBits);
+      }
+      SetLane(lines + line * 64, row, four);
     }
   }
 }
 
-void SetSubBlock(const BlockQ4_K& block, size_t s, size_t row, uint8_t* nibbles) {
-  uint8_t pairs[16];
-  for (size_t i = 0; i < 16; ++i) {
-    pairs[i] = static_cast<uint8_t>(NibbleOf(block, s, i) | (NibbleOf(block, s, i + 16) << 4));
-  }
-  SetNibbles(nibbles, row, pairs);
+template <size_t kBits>
+uint8_t BitsOf(const uint8_t* lines, size_t row, size_t i) {
+  if constexpr (kBits == 0) return 0;
+  const size_t bit = i / 4 * kBits;
+  return lines[bit / 8 * 64 + row * 4 + i % 4] >> (bit % 8) & ((1u << kBits) - 1);
 }
 
-void SetSubBlock(const BlockQ6_K& block, size_t s, size_t row, uint8_t* nibbles, uint8_t* high) {
-  uint8_t pairs[16];
-  for (size_t i = 0; i < 16; ++i) {
-    const uint8_t a = SixBitsOf(block, s * 32 + i);
-    const uint8_t b = SixBitsOf(block, s * 32 + 16 + i);
-    pairs[i] = static_cast<uint8_t>((a & 15) | (b << 4));
-    const size_t at = row * 4 + i % 4;
-    const size_t shift = i / 4 * 2;
-    high[at] = static_cast<uint8_t>(high[at] | (a >> 4 << shift));
-    high[64 + at] = static_cast<uint8_t>(high[64 + at] | (b >> 4 << shift));
-  }
-  SetNibbles(nibbles, row, pairs);
+// ---- scales of block s of a super-block, or of a block of 32 ----
+
+template <typename Block>
+concept SignedScales = SuperBlock<Block> && !Block::kMinimum;
+
+template <OneHalf Block>
+void SetScales(const Block& w, size_t, uint8_t* scales, uint8_t*, size_t row) {
+  SetLane(scales, row, w.d);
+  if constexpr (Block::kMinimum) SetLane(scales + 32, row, w.m);
+}
+template <OneHalf Block>
+Scaling GetScaling(const uint8_t* scales, const uint8_t*, size_t row, size_t) {
+  const float d = FromHalf(Lane<Half>(scales, row));
+  if constexpr (Block::kMinimum) return {d, FromHalf(Lane<Half>(scales + 32, row))};
+  return {d};
 }
 
-uint8_t SixBits(const uint8_t* nibbles, const uint8_t* high, size_t row, size_t i) {
-  const uint8_t bits = high[i / 16 * 64 + row * 4 + i % 4] >> (i % 16 / 4 * 2) & 3;
-  return static_cast<uint8_t>(Nibble(nibbles, row, i) | (bits << 4));
+void SetScales(const BlockMXFP4& w, size_t, uint8_t* scales, uint8_t*, size_t row) {
+  scales[row] = w.e;
+}
+template <std::same_as<BlockMXFP4> Block>
+Scaling GetScaling(const uint8_t* scales, const uint8_t*, size_t row, size_t) {
+  return {PowerOfExponent(scales[row])};
+}
+
+template <SignedScales Block>
+void SetScales(const Block& w, size_t s, uint8_t* scales, uint8_t* super, size_t row) {
+  constexpr size_t kSubs = 32 / Block::kSubBlock;
+  for (size_t i = 0; i < kSubs; ++i) SetLane(scales + i * 16, row, ScaleOf(w, s * kSubs + i));
+  SetLane(super, row, w.d);
+}
+template <SignedScales Block>
+Scaling GetScaling(const uint8_t* scales, const uint8_t* super, size_t row, size_t sub) {
+  const auto scale = Lane<int8_t>(scales + sub * 16, row);
+  return {FromHalf(Lane<Half>(super, row)) * static_cast<float>(scale)};
+}
+
+void SetScales(const BlockQ2_K& w, size_t s, uint8_t* scales, uint8_t* super, size_t row) {
+  for (size_t i = 0; i < 2; ++i) scales[i * 16 + row] = w.scales[s * 2 + i];
+  SetLane(super, row, w.d);
+  SetLane(super + 32, row, w.dmin);
+}
+template <std::same_as<BlockQ2_K> Block>
+Scaling GetScaling(const uint8_t* scales, const uint8_t* super, size_t row, size_t sub) {
+  const uint8_t both = scales[sub * 16 + row];
+  return Scaled(Lane<Half>(super, row), both & 15, Lane<Half>(super + 32, row), both >> 4);
+}
+
+// Q4_K and Q5_K.
+template <typename Block>
+requires SuperBlock<Block> && Block::kMinimum void SetScales(const Block& w, size_t s,
+                                                             uint8_t* scales, uint8_t* super,
+                                                             size_t row) {
+  const auto [scale, min] = ScaleAndMinOf(w.scales, s);
+  scales[row] = scale;
+  scales[16 + row] = min;
+  SetLane(super, row, w.d);
+  SetLane(super + 32, row, w.dmin);
+}
+template <typename Block>
+requires SuperBlock<Block> && Block::kMinimum &&(Block::kSubBlock == 32) Scaling
+    GetScaling(const uint8_t* scales, const uint8_t* super, size_t row, size_t) {
+  return Scaled(Lane<Half>(super, row), scales[row], Lane<Half>(super + 32, row), scales[16 + row]);
 }
 
 }  // namespace
@@ -103,18 +147,6 @@ size_t BytesF16(size_t columns) {
 }
 size_t BytesBF16(size_t columns) {
   return BrainPanelBytes(columns);
-}
-size_t BytesQ8_0(size_t columns) {
-  return PartsQ8_0(columns).total;
-}
-size_t BytesQ4_0(size_t columns) {
-  return PartsQ4_0(columns).total;
-}
-size_t BytesQ4_K(size_t columns) {
-  return PartsQ4_K(columns).total;
-}
-size_t BytesQ6_K(size_t columns) {
-  return PartsQ6_K(columns).total;
 }
 
 void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
@@ -140,58 +172,6 @@ void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel)
   }
 }
 
-void PackQ8_0(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  const Parts parts = PartsQ8_0(columns);
-  std::memset(panel, 128, parts.second);  // absent rows: q = 0, d = 0
-  std::memset(panel + parts.second, 0, parts.total - parts.second);
-  ForEachBlock<BlockQ8_0, 32>(rows, count, columns, [&](size_t r, size_t b, const BlockQ8_0& w) {
-    for (size_t g = 0; g < 8; ++g) {
-      const auto four = Load<uint32_t>(reinterpret_cast<const uint8_t*>(w.q) + g * 4);
-      SetLane(panel + b * 512 + g * 64, r, four ^ 0x80808080u);
-    }
-    SetLane(panel + parts.second + b * 32, r, w.d);
-  });
-}
-
-void PackQ4_0(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  const Parts parts = PartsQ4_0(columns);
-  std::memset(panel, 0, parts.total);
-  ForEachBlock<BlockQ4_0, 32>(rows, count, columns, [&](size_t r, size_t b, const BlockQ4_0& w) {
-    SetNibbles(panel + b * 256, r, w.q);
-    SetLane(panel + parts.second + b * 32, r, w.d);
-  });
-}
-
-void PackQ4_K(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  const Parts parts = PartsQ4_K(columns);
-  std::memset(panel, 0, parts.total);
-  ForEachBlock<BlockQ4_K, 256>(rows, count, columns, [&](size_t r, size_t b, const BlockQ4_K& w) {
-    for (size_t s = 0; s < 8; ++s) {
-      SetSubBlock(w, s, r, panel + (b * 8 + s) * 256);
-      const auto [scale, min] = ScaleAndMinOf(w, s);
-      uint8_t* scales = panel + parts.second + (b * 8 + s) * 32;
-      SetLane(scales, r, scale);
-      SetLane(scales + 16, r, min);
-    }
-    SetLane(panel + parts.third + b * 64, r, w.d);
-    SetLane(panel + parts.third + b * 64 + 32, r, w.dmin);
-  });
-}
-
-void PackQ6_K(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  const Parts parts = PartsQ6_K(columns);
-  std::memset(panel, 0, parts.total);
-  ForEachBlock<BlockQ6_K, 256>(rows, count, columns, [&](size_t r, size_t b, const BlockQ6_K& w) {
-    for (size_t s = 0; s < 8; ++s) {
-      const size_t at = b * 8 + s;
-      SetSubBlock(w, s, r, panel + at * 256, panel + parts.second + at * 128);
-      SetLane(panel + parts.third + at * 32, r, w.scales[2 * s]);
-      SetLane(panel + parts.third + at * 32 + 16, r, w.scales[2 * s + 1]);
-    }
-    SetLane(panel + parts.fourth + b * 32, r, w.d);
-  });
-}
-
 void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into) {
   for (size_t k = 0; k < columns; ++k) into[k] = Lane<float>(panel + k * 64, row);
 }
@@ -205,45 +185,69 @@ void UnpackBF16(const uint8_t* panel, size_t row, size_t columns, float* into) {
     into[k] = FromBrain(Load<uint16_t>(panel + k / 2 * 64 + row * 4 + k % 2 * 2));
 }
 
-void UnpackQ8_0(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  const Parts parts = PartsQ8_0(columns);
-  for (size_t k = 0; k < columns; ++k) {
-    const size_t b = k / 32;
-    const int q = panel[b * 512 + k % 32 / 4 * 64 + row * 4 + k % 4] - 128;
-    into[k] = FromHalf(Lane<Half>(panel + parts.second + b * 32, row)) * static_cast<float>(q);
+template <typename Block>
+size_t PanelBytes(size_t columns) {
+  return Format<Block>::PartsOf(columns).total;
+}
+
+template <typename Block>
+void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  using F = Format<Block>;
+  constexpr size_t kBlocks = Block::kElements / 32;
+  const Parts parts = F::PartsOf(columns);
+  const size_t row_blocks = columns / Block::kElements;
+  std::memset(panel, 0, parts.total);
+  for (size_t b = 0; b < row_blocks; ++b) {
+    uint8_t* super = panel + parts.super + b * kPanelRows * F::kSuperBytes;
+    for (size_t r = 0; r < count; ++r) {
+      const auto w = Load<Block>(rows + (r * row_blocks + b) * sizeof(Block));
+      for (size_t s = 0; s < kBlocks; ++s) {
+        uint32_t fours[8];
+#pragma GCC unroll 8
+        for (size_t g = 0; g < 8; ++g) fours[g] = QuantsOf(w, s * 8 + g);
+        const size_t at = b * kBlocks + s;
+        SetBits<F::kLowBits, 0>(panel + at * 64 * F::kLowBits, r, fours);
+        SetBits<F::kHighBits, F::kLowBits>(panel + parts.high + at * 64 * F::kHighBits, r, fours);
+        SetScales(w, s, panel + parts.scales + at * kPanelRows * F::kScaleBytes, super, r);
+      }
+    }
   }
 }
 
-void UnpackQ4_0(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  const Parts parts = PartsQ4_0(columns);
+template <typename Block>
+void UnpackRow(const uint8_t* panel, size_t row, size_t columns, float* into) {
+  using F = Format<Block>;
+  const Parts parts = F::PartsOf(columns);
   for (size_t k = 0; k < columns; ++k) {
     const size_t b = k / 32;
-    const int q = Nibble(panel + b * 256, row, k % 32) - 8;
-    into[k] = FromHalf(Lane<Half>(panel + parts.second + b * 32, row)) * static_cast<float>(q);
+    const uint8_t low = BitsOf<F::kLowBits>(panel + b * 64 * F::kLowBits, row, k % 32);
+    const uint8_t high =
+        BitsOf<F::kHighBits>(panel + parts.high + b * 64 * F::kHighBits, row, k % 32);
+    const Scaling scaling =
+        GetScaling<Block>(panel + parts.scales + b * kPanelRows * F::kScaleBytes,
+                          panel + parts.super + k / 256 * kPanelRows * F::kSuperBytes, row,
+                          k % 32 / Block::kSubBlock);
+    into[k] = WeightOf<Block>(scaling, static_cast<uint8_t>(low | high << F::kLowBits));
   }
 }
 
-void UnpackQ4_K(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  const Parts parts = PartsQ4_K(columns);
-  for (size_t k = 0; k < columns; ++k) {
-    const size_t b = k / 32;
-    const uint8_t* scales = panel + parts.second + b * 32;
-    const uint8_t* super = panel + parts.third + b / 8 * 64;
-    const float scale = FromHalf(Lane<Half>(super, row)) * static_cast<float>(scales[row]);
-    const float min = FromHalf(Lane<Half>(super + 32, row)) * static_cast<float>(scales[16 + row]);
-    into[k] = std::fma(scale, static_cast<float>(Nibble(panel + b * 256, row, k % 32)), -min);
-  }
-}
+#define BATON_QUANTISED(Block)                                         \
+  template size_t PanelBytes<Block>(size_t);                           \
+  template void Pack<Block>(const uint8_t*, size_t, size_t, uint8_t*); \
+  template void UnpackRow<Block>(const uint8_t*, size_t, size_t, float*)
 
-void UnpackQ6_K(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  const Parts parts = PartsQ6_K(columns);
-  for (size_t k = 0; k < columns; ++k) {
-    const size_t b = k / 32;
-    const int q = SixBits(panel + b * 256, panel + parts.second + b * 128, row, k % 32) - 32;
-    const auto step = Lane<int8_t>(panel + parts.third + b * 32 + k % 32 / 16 * 16, row);
-    const float d = FromHalf(Lane<Half>(panel + parts.fourth + b / 8 * 32, row));
-    into[k] = d * static_cast<float>(step) * static_cast<float>(q);
-  }
-}
+BATON_QUANTISED(BlockQ4_0);
+BATON_QUANTISED(BlockQ4_1);
+BATON_QUANTISED(BlockQ5_0);
+BATON_QUANTISED(BlockQ5_1);
+BATON_QUANTISED(BlockQ8_0);
+BATON_QUANTISED(BlockQ2_K);
+BATON_QUANTISED(BlockQ3_K);
+BATON_QUANTISED(BlockQ4_K);
+BATON_QUANTISED(BlockQ5_K);
+BATON_QUANTISED(BlockQ6_K);
+BATON_QUANTISED(BlockIQ4_NL);
+BATON_QUANTISED(BlockIQ4_XS);
+BATON_QUANTISED(BlockMXFP4);
 
 }  // namespace baton::kernels::panel

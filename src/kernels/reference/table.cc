@@ -73,52 +73,33 @@ float IntegerDot(const OperandBlock& x, size_t from, size_t to, const Weight& we
   return static_cast<float>(dot);
 }
 
-float DotQ8_0(const uint8_t* row, const uint8_t* operand, size_t columns) {
-  float sum = 0;
-  for (size_t b = 0; b < columns / 32; ++b) {
-    const auto w = Load<BlockQ8_0>(row, b);
-    const auto x = Load<OperandBlock>(operand, b);
-    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return w.q[i]; });
-    sum = std::fma(dot, FromHalf(w.d) * x.scale, sum);
-  }
-  return sum;
+// Weights [from, to) of block b of 32 columns, whose own block is w.
+template <typename Block>
+float DotOf(const Block& w, size_t b, const OperandBlock& x, size_t from, size_t to) {
+  const size_t at = b * 32 % Block::kElements;
+  return IntegerDot(x, from, to, [&](size_t i) { return IntegerOf<Block>(QuantOf(w, at + i)); });
 }
 
-float DotQ4_0(const uint8_t* row, const uint8_t* operand, size_t columns) {
+template <typename Block>
+float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   float sum = 0;
   for (size_t b = 0; b < columns / 32; ++b) {
-    const auto w = Load<BlockQ4_0>(row, b);
+    const auto w = Load<Block>(row, b * 32 / Block::kElements);
     const auto x = Load<OperandBlock>(operand, b);
-    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return NibbleOf(w, i) - 8; });
-    sum = std::fma(dot, FromHalf(w.d) * x.scale, sum);
-  }
-  return sum;
-}
-
-float DotQ4_K(const uint8_t* row, const uint8_t* operand, size_t columns) {
-  float sum = 0;
-  for (size_t b = 0; b < columns / 32; ++b) {
-    const auto w = Load<BlockQ4_K>(row, b / 8);
-    const auto x = Load<OperandBlock>(operand, b);
-    const auto [scale, min] = ScaleAndMinOf(w, b % 8);
-    const float dot = IntegerDot(x, 0, 32, [&](size_t i) { return NibbleOf(w, b % 8, i); });
-    sum = std::fma(dot, FromHalf(w.d) * static_cast<float>(scale) * x.scale, sum);
-    sum = std::fma(-(FromHalf(w.dmin) * static_cast<float>(min)), x.scaled_sum, sum);
-  }
-  return sum;
-}
-
-float DotQ6_K(const uint8_t* row, const uint8_t* operand, size_t columns) {
-  float sum = 0;
-  for (size_t b = 0; b < columns / 32; ++b) {
-    const auto w = Load<BlockQ6_K>(row, b / 8);
-    const auto x = Load<OperandBlock>(operand, b);
-    const size_t at = b % 8 * 32;
-    for (size_t half = 0; half < 2; ++half) {
-      const float dot = IntegerDot(x, half * 16, half * 16 + 16,
-                                   [&](size_t i) { return SixBitsOf(w, at + i) - 32; });
-      const float scale = FromHalf(w.d) * static_cast<float>(w.scales[b % 8 * 2 + half]);
-      sum = std::fma(dot, scale * x.scale, sum);
+    const size_t sub = b * 32 % Block::kElements / Block::kSubBlock;
+    const Scaling first = ScalingOf(w, sub);
+    if (Block::kSubBlock == 32) {
+      sum = std::fma(DotOf(w, b, x, 0, 32), first.scale * x.scale, sum);
+      if (Block::kMinimum) sum = std::fma(first.minimum, x.scaled_sum, sum);
+      continue;
+    }
+    const Scaling second = ScalingOf(w, sub + 1);
+    const float half = DotOf(w, b, x, 0, 16) * first.scale;
+    const float both = std::fma(DotOf(w, b, x, 16, 32), second.scale, half);
+    sum = std::fma(both, x.scale, sum);
+    if (Block::kMinimum) {
+      sum = std::fma(first.minimum, x.scaled_half_sums[0], sum);
+      sum = std::fma(second.minimum, x.scaled_half_sums[1], sum);
     }
   }
   return sum;
@@ -139,28 +120,13 @@ void Multiply(const MatrixProduct& p) {
   }
 }
 
-float Weight(const BlockQ8_0& w, size_t i) {
-  return FromHalf(w.d) * static_cast<float>(w.q[i]);
-}
-float Weight(const BlockQ4_0& w, size_t i) {
-  return FromHalf(w.d) * static_cast<float>(NibbleOf(w, i) - 8);
-}
-float Weight(const BlockQ4_K& w, size_t i) {
-  const auto [scale, min] = ScaleAndMinOf(w, i / 32);
-  return std::fma(FromHalf(w.d) * static_cast<float>(scale),
-                  static_cast<float>(NibbleOf(w, i / 32, i % 32)),
-                  -(FromHalf(w.dmin) * static_cast<float>(min)));
-}
-float Weight(const BlockQ6_K& w, size_t i) {
-  return FromHalf(w.d) * static_cast<float>(w.scales[i / 16]) *
-         static_cast<float>(SixBitsOf(w, i) - 32);
-}
-
-template <DType kType, typename Block, size_t kElements>
+template <DType kType, typename Block>
 void UnpackRow(const uint8_t* panel, size_t row, size_t columns, float* into) {
   const uint8_t* bytes = panel + row * RowBytes<kType>(columns);
   for (size_t k = 0; k < columns; ++k) {
-    into[k] = Weight(Load<Block>(bytes, k / kElements), k % kElements);
+    const auto w = Load<Block>(bytes, k / Block::kElements);
+    const size_t i = k % Block::kElements;
+    into[k] = WeightOf<Block>(ScalingOf(w, i / Block::kSubBlock), QuantOf(w, i));
   }
 }
 
@@ -176,10 +142,10 @@ constexpr MatrixKernels FloatKernels() {
           Multiply<kType, OperandKind::kFloat, FloatDot<kType>>};
 }
 
-template <DType kType, typename Block, size_t kElements, RowDot kDot>
+template <DType kType, typename Block>
 constexpr MatrixKernels IntegerKernels() {
-  return {OperandKind::kInt8, PanelBytes<kType>, Pack<kType>, UnpackRow<kType, Block, kElements>,
-          Multiply<kType, OperandKind::kInt8, kDot>};
+  return {OperandKind::kInt8, PanelBytes<kType>, Pack<kType>, UnpackRow<kType, Block>,
+          Multiply<kType, OperandKind::kInt8, Dot<Block>>};
 }
 
 // ---- activations ----
@@ -199,6 +165,7 @@ OperandBlock Quantize(const float* x) {
   block.scale = amax / 127.0f;
   if (!(amax <= std::numeric_limits<float>::max())) {
     block.scale = block.scaled_sum = std::numeric_limits<float>::quiet_NaN();
+    block.scaled_half_sums[0] = block.scaled_half_sums[1] = block.scale;
     return block;
   }
   const float inverse = 127.0f / amax;
@@ -209,6 +176,8 @@ OperandBlock Quantize(const float* x) {
   }
   const int32_t sum = sums[0] + sums[1];
   block.scaled_sum = block.scale * static_cast<float>(sum);
+  block.scaled_half_sums[0] = block.scale * static_cast<float>(sums[0]);
+  block.scaled_half_sums[1] = block.scale * static_cast<float>(sums[1]);
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * sums[0];
@@ -397,10 +366,19 @@ const KernelTable kReferenceTable = {
     .f16 = FloatKernels<DType::kF16>(),
     .bf16 = {OperandKind::kBrain, PanelBytes<DType::kBF16>, Pack<DType::kBF16>,
              UnpackFloatRow<DType::kBF16>, Multiply<DType::kBF16, OperandKind::kBrain, BrainDot>},
-    .q8_0 = IntegerKernels<DType::kQ8_0, BlockQ8_0, 32, DotQ8_0>(),
-    .q4_0 = IntegerKernels<DType::kQ4_0, BlockQ4_0, 32, DotQ4_0>(),
-    .q4_k = IntegerKernels<DType::kQ4_K, BlockQ4_K, 256, DotQ4_K>(),
-    .q6_k = IntegerKernels<DType::kQ6_K, BlockQ6_K, 256, DotQ6_K>(),
+    .q8_0 = IntegerKernels<DType::kQ8_0, BlockQ8_0>(),
+    .q4_0 = IntegerKernels<DType::kQ4_0, BlockQ4_0>(),
+    .q4_k = IntegerKernels<DType::kQ4_K, BlockQ4_K>(),
+    .q6_k = IntegerKernels<DType::kQ6_K, BlockQ6_K>(),
+    .q4_1 = IntegerKernels<DType::kQ4_1, BlockQ4_1>(),
+    .q5_0 = IntegerKernels<DType::kQ5_0, BlockQ5_0>(),
+    .q5_1 = IntegerKernels<DType::kQ5_1, BlockQ5_1>(),
+    .q2_k = IntegerKernels<DType::kQ2_K, BlockQ2_K>(),
+    .q3_k = IntegerKernels<DType::kQ3_K, BlockQ3_K>(),
+    .q5_k = IntegerKernels<DType::kQ5_K, BlockQ5_K>(),
+    .iq4_nl = IntegerKernels<DType::kIQ4_NL, BlockIQ4_NL>(),
+    .iq4_xs = IntegerKernels<DType::kIQ4_XS, BlockIQ4_XS>(),
+    .mxfp4 = IntegerKernels<DType::kMXFP4, BlockMXFP4>(),
     .prepare_int8 = PrepareInt8,
     .prepare_float = PrepareFloat,
     .prepare_brain = PrepareBrain,

@@ -149,7 +149,7 @@ TEST(GgufHostile, EveryFieldOfATensor) {
   EXPECT_THAT(ErrorOf(tensor(0, 0, 0)), HasSubstr("dimension 0 is 0"));
   EXPECT_THAT(ErrorOf(tensor(kHuge, 0, 0)), HasSubstr("dimension 0"));
   EXPECT_THAT(ErrorOf(tensor(33, 2, 0)), HasSubstr("not whole Q4_0 blocks"));
-  EXPECT_THAT(ErrorOf(tensor(32, 13, 0)), HasSubstr("tensor 't': its type Q5_K (13)"));
+  EXPECT_THAT(ErrorOf(tensor(32, 17, 0)), HasSubstr("tensor 't': its type IQ2_XS (17)"));
   EXPECT_THAT(ErrorOf(tensor(32, 999, 0)), HasSubstr("number 999"));
   EXPECT_THAT(ErrorOf(tensor(32, 0, 7)), HasSubstr("offset 7"));
   EXPECT_THAT(ErrorOf(tensor(32, 0, 32)), HasSubstr("download complete"));

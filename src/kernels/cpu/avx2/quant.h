@@ -7,11 +7,46 @@ inline __m256i FourOf(const int8_t* q) {
   __builtin_memcpy(&four, q, sizeof(four));
   return _mm256_set1_epi32(four);
 }
-inline __m256i Load256(const uint8_t* from) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
-}
 inline __m256i AddPairs(__m256i dot, __m256i words) {
   return _mm256_add_epi32(dot, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+}
+
+// 16 rows x 4 bytes.
+struct Bytes {
+  __m256i lo, hi;
+};
+inline Bytes LoadBytes(const uint8_t* from) {
+  const auto* at = reinterpret_cast<const __m256i*>(from);
+  return {_mm256_load_si256(at), _mm256_load_si256(at + 1)};
+}
+// Of words of two bytes: what crosses from one to the other is for the caller to mask.
+inline Bytes ShiftRight(Bytes x, size_t bits) {
+  if (bits == 0) return x;
+  return {_mm256_srli_epi16(x.lo, static_cast<int>(bits)),
+          _mm256_srli_epi16(x.hi, static_cast<int>(bits))};
+}
+inline Bytes ShiftLeft(Bytes x, size_t bits) {
+  return {_mm256_slli_epi16(x.lo, static_cast<int>(bits)),
+          _mm256_slli_epi16(x.hi, static_cast<int>(bits))};
+}
+inline Bytes And(Bytes x, uint8_t mask) {
+  const __m256i bits = _mm256_set1_epi8(static_cast<char>(mask));
+  return {_mm256_and_si256(x.lo, bits), _mm256_and_si256(x.hi, bits)};
+}
+// (low & mask) | high.
+inline Bytes Join(Bytes low, uint8_t mask, Bytes high) {
+  const Bytes bits = And(low, mask);
+  return {_mm256_or_si256(bits.lo, high.lo), _mm256_or_si256(bits.hi, high.hi)};
+}
+inline Bytes LoadTable(const int8_t (&table)[16], int offset) {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  const __m256i both = _mm256_add_epi8(_mm256_broadcastsi128_si256(values),
+                                       _mm256_set1_epi8(static_cast<char>(offset)));
+  return {both, both};
+}
+// Bytes of `table` by indices below 16.
+inline Bytes LookUp(Bytes table, Bytes index) {
+  return {_mm256_shuffle_epi8(table.lo, index.lo), _mm256_shuffle_epi8(table.hi, index.hi)};
 }
 
 // Bytes are q + 128 and are brought back to q first.
@@ -20,80 +55,54 @@ inline I32x16 StartOfBytes(const OperandBlock&) {
 }
 
 // |q| <= 128 and |x| <= 127, so two products stay below 2^15.
-inline __m256i DotSigned(__m256i dot, __m256i weights, __m256i x) {
+inline __m256i DotSigned(__m256i dot, __m256i bytes, __m256i x) {
+  const __m256i weights = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
   const __m256i magnitudes = _mm256_abs_epi8(weights);
   return AddPairs(dot, _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(x, weights)));
 }
 
-template <size_t kTokens>
-inline void DotBytes(const uint8_t* weights, const OperandBlock* x, I32x16* dot) {
-  const __m256i offset = _mm256_set1_epi8(-128);
-  for (size_t g = 0; g < 8; ++g) {
-    const __m256i lo = _mm256_xor_si256(Load256(weights + g * 64), offset);
-    const __m256i hi = _mm256_xor_si256(Load256(weights + g * 64 + 32), offset);
+// As many groups as 16-bit sums hold: each adds two products of at most kMax * 127.
+template <int kMax, size_t kCount>
+constexpr size_t kGroupsOfWords = 32767 / (2 * kMax * 127) < kCount ? 32767 / (2 * kMax * 127)
+                                                                    : kCount;
+
+// dot[t] += the weights of kCount groups from kFirst on, times those of token t.
+template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
+inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
+                      const OperandBlock* x, I32x16* dot) {
+  if constexpr (Integers::kMax == 255) {
+#pragma GCC unroll 8
+    for (size_t g = kFirst; g < kFirst + kCount; ++g) {
+      const Bytes weights = integers.Group(low, high, g);
 #pragma GCC unroll 4
-    for (size_t t = 0; t < kTokens; ++t) {
-      const __m256i four = FourOf(x[t].q + 4 * g);
-      dot[t].lo = DotSigned(dot[t].lo, lo, four);
-      dot[t].hi = DotSigned(dot[t].hi, hi, four);
+      for (size_t t = 0; t < kTokens; ++t) {
+        const __m256i four = FourOf(x[t].q + 4 * g);
+        dot[t].lo = DotSigned(dot[t].lo, weights.lo, four);
+        dot[t].hi = DotSigned(dot[t].hi, weights.hi, four);
+      }
     }
-  }
-}
-
-// Adds both nibbles of one group as 16-bit sums: at most 4 x 15 x 127.
-inline __m256i NibbleProducts(__m256i pairs, __m256i low_x, __m256i high_x) {
-  const __m256i mask = _mm256_set1_epi8(15);
-  const __m256i low = _mm256_and_si256(pairs, mask);
-  const __m256i high = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), mask);
-  return _mm256_add_epi16(_mm256_maddubs_epi16(low, low_x), _mm256_maddubs_epi16(high, high_x));
-}
-
-// The 16-bit sums of all four groups stay below 16 x 15 x 127 = 30480.
-template <size_t kTokens>
-inline void DotNibbles(const uint8_t* weights, const OperandBlock* x, I32x16* dot) {
-  I32x16 words[kTokens];
-  for (size_t t = 0; t < kTokens; ++t) words[t] = BroadcastInt(0);
+  } else {
+    constexpr size_t kGroups = kGroupsOfWords<Integers::kMax, kCount>;
+    static_assert(kCount % kGroups == 0);
+    for (size_t begin = kFirst; begin < kFirst + kCount; begin += kGroups) {
+      I32x16 words[kTokens];
 #pragma GCC unroll 4
-  for (size_t g = 0; g < 4; ++g) {
-    const __m256i lo = Load256(weights + g * 64);
-    const __m256i hi = Load256(weights + g * 64 + 32);
+      for (size_t t = 0; t < kTokens; ++t) words[t] = BroadcastInt(0);
+#pragma GCC unroll 8
+      for (size_t g = begin; g < begin + kGroups; ++g) {
+        const Bytes weights = integers.Group(low, high, g);
 #pragma GCC unroll 4
-    for (size_t t = 0; t < kTokens; ++t) {
-      const __m256i low_x = FourOf(x[t].q + 4 * g);
-      const __m256i high_x = FourOf(x[t].q + 16 + 4 * g);
-      words[t].lo = _mm256_add_epi16(words[t].lo, NibbleProducts(lo, low_x, high_x));
-      words[t].hi = _mm256_add_epi16(words[t].hi, NibbleProducts(hi, low_x, high_x));
-    }
-  }
+        for (size_t t = 0; t < kTokens; ++t) {
+          const __m256i four = FourOf(x[t].q + 4 * g);
+          words[t].lo = _mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four));
+          words[t].hi = _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four));
+        }
+      }
 #pragma GCC unroll 4
-  for (size_t t = 0; t < kTokens; ++t) {
-    dot[t].lo = AddPairs(dot[t].lo, words[t].lo);
-    dot[t].hi = AddPairs(dot[t].hi, words[t].hi);
-  }
-}
-
-// Six-bit weights of group g of a half from its nibbles (already shifted down) and two bits.
-inline __m256i JoinSixBits(__m256i low, __m256i two_bits, size_t g) {
-  const __m256i high = _mm256_and_si256(
-      _mm256_srl_epi16(two_bits, _mm_cvtsi32_si128(static_cast<int>(2 * g))), _mm256_set1_epi8(3));
-  return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)), _mm256_slli_epi16(high, 4));
-}
-
-// Half kHalf (16 weights) of a block of 6-bit weights. Two products stay below 2 x 63 x 127.
-template <size_t kTokens, size_t kHalf>
-inline void DotSixBits(const uint8_t* nibbles, const uint8_t* high, const OperandBlock* x,
-                       I32x16* dot) {
-  for (size_t g = 0; g < 4; ++g) {
-    __m256i lo = Load256(nibbles + g * 64);
-    __m256i hi = Load256(nibbles + g * 64 + 32);
-    if (kHalf == 1) lo = _mm256_srli_epi16(lo, 4), hi = _mm256_srli_epi16(hi, 4);
-    lo = JoinSixBits(lo, Load256(high + kHalf * 64), g);
-    hi = JoinSixBits(hi, Load256(high + kHalf * 64 + 32), g);
-#pragma GCC unroll 4
-    for (size_t t = 0; t < kTokens; ++t) {
-      const __m256i four = FourOf(x[t].q + 4 * g + 16 * kHalf);
-      dot[t].lo = AddPairs(dot[t].lo, _mm256_maddubs_epi16(lo, four));
-      dot[t].hi = AddPairs(dot[t].hi, _mm256_maddubs_epi16(hi, four));
+      for (size_t t = 0; t < kTokens; ++t) {
+        dot[t].lo = AddPairs(dot[t].lo, words[t].lo);
+        dot[t].hi = AddPairs(dot[t].hi, words[t].hi);
+      }
     }
   }
 }

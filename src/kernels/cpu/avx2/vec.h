@@ -103,6 +103,9 @@ inline __m128i Load128(const void* from) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm256_cvtph_ps(Load128(from)), _mm256_cvtph_ps(Load128(from + 8))};
 }
+inline const uint16_t* HalvesAt(const uint8_t* at) {
+  return reinterpret_cast<const uint16_t*>(at);
+}
 inline void StoreHalf(F32x16 x, uint16_t* into) {
   constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   _mm_storeu_si128(reinterpret_cast<__m128i*>(into), _mm256_cvtps_ph(x.lo, kMode));
@@ -126,10 +129,35 @@ inline void StoreBrainFactors(F32x16 x, uint32_t* pairs) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs),
                       _mm256_permute4x64_epi64(packed, 0b11'01'10'00));
 }
-inline F32x16 LoadU8(const uint8_t* from) {
+inline F32x16 ToFloat(I32x16 x) {
+  return {_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)};
+}
+inline I32x16 WidenU8(const uint8_t* from) {
   const __m128i bytes = Load128(from);
-  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
-          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+inline F32x16 LoadU8(const uint8_t* from) {
+  return ToFloat(WidenU8(from));
+}
+inline F32x16 LoadLowNibbles(const uint8_t* from) {
+  const I32x16 x = WidenU8(from);
+  const __m256i mask = _mm256_set1_epi32(15);
+  return ToFloat({_mm256_and_si256(x.lo, mask), _mm256_and_si256(x.hi, mask)});
+}
+inline F32x16 LoadHighNibbles(const uint8_t* from) {
+  const I32x16 x = WidenU8(from);
+  return ToFloat({_mm256_srli_epi32(x.lo, 4), _mm256_srli_epi32(x.hi, 4)});
+}
+inline __m256 PowersOfExponents(__m256i e) {
+  const __m256i one = _mm256_set1_epi32(1);
+  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23);
+  const __m256i denormal = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), _mm256_and_si256(e, one));
+  return _mm256_castsi256_ps(_mm256_max_epi32(normal, denormal));
+}
+// 2^(e - 128) of bytes e. (e - 1) << 23 is right from 2 on and smaller than the denormal below.
+inline F32x16 LoadExponents(const uint8_t* from) {
+  const I32x16 e = WidenU8(from);
+  return {PowersOfExponents(e.lo), PowersOfExponents(e.hi)};
 }
 inline F32x16 LoadS8(const uint8_t* from) {
   const __m128i bytes = Load128(from);
@@ -141,8 +169,11 @@ inline I32x16 BroadcastInt(int32_t x) {
   const __m256i both = _mm256_set1_epi32(x);
   return {both, both};
 }
-inline F32x16 ToFloat(I32x16 x) {
-  return {_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)};
+inline I32x16 Twice(I32x16 x) {
+  return {_mm256_add_epi32(x.lo, x.lo), _mm256_add_epi32(x.hi, x.hi)};
+}
+inline I32x16 Eighth(I32x16 x) {  // of multiples of eight
+  return {_mm256_srai_epi32(x.lo, 3), _mm256_srai_epi32(x.hi, 3)};
 }
 
 // Of pairs (c, s): c and s twice each; and x with the elements of each pair exchanged.

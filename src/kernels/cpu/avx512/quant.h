@@ -8,12 +8,36 @@ inline __m512i FourOf(const int8_t* q) {
   return _mm512_set1_epi32(four);
 }
 
-// dot[t] += weights 4g to 4g + 3 of each row times those of token t.
-template <size_t kTokens>
-inline void DotGroup(__m512i weights, const OperandBlock* x, size_t g, I32x16* dot) {
-  for (size_t t = 0; t < kTokens; ++t) {
-    dot[t].v = _mm512_dpbusd_epi32(dot[t].v, weights, FourOf(x[t].q + 4 * g));
-  }
+// 16 rows x 4 bytes.
+struct Bytes {
+  __m512i v;
+};
+inline Bytes LoadBytes(const uint8_t* from) {
+  return {_mm512_load_si512(from)};
+}
+// Of words of two bytes: what crosses from one to the other is for the caller to mask.
+inline Bytes ShiftRight(Bytes x, size_t bits) {
+  return {bits == 0 ? x.v : _mm512_srli_epi16(x.v, static_cast<unsigned>(bits))};
+}
+inline Bytes ShiftLeft(Bytes x, size_t bits) {
+  return {_mm512_slli_epi16(x.v, static_cast<unsigned>(bits))};
+}
+inline Bytes And(Bytes x, uint8_t mask) {
+  return {_mm512_and_si512(x.v, _mm512_set1_epi8(static_cast<char>(mask)))};
+}
+// (low & mask) | high.
+inline Bytes Join(Bytes low, uint8_t mask, Bytes high) {
+  return {_mm512_ternarylogic_epi32(low.v, _mm512_set1_epi8(static_cast<char>(mask)), high.v,
+                                    (0xf0 & 0xcc) | 0xaa)};
+}
+inline Bytes LoadTable(const int8_t (&table)[16], int offset) {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {
+      _mm512_add_epi8(_mm512_broadcast_i32x4(values), _mm512_set1_epi8(static_cast<char>(offset)))};
+}
+// Bytes of `table` by indices below 16.
+inline Bytes LookUp(Bytes table, Bytes index) {
+  return {_mm512_shuffle_epi8(table.v, index.v)};
 }
 
 // Bytes are q + 128.
@@ -21,43 +45,17 @@ inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
 
-// Eight groups of 16 x 4 bytes.
-template <size_t kTokens>
-inline void DotBytes(const uint8_t* weights, const OperandBlock* x, I32x16* dot) {
+// dot[t] += the weights of kCount groups from kFirst on, times those of token t.
+template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
+inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
+                      const OperandBlock* x, I32x16* dot) {
 #pragma GCC unroll 8
-  for (size_t g = 0; g < 8; ++g) {
-    DotGroup<kTokens>(_mm512_load_si512(weights + g * 64), x, g, dot);
-  }
-}
-
-// Four groups of 16 x 4 bytes with two weights each; low nibbles into dot[0], high into dot[1].
-template <size_t kTokens>
-inline void DotNibbles(const uint8_t* weights, const OperandBlock* x, I32x16* dot) {
-  const __m512i mask = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-  for (size_t g = 0; g < 4; ++g) {
-    const __m512i pairs = _mm512_load_si512(weights + g * 64);
-    DotGroup<kTokens>(_mm512_and_si512(pairs, mask), x, g, dot);
-    DotGroup<kTokens>(_mm512_and_si512(_mm512_srli_epi16(pairs, 4), mask), x, g + 4, dot);
-  }
-}
-
-// Half kHalf (16 weights) of a block of 6-bit weights.
-template <size_t kTokens, size_t kHalf>
-inline void DotSixBits(const uint8_t* nibbles, const uint8_t* high, const OperandBlock* x,
-                       I32x16* dot) {
-  const __m512i low_mask = _mm512_set1_epi8(15);
-  const __m512i high_mask = _mm512_set1_epi8(48);
-  const __m512i two_bits = _mm512_load_si512(high + kHalf * 64);
-#pragma GCC unroll 4
-  for (size_t g = 0; g < 4; ++g) {
-    __m512i low = _mm512_load_si512(nibbles + g * 64);
-    if (kHalf == 1) low = _mm512_srli_epi16(low, 4);
-    const __m512i top = g < 2 ? _mm512_slli_epi16(two_bits, static_cast<unsigned>(4 - 2 * g))
-                              : _mm512_srli_epi16(two_bits, static_cast<unsigned>(2 * g - 4));
-    const __m512i weights =
-        _mm512_or_si512(_mm512_and_si512(low, low_mask), _mm512_and_si512(top, high_mask));
-    DotGroup<kTokens>(weights, x, g + 4 * kHalf, dot);
+  for (size_t g = kFirst; g < kFirst + kCount; ++g) {
+    const __m512i weights = integers.Group(low, high, g).v;
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      dot[t].v = _mm512_dpbusd_epi32(dot[t].v, weights, FourOf(x[t].q + 4 * g));
+    }
   }
 }
 

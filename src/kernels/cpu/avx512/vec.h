@@ -84,6 +84,9 @@ inline float Largest(F32x16 x) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
 }
+inline const uint16_t* HalvesAt(const uint8_t* at) {
+  return reinterpret_cast<const uint16_t*>(at);
+}
 inline void StoreHalf(F32x16 x, uint16_t* into) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(into),
                       _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -100,17 +103,40 @@ inline void StoreBrainFactors(F32x16 x, uint32_t* pairs) {
   const __m512i factors = _mm512_maskz_srli_epi32(large, rounded, 16);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs), _mm512_cvtepi32_epi16(factors));
 }
+inline __m512i WidenU8(const uint8_t* from) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
 inline F32x16 LoadU8(const uint8_t* from) {
-  return {_mm512_cvtepi32_ps(
-      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))))};
+  return {_mm512_cvtepi32_ps(WidenU8(from))};
 }
 inline F32x16 LoadS8(const uint8_t* from) {
   return {_mm512_cvtepi32_ps(
       _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))))};
 }
 
+inline F32x16 LoadLowNibbles(const uint8_t* from) {
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(WidenU8(from), _mm512_set1_epi32(15)))};
+}
+inline F32x16 LoadHighNibbles(const uint8_t* from) {
+  return {_mm512_cvtepi32_ps(_mm512_srli_epi32(WidenU8(from), 4))};
+}
+// 2^(e - 128) of bytes e. (e - 1) << 23 is right from 2 on and smaller than the denormal below.
+inline F32x16 LoadExponents(const uint8_t* from) {
+  const __m512i e = WidenU8(from);
+  const __m512i one = _mm512_set1_epi32(1);
+  const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+  const __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(1 << 21), _mm512_and_si512(e, one));
+  return {_mm512_castsi512_ps(_mm512_max_epi32(normal, denormal))};
+}
+
 inline I32x16 BroadcastInt(int32_t x) {
   return {_mm512_set1_epi32(x)};
+}
+inline I32x16 Twice(I32x16 x) {
+  return {_mm512_add_epi32(x.v, x.v)};
+}
+inline I32x16 Eighth(I32x16 x) {  // of multiples of eight
+  return {_mm512_srai_epi32(x.v, 3)};
 }
 inline F32x16 ToFloat(I32x16 x) {
   return {_mm512_cvtepi32_ps(x.v)};
