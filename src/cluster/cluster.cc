@@ -385,7 +385,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
  private:
   static constexpr double kQ8WireFactor = 34.0 / 64.0;
   // Nothing is placed without this node, so there is more patience with it than with others.
-  static constexpr auto kMeasuringMost = std::chrono::seconds(15);
+  static constexpr auto kMeasuringMost = std::chrono::seconds(30);
   static constexpr auto kMeasuringSelfMost = std::chrono::seconds(120);
 
   void OnMessage(const NodeId& from, const ClusterMessage& message) {
