@@ -712,7 +712,7 @@ class Cast:
                 parts.append(self.friend_as_asked())
         elif rng.random() < 0.4:
             parts.append(self.friend_as_asked())
-        elif rng.random() < 0.25:
+        elif rng.random() < 0.6:
             told = () if self.brief else WANTS.get(self.plot, ())
             parts[0] += rng.choice((" with a ", " who has a ", *told, *told)) + self.thing
         elif rng.random() < 0.1:

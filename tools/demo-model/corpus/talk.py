@@ -331,6 +331,20 @@ EXCHANGES = (
         ),
     ),
     (
+        (
+            "[My friend|My sister|My brother|My neighbour|My mother|My colleague][ {name}|] is"
+            " [sad|lonely|unhappy|ill|in hospital|worried]. [What can I do?|How can I help?|What"
+            " should I do?|Can you help me?]"
+        ),
+        (
+            "[It is kind of you to ask.|That is not easy for you both.|I am sorry to hear that.]"
+            " [You can pay a visit and listen.|A short visit or a call can help a lot.|Just be"
+            " there and listen: that is often the best help.] [Perhaps you can take a walk"
+            " together.|A cup of tea and some time together do wonders.|Ask what would help, and"
+            " do not hurry.]"
+        ),
+    ),
+    (
         "[My {pet} died|My {pet} has died|My {pet} is ill|My {pet} ran away|I miss my {pet}][.|]",
         (
             "[I am very sorry about your {pet}.|Oh no, your poor {pet}.] [It is hard to miss a"
