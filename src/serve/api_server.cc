@@ -113,6 +113,7 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
       request.constraints.split.push_back(static_cast<int>(*layers));
     }
   }
+  fields.RefuseOthers();
   if (fields.error()) return MakeError(Code::kInvalidArgument, "{}", fields.error()->message);
   return request;
 }

@@ -22,12 +22,24 @@ std::string Show(const json::value& value) {
 
 const json::value* Fields::Any(std::string_view name) {
   if (error_) return nullptr;
+  asked_.emplace(name);
   const json::value* value = object_.if_contains({name.data(), name.size()});
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
 void Fields::Fail(std::string_view name, std::string message) {
   if (!error_) error_ = FieldError{std::string(name), std::move(message)};
+}
+
+void Fields::RefuseOthers() {
+  for (const auto& entry : object_) {
+    const std::string_view name(entry.key().data(), entry.key().size());
+    if (asked_.count(name) > 0) continue;
+    std::string known;
+    for (const std::string& asked : asked_) known += (known.empty() ? "" : ", ") + asked;
+    return Fail(name, fmt::format("'{}' is not a field of this request; it has: {}",
+                                  name.substr(0, 40), known));
+  }
 }
 
 std::optional<std::string> Fields::Text(std::string_view name) {

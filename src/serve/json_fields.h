@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -34,10 +35,13 @@ class Fields {
   const json::value* Any(std::string_view name);
 
   void Fail(std::string_view name, std::string message);
+  // Fails on a field that nobody has asked for: a misspelt option of an API of our own.
+  void RefuseOthers();
   const std::optional<FieldError>& error() const { return error_; }
 
  private:
   const json::object& object_;
+  std::set<std::string, std::less<>> asked_;
   std::optional<FieldError> error_;
 };
 

@@ -56,5 +56,16 @@ TEST(Sampling, RefusalsNameTheFieldAndTheValue) {
   EXPECT_THAT(Refusal(R"([1])"), HasSubstr("object"));
 }
 
+TEST(Fields, AMisspeltFieldIsNamed) {
+  const json::object object = json::parse(R"({"model":"m","contxt":1})").as_object();
+  Fields fields(object);
+  fields.Text("model");
+  fields.Text("split");
+  fields.RefuseOthers();
+  ASSERT_TRUE(fields.error());
+  EXPECT_EQ(fields.error()->param, "contxt");
+  EXPECT_THAT(fields.error()->message, testing::HasSubstr("it has: model, split"));
+}
+
 }  // namespace
 }  // namespace baton::serve
