@@ -19,6 +19,7 @@ struct BenchOptions {
   int decode_tokens = 32;
   int repetitions = 3;
   int depth_tokens = 0;
+  int batch = 1;
   bool limits = false;
   bool shares = false;
   bool json = false;
@@ -47,26 +48,44 @@ Result<TokenId> Greedy(std::span<const float> logits) {
   return sampled.token;
 }
 
-// Prefill, first token, then decode_tokens more, behind depth_tokens that are not timed.
+// The next token of each sequence, in one run.
+Status DecodeBatch(const engine::Stage& stage, std::span<const std::unique_ptr<kv::Sequence>> all,
+                   std::vector<TokenId>& tokens, engine::Workspace& workspace) {
+  std::vector<engine::BatchMember> members;
+  for (size_t i = 0; i < all.size(); ++i) {
+    members.push_back({all[i].get(), all[i]->length(), tokens[i], {}});
+  }
+  BATON_ASSIGN_OR_RETURN(const engine::StageOutput output,
+                         stage.RunBatch({stage.layers(), members, true}, workspace));
+  const size_t vocab = output.logits.size() / all.size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    BATON_ASSIGN_OR_RETURN(tokens[i], Greedy(output.logits.subspan(i * vocab, vocab)));
+  }
+  return OkStatus();
+}
+
+// Prefill and first token of one sequence, then decode_tokens more of it and of all others that
+// have the same prompt, behind depth_tokens that are not timed.
 Result<Sample> Measure(const engine::Stage& stage, const BenchOptions& options,
                        engine::Workspace& workspace) {
-  kv::Sequence sequence(stage.pool());
+  std::vector<std::unique_ptr<kv::Sequence>> sequences;
+  std::vector<TokenId> tokens;
   const int vocab_size = stage.spec().vocab_size;
-  BATON_RETURN_IF_ERROR(
-      FeedTokens(stage, SomeTokens(options.depth_tokens, vocab_size), sequence, workspace)
-          .status());
+  const auto depth = SomeTokens(options.depth_tokens, vocab_size);
+  const auto prompt = SomeTokens(options.prompt_tokens, vocab_size);
   Sample sample;
-  const auto begin = os::SystemClock().Now();
-  BATON_ASSIGN_OR_RETURN(
-      auto logits,
-      FeedTokens(stage, SomeTokens(options.prompt_tokens, vocab_size), sequence, workspace));
-  sample.prefill_s = SecondsSince(begin);
-  BATON_ASSIGN_OR_RETURN(TokenId token, Greedy(logits));
-  sample.first_token_s = SecondsSince(begin);
+  for (int i = 0; i < options.batch; ++i) {
+    kv::Sequence& sequence = *sequences.emplace_back(std::make_unique<kv::Sequence>(stage.pool()));
+    BATON_RETURN_IF_ERROR(FeedTokens(stage, depth, sequence, workspace).status());
+    const auto begin = os::SystemClock().Now();
+    BATON_ASSIGN_OR_RETURN(const auto logits, FeedTokens(stage, prompt, sequence, workspace));
+    const double prefill_s = SecondsSince(begin);
+    BATON_ASSIGN_OR_RETURN(tokens.emplace_back(), Greedy(logits));
+    if (i == 0) sample = {.prefill_s = prefill_s, .first_token_s = SecondsSince(begin)};
+  }
   const auto decode_begin = os::SystemClock().Now();
   for (int i = 0; i < options.decode_tokens; ++i) {
-    BATON_ASSIGN_OR_RETURN(logits, FeedTokens(stage, {&token, 1}, sequence, workspace));
-    BATON_ASSIGN_OR_RETURN(token, Greedy(logits));
+    BATON_RETURN_IF_ERROR(DecodeBatch(stage, sequences, tokens, workspace));
   }
   sample.decode_s = SecondsSince(decode_begin);
   return sample;
@@ -90,7 +109,7 @@ boost::json::object Summary(const BenchOptions& options, const std::vector<Sampl
   const double prefill =
       MedianOf(samples, [&](const Sample& s) { return options.prompt_tokens / s.prefill_s; });
   const double decode = MedianOf(samples, [&](const Sample& s) {
-    return options.decode_tokens > 0 ? options.decode_tokens / s.decode_s : 0.0;
+    return options.decode_tokens > 0 ? options.decode_tokens * options.batch / s.decode_s : 0.0;
   });
   const double ttft_s = MedianOf(samples, [](const Sample& s) { return s.first_token_s; });
   return {{"prefill_tokens_per_s", prefill},
@@ -149,8 +168,8 @@ Result<device::Peaks> MeasurePeaks(device::Device& device) {
 }
 
 Status RunModel(BenchOptions options) {
-  options.local.context_tokens =
-      options.depth_tokens + options.prompt_tokens + options.decode_tokens;
+  const int length = options.depth_tokens + options.prompt_tokens + options.decode_tokens;
+  options.local.context_tokens = options.batch * kv::PagesFor(length) * kv::kPageTokens;
   const auto begin = os::SystemClock().Now();
   BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
   const double load_s = SecondsSince(begin);
@@ -195,6 +214,8 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
   model->excludes(limits);
   verb->add_option("-p", options->prompt_tokens, "prompt tokens")->check(CLI::Range(1, 1 << 20));
   verb->add_option("-n", options->decode_tokens, "decoded tokens")->check(CLI::Range(0, 1 << 20));
+  verb->add_option("--batch", options->batch, "sequences decoded together")
+      ->check(CLI::Range(1, engine::StageOptions{}.batch_max));
   verb->add_option("-r", options->repetitions, "repetitions")->check(CLI::Range(1, 1000));
   verb->add_option("--depth", options->depth_tokens, "tokens in the cache before the prompt")
       ->check(CLI::Range(0, 1 << 20));

@@ -102,6 +102,18 @@ struct KvLayer {
   KvShape shape;
 };
 
+// Rows that are the tokens [first, first + count) of one sequence. Where an op takes several of
+// these, their rows follow one another.
+struct KvRows {
+  KvLayer layer;
+  int first = 0;
+  size_t count = 0;
+};
+
+// What the products of attention are made of; the sums are F32. A property of the model, so that
+// all nodes agree (kernels/table.h has the exact orders).
+enum class AttentionPrecision : uint8_t { kFloat, kBrain };
+
 // How K and V travel between nodes (docs/formats/kv-stream.md): K then V, each
 // [kv head][token][head dim], little endian.
 enum class KvWireType : uint8_t {
@@ -142,11 +154,12 @@ class Device {
   virtual void MatMul(Rows x, std::initializer_list<Product> products) = 0;
   // Turns every head of every row and multiplies all of it by `scale`.
   virtual void Rope(Rows x, const RopeTable& table, float scale) = 0;
-  // Writes K and V rows of tokens [first, first + k.count) into the pages, converted to F16.
-  virtual void StoreKv(Rows k, Rows v, const KvLayer& layer, int first) = 0;
-  // Causal attention of the queries of tokens [first, first + q.count), already scaled, over
-  // tokens [0, own position] of `layer`. Query heads share KV heads evenly.
-  virtual void Attend(Rows q, const KvLayer& layer, int first, Rows into) = 0;
+  // Writes K and V rows into the pages of their sequences, converted to F16.
+  virtual void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) = 0;
+  // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence.
+  // Query heads share KV heads evenly; all sequences have one shape.
+  virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
+                      Rows into) = 0;
   // gate = silu(gate) * up.
   virtual void SiluMultiply(Rows gate, Rows up) = 0;
 

@@ -6,6 +6,24 @@
 
 namespace baton::engine {
 
+namespace {
+
+template <typename Slot>
+Readiness ReadinessOf(const Slot& slot) {
+  if (slot.steps.empty()) return Readiness::kLater;
+  const Step& step = slot.steps.front();
+  return step.readiness ? step.readiness() : Readiness::kNow;
+}
+
+// One token that neither waits for KV nor sends any.
+template <typename Slot>
+bool CanShare(const Slot& slot) {
+  const Step& step = slot.steps.front();
+  return step.hooks == nullptr && step.token_count(slot.stage->stage().spec().hidden_width) == 1;
+}
+
+}  // namespace
+
 Result<std::shared_ptr<LoadedStage>> LoadedStage::Create(std::unique_ptr<device::Device> device,
                                                          std::unique_ptr<Stage> stage) {
   BATON_ASSIGN_OR_RETURN(Workspace workspace, stage->NewWorkspace());
@@ -103,29 +121,90 @@ void Engine::Loop() {
     }
     const SlotId next = NextSlot();
     idle = next == 0;
-    if (!idle) RunStep(next);
+    if (!idle) RunTurn(next);
   }
   slots_.clear();
 }
 
-SlotId Engine::NextSlot() {
-  SlotId if_idle = 0;
-  // Round robin: first those behind the last one, then from the start.
-  auto at = slots_.upper_bound(last_run_);
-  for (size_t seen = 0; seen < slots_.size(); ++seen, ++at) {
-    if (at == slots_.end()) at = slots_.begin();
-    const auto& [id, slot] = *at;
-    if (slot.steps.empty()) continue;
+SlotId Engine::NextSlot() const {
+  const auto first_of = [&](Readiness wanted) {
+    SlotId first = 0;
+    uint64_t turn = 0;
+    for (const auto& [id, slot] : slots_) {
+      if (ReadinessOf(slot) != wanted || (first != 0 && slot.last_turn >= turn)) continue;
+      first = id;
+      turn = slot.last_turn;
+    }
+    return first;
+  };
+  const SlotId now = first_of(Readiness::kNow);
+  return now != 0 ? now : first_of(Readiness::kIfIdle);
+}
+
+std::vector<SlotId> Engine::BatchWith(SlotId id) const {
+  std::vector<SlotId> ids = {id};
+  const Slot& chosen = slots_.at(id);
+  const Step& step = chosen.steps.front();
+  if (!CanShare(chosen)) return ids;
+  const auto most = static_cast<size_t>(chosen.stage->stage().options().batch_max);
+  // From the chosen one on and around, so that everybody gets a place if there are too many.
+  const auto add = [&](auto at, auto end) {
+    for (; at != end && ids.size() < most; ++at) {
+      const Slot& slot = at->second;
+      const bool joins = slot.stage == chosen.stage && ReadinessOf(slot) == Readiness::kNow &&
+                         CanShare(slot) && slot.steps.front().layers == step.layers &&
+                         slot.steps.front().want_logits == step.want_logits;
+      if (joins) ids.push_back(at->first);
+    }
+  };
+  const auto at = slots_.find(id);
+  add(std::next(at), slots_.end());
+  add(slots_.begin(), at);
+  return ids;
+}
+
+void Engine::RunTurn(SlotId id) {
+  const std::vector<SlotId> ids = BatchWith(id);
+  ++turn_;
+  for (const SlotId member : ids) slots_.at(member).last_turn = turn_;
+  if (ids.size() > 1 && RunBatch(ids)) return;
+  RunStep(id);
+}
+
+// False, with nothing done, where some member cannot run: alone it will hear why.
+bool Engine::RunBatch(const std::vector<SlotId>& ids) {
+  const std::shared_ptr<LoadedStage> stage = slots_.at(ids.front()).stage;
+  std::vector<BatchMember> members;
+  for (const SlotId id : ids) {
+    Slot& slot = slots_.at(id);
     const Step& step = slot.steps.front();
-    const Readiness readiness = step.readiness ? step.readiness() : Readiness::kNow;
-    if (readiness == Readiness::kNow) return id;
-    if (readiness == Readiness::kIfIdle && if_idle == 0) if_idle = id;
+    members.push_back({slot.sequence.get(), step.first_position,
+                       step.tokens.empty() ? 0 : step.tokens.front(), step.activations});
   }
-  return if_idle;
+  const Step& first = slots_.at(ids.front()).steps.front();
+  const os::TimePoint begin = clock_.Now();
+  const auto output =
+      stage->stage().RunBatch({first.layers, members, first.want_logits}, stage->workspace());
+  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, clock_.Now());
+  if (!output.ok()) return false;
+  largest_batch_ = std::max(largest_batch_.load(), static_cast<int>(ids.size()));
+
+  std::vector<Step> steps;
+  for (const SlotId id : ids) {
+    steps.push_back(std::move(slots_.at(id).steps.front()));
+    slots_.at(id).steps.pop_front();
+  }
+  const auto row = [&](std::span<const float> rows, size_t i) {
+    const size_t width = rows.size() / ids.size();
+    return rows.subspan(i * width, width);
+  };
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps[i].done(StageOutput{row(output->activations, i), row(output->logits, i)});
+  }
+  return true;
 }
 
 void Engine::RunStep(SlotId id) {
-  last_run_ = id;
   Slot& slot = slots_.at(id);
   const Step step = std::move(slot.steps.front());
   slot.steps.pop_front();

@@ -1,5 +1,6 @@
 // Engine: the one thread that steps a device. Whatever computes on this node is a step of a slot;
-// slots take turns, so that a long prompt (one chunk per step) never stops a running stream.
+// slots take turns, so that a long prompt (one chunk per step) never stops a running stream. Single
+// tokens of several sequences at the same layers run as one batch: whoever is ready joins the next.
 //
 // Everything but Post(), Wake() and the constructor runs on the engine's thread: callers elsewhere
 // post a task that does it.
@@ -102,25 +103,34 @@ class Engine {
 
   // Any thread: seconds spent computing since the start.
   double busy_seconds() const { return busy_seconds_; }
+  // Any thread: sequences in the largest batch so far.
+  int largest_batch() const { return largest_batch_; }
 
  private:
   struct Slot {
     std::shared_ptr<LoadedStage> stage;
     std::unique_ptr<kv::Sequence> sequence;
     std::deque<Step> steps;
+    uint64_t last_turn = 0;
   };
   void Loop();
   std::vector<std::function<void()>> TakeTasks(bool wait) BATON_EXCLUDES(mutex_);
-  // The slot whose turn it is, 0 if none can run; sets `waiting_` if one could later.
-  SlotId NextSlot();
+  // The slot whose turn it is: of those that can run the one that has waited longest. 0 if none
+  // can.
+  SlotId NextSlot() const;
+  // It and whoever can share its run.
+  std::vector<SlotId> BatchWith(SlotId id) const;
+  void RunTurn(SlotId id);
   void RunStep(SlotId id);
+  bool RunBatch(const std::vector<SlotId>& ids);
 
   const os::Clock& clock_;
   std::atomic<double> busy_seconds_{0};
+  std::atomic<int> largest_batch_{0};
 
   // Engine thread only:
   std::map<SlotId, Slot> slots_;
-  SlotId last_run_ = 0;
+  uint64_t turn_ = 0;
   SlotId next_id_ = 1;
 
   Mutex mutex_;

@@ -118,7 +118,8 @@ Status Meter::MeasureAttention(Limits& limits) {
   BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
   const auto attend = [&](size_t queries) {
     return Shortest(clock_, [&] {
-      device_.Attend(q.rows.Slice(0, queries), layer, kKeys - static_cast<int>(queries),
+      const device::KvRows last{layer, kKeys - static_cast<int>(queries), queries};
+      device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain,
                      into.rows.Slice(0, queries));
     });
   };

@@ -11,10 +11,10 @@ RopeAngles::RopeAngles(const RopeSpec& spec) {
   }
 }
 
-std::span<const float> RopeAngles::At(int first, int count) {
-  angles_.resize(size_t{2} * count * frequencies_.size());
+std::span<const float> RopeAngles::At(std::span<const int> positions) {
+  angles_.resize(2 * positions.size() * frequencies_.size());
   float* into = angles_.data();
-  for (int position = first; position < first + count; ++position) {
+  for (const int position : positions) {
     for (const double frequency : frequencies_) {
       *into++ = static_cast<float>(std::cos(position * frequency));
       *into++ = static_cast<float>(std::sin(position * frequency));

@@ -15,8 +15,8 @@ class RopeAngles {
   explicit RopeAngles(const RopeSpec& spec);
 
   int pairs() const { return static_cast<int>(frequencies_.size()); }
-  // [row][pair][cos, sin] of positions [first, first + count), valid until the next call.
-  std::span<const float> At(int first, int count);
+  // [row][pair][cos, sin], valid until the next call.
+  std::span<const float> At(std::span<const int> positions);
 
  private:
   std::vector<double> frequencies_;  // radians per position

@@ -1,6 +1,7 @@
 #include "engine/stage.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 #include "engine/families/llama.h"
@@ -112,7 +113,10 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
 }
 
 Result<Workspace> Stage::NewWorkspace() const {
-  BATON_ASSIGN_OR_RETURN(auto scratch, pass_->NewScratch(*device_, options_.chunk_tokens_max));
+  BATON_ASSIGN_OR_RETURN(
+      auto scratch,
+      pass_->NewScratch(*device_, std::max(options_.chunk_tokens_max, options_.batch_max),
+                        options_.batch_max));
   return Workspace(std::move(scratch));
 }
 
@@ -148,11 +152,58 @@ Result<StageOutput> Stage::Run(const StageInput& input, kv::Sequence& sequence,
   BATON_RETURN_IF_ERROR(CheckInput(input, sequence, count));
   const int end = input.first_position + count;
   BATON_RETURN_IF_ERROR(sequence.Reserve(end));
-  CachedAttention attention(*device_, sequence, input.first_position, hooks);
-  BATON_ASSIGN_OR_RETURN(const StageOutput output,
-                         pass_->Run(input, *device_, attention, workspace.scratch()));
+  std::vector<int> positions(static_cast<size_t>(count));
+  std::iota(positions.begin(), positions.end(), input.first_position);
+  const CachedAttention::Part part{&sequence, input.first_position, positions.size()};
+  CachedAttention attention(*device_, precision(), {&part, 1}, hooks);
+  BATON_ASSIGN_OR_RETURN(
+      const StageOutput output,
+      pass_->Run({input.layers, positions, input.tokens, input.activations, input.want_logits},
+                 *device_, attention, workspace.scratch()));
   sequence.SetLength(std::max(sequence.length(), end));
   return output;
+}
+
+Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspace) const {
+  const size_t count = batch.members.size();
+  if (count == 0 || count > static_cast<size_t>(options_.batch_max)) {
+    return MakeError(Code::kInvalidArgument, "a batch of {}, at most {}", count,
+                     options_.batch_max);
+  }
+  std::vector<int> positions;
+  std::vector<TokenId> tokens;
+  std::vector<float> activations;
+  std::vector<CachedAttention::Part> parts;
+  for (const BatchMember& member : batch.members) {
+    StageInput input{.layers = batch.layers,
+                     .first_position = member.position,
+                     .activations = member.activation,
+                     .want_logits = batch.want_logits};
+    if (batch.layers.first == 0) input.tokens = {&member.token, 1};
+    BATON_ASSIGN_OR_RETURN(const int rows, CountTokens(input, spec_));
+    if (rows != 1) return MakeError(Code::kInvalidArgument, "{} tokens of one member", rows);
+    BATON_RETURN_IF_ERROR(CheckInput(input, *member.sequence, 1));
+    BATON_RETURN_IF_ERROR(member.sequence->Reserve(member.position + 1));
+    positions.push_back(member.position);
+    tokens.insert(tokens.end(), input.tokens.begin(), input.tokens.end());
+    activations.insert(activations.end(), member.activation.begin(), member.activation.end());
+    parts.push_back({member.sequence, member.position, 1});
+  }
+  NoHooks hooks;
+  CachedAttention attention(*device_, precision(), parts, hooks);
+  BATON_ASSIGN_OR_RETURN(
+      const StageOutput output,
+      pass_->Run({batch.layers, positions, tokens, activations, batch.want_logits ? count : 0},
+                 *device_, attention, workspace.scratch()));
+  for (const BatchMember& member : batch.members) {
+    member.sequence->SetLength(std::max(member.sequence->length(), member.position + 1));
+  }
+  return output;
+}
+
+device::AttentionPrecision Stage::precision() const {
+  return spec_.exact_attention ? device::AttentionPrecision::kFloat
+                               : device::AttentionPrecision::kBrain;
 }
 
 }  // namespace baton::engine

@@ -41,6 +41,7 @@ class NoHooks final : public LayerHooks {
 struct StageOptions {
   size_t kv_bytes_max = size_t{1} << 30;
   int chunk_tokens_max = 512;  // most tokens of one Run()
+  int batch_max = 32;          // most members of one RunBatch()
 };
 
 // `done` of `total` bytes of weights are packed. Called on the loading thread.
@@ -58,7 +59,22 @@ struct StageInput {
 // Views into the workspace, valid until its next run.
 struct StageOutput {
   std::span<const float> activations;  // [token][hidden]; empty where layers end the model
-  std::span<const float> logits;       // [vocab] if wanted
+  std::span<const float> logits;       // [vocab] if wanted; [member][vocab] of a batch
+};
+
+// The next token of one of several sequences.
+struct BatchMember {
+  kv::Sequence* sequence = nullptr;
+  int position = 0;
+  TokenId token = 0;                  // where layers.first == 0
+  std::span<const float> activation;  // [hidden] where layers.first > 0, else empty
+};
+
+// One token each of several sequences, so that weights are read once for all of them.
+struct StageBatch {
+  LayerRange layers;
+  std::span<const BatchMember> members;  // at most batch_max, of different sequences
+  bool want_logits = false;              // of all
 };
 
 class ForwardPass;
@@ -91,6 +107,8 @@ class Stage {
   // sequence's length is unchanged.
   Result<StageOutput> Run(const StageInput& input, kv::Sequence& sequence, Workspace& workspace,
                           LayerHooks& hooks) const;
+  // The same bits as one Run() for each member. Where one of them fails, nothing is computed.
+  Result<StageOutput> RunBatch(const StageBatch& batch, Workspace& workspace) const;
 
   LayerRange layers() const { return layers_; }
   const ModelSpec& spec() const { return spec_; }
@@ -105,6 +123,7 @@ class Stage {
         const StageOptions& options, std::unique_ptr<ForwardPass> pass,
         std::unique_ptr<kv::PagePool> pool);
   Status CheckInput(const StageInput& input, const kv::Sequence& sequence, int count) const;
+  device::AttentionPrecision precision() const;
 
   device::Device* const device_;
   const ModelSpec spec_;

@@ -247,6 +247,45 @@ TEST_P(SameBits, HandedFromPrefillToDecode) {
   EXPECT_EQ(BitsOf(decode.Feed(std::span(prompt_).last(1), 1)), whole);
 }
 
+// Sequences of different lengths share a run; what each gets is what it would get alone.
+TEST_P(SameBits, InABatch) {
+  const Bits whole = Whole();
+  const int n = model_->spec().n_layers;
+  const auto stage = Stage::Load(*model_, {0, n}, *device_, {}).value();
+  Workspace workspace = stage->NewWorkspace().value();
+  NoHooks hooks;
+  std::vector<std::unique_ptr<kv::Sequence>> sequences;
+  const int known = static_cast<int>(prompt_.size()) - 1;
+  // The second one is fed what comes before the last token; the others other prompts.
+  for (const int length : {1, known, 70}) {
+    sequences.push_back(std::make_unique<kv::Sequence>(stage->pool()));
+    const auto tokens = length == known ? prompt_ : Prompt(*model_, length + 1);
+    ASSERT_TRUE(stage
+                    ->Run({.layers = {0, n}, .tokens = std::span(tokens).first(length)},
+                          *sequences.back(), workspace, hooks)
+                    .ok());
+  }
+  std::vector<BatchMember> members;
+  for (const auto& sequence : sequences) {
+    members.push_back({sequence.get(), sequence->length(), prompt_.back(), {}});
+  }
+  const auto first_half = stage->RunBatch({{0, 1}, members, false}, workspace);
+  ASSERT_TRUE(first_half.ok()) << first_half.error().message();
+  const std::vector<float> rows(first_half->activations.begin(), first_half->activations.end());
+  const size_t width = model_->spec().hidden_width;
+  ASSERT_EQ(rows.size(), 3 * width);
+  for (size_t i = 0; i < 3; ++i) {
+    members[i].activation = std::span(rows).subspan(i * width, width);
+    members[i].position = i == 0 ? 1 : i == 1 ? known : 70;
+    EXPECT_EQ(sequences[i]->length(), members[i].position + 1);
+  }
+  const auto output = stage->RunBatch({{1, n}, members, true}, workspace);
+  ASSERT_TRUE(output.ok()) << output.error().message();
+  const size_t vocab = model_->spec().vocab_size;
+  ASSERT_EQ(output->logits.size(), 3 * vocab);
+  EXPECT_EQ(BitsOf(output->logits.subspan(vocab, vocab)), whole);
+}
+
 TEST_P(SameBits, AfterTruncation) {
   const Bits whole = Whole();
   Runner runner(*model_, *device_);

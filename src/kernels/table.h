@@ -17,6 +17,10 @@
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
 //                     boundaries are absolute positions; values sequential over keys
+//   attend_brain      the same with queries * log2(e), keys, weights and values rounded to BF16 and
+//                     products in pairs, the second first, over head dim and over keys; the softmax
+//                     is of powers of two. Its total adds the rounded weights, 16 partial sums. It
+//                     runs over segments of 512 keys apart, which are merged in order
 //
 // Nothing here allocates, locks or fails: callers check shapes. All functions may be called from
 // any thread.
@@ -96,6 +100,14 @@ constexpr size_t KvWidth(size_t head_dim) {
   return (head_dim + 15) / 16 * 16;
 }
 
+// attend_brain attends to segments of so many keys apart and merges them in order, so that one
+// token's attention to a long context can be spread over threads.
+inline constexpr size_t kSegmentKeys = 512;
+// Rows of one tile of attend_brain, at most: each block of keys is converted once for all of them.
+inline constexpr size_t kBrainRowsMax = 96;
+inline constexpr size_t kBrainRowGroupMax = 8;
+inline constexpr size_t kBrainPairBytesMax = 128;
+
 // Queries of consecutive tokens that share one KV head: rows = tokens * group.
 struct AttentionTile {
   const float* q;  // query (t, g) at q[t * stride + g * head_dim], already scaled
@@ -104,16 +116,27 @@ struct AttentionTile {
   size_t group;    // query heads per KV head
   size_t head_dim;
   size_t first;   // position of the first token
-  size_t tokens;  // tokens * group <= kAttentionRowsMax
+  size_t tokens;  // tokens * group <= kAttentionRowsMax, or kBrainRowsMax
   const uint8_t*
       keys;  // of page 0 at this layer and KV head: F16 [4][width][16], width = KvWidth()
   const uint8_t* values;  // likewise: F16 [64][width], zero from head_dim on
   const int32_t* pages;   // page of key block i
   size_t page_bytes;
-  float* scratch;  // AttentionScratchFloats(head_dim), 64-byte aligned
+  float* scratch;  // AttentionScratchFloats(), or BrainScratchFloats(); 64-byte aligned
 };
 inline size_t AttentionScratchFloats(size_t head_dim) {
   return kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
+}
+// Converted keys and values, weights and scores of some rows, queries, and two states of all rows.
+inline size_t BrainScratchFloats(size_t head_dim) {
+  const size_t width = KvWidth(head_dim);
+  const size_t operands = 2 * kKeyBlock / 16 * (width / 2) * (kBrainPairBytesMax / sizeof(float));
+  const size_t some_rows = kBrainRowGroupMax * 2 * kKeyBlock;
+  return operands + some_rows + kBrainRowsMax * (width + 2 * (width + 16 + 1)) + 10 * 16;
+}
+// Floats per row of what attend_segment writes: sums, maximum, total.
+inline size_t PartialFloats(size_t head_dim) {
+  return KvWidth(head_dim) + 2;
 }
 
 // What the machine can do at best, for `baton bench --limits` and as the yardstick of every kernel.
@@ -150,6 +173,11 @@ struct KernelTable {
   void (*rope)(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
                float scale);
   void (*attend)(const AttentionTile& tile);
+  void (*attend_brain)(const AttentionTile& tile);
+  // The same in pieces: segment `segment` of every row's keys to partial[row][PartialFloats()];
+  // then, from segment s at partials + s * partial_stride floats, which are overwritten, the end.
+  void (*attend_segment)(const AttentionTile& tile, size_t segment, float* partial);
+  void (*merge_segments)(const AttentionTile& tile, float* partials, size_t partial_stride);
   // IEEE round to nearest even; and the exact way back.
   void (*to_half)(const float* x, size_t n, uint16_t* into);
   void (*from_half)(const uint16_t* x, size_t n, float* into);

@@ -46,8 +46,10 @@ std::vector<DType> WeightTypes() {
   return types;
 }
 
-std::vector<uint32_t> BitsOf(std::span<const float> values) {
-  std::vector<uint32_t> bits;
+using Bits = std::vector<uint32_t>;
+
+Bits BitsOf(std::span<const float> values) {
+  Bits bits;
   // Zeros compare equal whatever their sign: nothing downstream tells them apart.
   for (const float v : values) bits.push_back(v == 0 ? 0 : std::bit_cast<uint32_t>(v));
   return bits;
@@ -416,14 +418,35 @@ struct Cache {
       page[64 * width + at * width + d] = ToHalf(values[head_dim + d]);
     }
   }
+  template <typename Run>
+  std::vector<float> With(std::span<const float> q, size_t group, size_t first, size_t tokens,
+                          const Run& run) const {
+    const size_t floats = std::max(AttentionScratchFloats(head_dim), BrainScratchFloats(head_dim));
+    const os::LargeMemory scratch = Memory(floats * sizeof(float));
+    std::vector<float> into(tokens * group * head_dim);
+    run({q.data(), into.data(), group * head_dim, group, head_dim, first, tokens, bytes.data(),
+         bytes.data() + 128 * width, pages.data(), page_bytes,
+         reinterpret_cast<float*>(scratch.data())});
+    return into;
+  }
   std::vector<float> Attend(const KernelTable& table, std::span<const float> q, size_t group,
                             size_t first, size_t tokens) const {
-    const os::LargeMemory scratch = Memory(AttentionScratchFloats(head_dim) * sizeof(float));
-    std::vector<float> into(tokens * group * head_dim);
-    table.attend({q.data(), into.data(), group * head_dim, group, head_dim, first, tokens,
-                  bytes.data(), bytes.data() + 128 * width, pages.data(), page_bytes,
-                  reinterpret_cast<float*>(scratch.data())});
-    return into;
+    return With(q, group, first, tokens, table.attend);
+  }
+  std::vector<float> AttendBrain(const KernelTable& table, std::span<const float> q, size_t group,
+                                 size_t first, size_t tokens) const {
+    return With(q, group, first, tokens, table.attend_brain);
+  }
+  // Segment by segment, the last one first.
+  std::vector<float> AttendInSegments(const KernelTable& table, std::span<const float> q,
+                                      size_t group, size_t first, size_t tokens) const {
+    return With(q, group, first, tokens, [&](const AttentionTile& tile) {
+      const size_t segments = (first + tokens - 1) / kSegmentKeys + 1;
+      const size_t stride = tokens * group * PartialFloats(head_dim);
+      std::vector<float> partials(segments * stride);
+      for (size_t s = segments; s-- > 0;) table.attend_segment(tile, s, &partials[s * stride]);
+      table.merge_segments(tile, partials.data(), stride);
+    });
   }
 };
 
@@ -453,6 +476,67 @@ TEST_P(Isa, AttentionIsChunkInvariant) {
         cache.Attend(table(), std::span(q).subspan(t * row, row), group, first + t, 1);
     ASSERT_EQ(BitsOf(alone), BitsOf(std::span(together).subspan(t * row, row)));
   }
+}
+
+TEST_P(Isa, BrainAttentionEqualsTheReference) {
+  for (const size_t head_dim : {2, 16, 24, 64, 80, 128}) {
+    for (const size_t group : {1, 3, 4, 8}) {
+      const size_t tokens = 7;
+      for (const size_t first : {0, 11, 60, 64, 150, 508, 1100}) {
+        const Cache cache(head_dim, first + tokens, 7 * first + group);
+        const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
+        const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+        ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), expected)
+            << "head_dim " << head_dim << " group " << group << " first " << first;
+        ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), expected)
+            << "head_dim " << head_dim << " group " << group << " first " << first;
+      }
+    }
+  }
+}
+
+TEST_P(Isa, BrainAttentionIsChunkInvariant) {
+  const size_t head_dim = 32, group = 4, tokens = 24, first = 500;
+  const Cache cache(head_dim, first + tokens, 3);
+  const auto q = Normals(tokens * group * head_dim, 4);
+  const auto together = cache.AttendBrain(table(), q, group, first, tokens);
+  const size_t row = group * head_dim;
+  for (size_t t = 0; t < tokens; ++t) {
+    const auto alone =
+        cache.AttendBrain(table(), std::span(q).subspan(t * row, row), group, first + t, 1);
+    ASSERT_EQ(BitsOf(alone), BitsOf(std::span(together).subspan(t * row, row)));
+  }
+}
+
+// Against attention in F32, which has no BF16 and no segments: what rounding may cost.
+TEST_P(Isa, BrainAttentionIsCloseToExactAttention) {
+  const size_t head_dim = 64, group = 4, tokens = 12, first = 1300;
+  const Cache cache(head_dim, first + tokens, 5);
+  for (const float sharpness : {0.05f, 0.3f, 1.0f}) {
+    const auto q = Normals(tokens * group * head_dim, 6, sharpness);
+    const auto exact = cache.Attend(kReferenceTable, q, group, first, tokens);
+    const auto brain = cache.AttendBrain(table(), q, group, first, tokens);
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      error += std::pow(brain[i] - exact[i], 2);
+      norm += std::pow(exact[i], 2);
+    }
+    EXPECT_LT(std::sqrt(error / norm), 4e-3 + 6e-3 * sharpness) << sharpness;
+    EXPECT_GT(error, 0);
+  }
+}
+
+TEST_P(Isa, BrainAttentionTakesWeightsFarBelowTheLargest) {
+  // One key outweighs all others by more than 2^50: exactly its value comes out.
+  const size_t head_dim = 16;
+  Cache cache(head_dim, 130, 9);
+  std::vector<float> key(2 * head_dim, 1.0f);
+  key[0] = 100.0f;
+  cache.Write(70, key.data());
+  std::vector<float> q(head_dim);
+  q[0] = 1.0f;
+  const auto result = cache.AttendBrain(table(), q, 1, 129, 1);
+  EXPECT_THAT(result, testing::Each(1.0f));
 }
 
 TEST(Select, UnknownNameListsWhatThereIs) {

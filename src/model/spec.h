@@ -53,6 +53,9 @@ struct ModelSpec {
   RopeSpec rope;
   SamplingChoice sampling;  // general.sampling.*, where a request says nothing
 
+  // Attention multiplies in F32 rather than BF16: where all weights of the layers are F32, which
+  // is to say that somebody wants it exact.
+  bool exact_attention = false;
   bool tied_embeddings = false;        // no output.weight: logits come from token_embd.weight
   bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer
   bool attention_output_bias = false;  // blk.N.attn_output.bias

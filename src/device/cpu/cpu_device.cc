@@ -24,6 +24,9 @@ constexpr size_t kTaskBytes = 256 << 10;
 // Fewer rows than this are not worth waking anyone for.
 constexpr size_t kParallelRows = 4;
 static_assert(kQueryGroupMax <= kernels::kAttentionRowsMax);
+static_assert(kQueryGroupMax <= kernels::kBrainRowsMax);
+// Below so many attention tiles per thread, their keys are split as well.
+constexpr size_t kTasksPerThread = 4;
 
 size_t DivideUp(size_t a, size_t b) {
   return (a + b - 1) / b;
@@ -111,6 +114,7 @@ class Scratch {
     }
     return memory_.data();
   }
+  uint8_t* data() { return memory_.data(); }
 
  private:
   os::LargeMemory memory_;
@@ -134,8 +138,9 @@ class CpuDevice final : public Device {
   void RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) override;
   void MatMul(Rows x, std::initializer_list<Product> products) override;
   void Rope(Rows x, const RopeTable& table, float scale) override;
-  void StoreKv(Rows k, Rows v, const KvLayer& layer, int first) override;
-  void Attend(Rows q, const KvLayer& layer, int first, Rows into) override;
+  void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) override;
+  void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
+              Rows into) override;
   void SiluMultiply(Rows gate, Rows up) override;
   Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) override;
   void ReadAll(Buffer& memory) override;
@@ -164,11 +169,26 @@ class CpuDevice final : public Device {
   }
   const uint8_t* Prepare(Rows x, OperandKind kind);
 
+  // What all tiles of one Attend() share.
+  struct AttentionCall {
+    Rows q;
+    Rows into;
+    std::span<const KvRows> sequences;
+    size_t group;          // query heads per KV head
+    size_t scratch_bytes;  // of one worker
+  };
+  void FindBegins(std::span<const KvRows> sequences, size_t rows);
+  kernels::AttentionTile TileOf(const AttentionCall& call, size_t sequence, size_t head,
+                                size_t token, size_t tokens, int worker);
+  void AttendInSegments(const AttentionCall& call, size_t heads);
+
   const KernelTable& kernels_;
   ThreadPool pool_;
   WeightArena arena_;
   Scratch operands_[kernels::kOperandKinds];
   Scratch attention_;
+  Scratch partials_;
+  std::vector<size_t> row_begins_;
 };
 
 Result<std::unique_ptr<Buffer>> CpuDevice::Allocate(size_t bytes) {
@@ -299,42 +319,126 @@ void CpuDevice::Rope(Rows x, const RopeTable& table, float scale) {
   });
 }
 
-void CpuDevice::StoreKv(Rows k, Rows v, const KvLayer& layer, int first) {
-  const auto store = [&](size_t head) {
-    StoreKeys(kernels_, layer, static_cast<int>(head), first, k);
-    StoreValues(kernels_, layer, static_cast<int>(head), first, v);
+void CpuDevice::StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) {
+  const size_t heads = sequences.front().layer.shape.kv_heads;
+  FindBegins(sequences, k.count);
+  const auto store = [&](size_t task, int) {
+    const KvRows& sequence = sequences[task / heads];
+    const size_t begin = row_begins_[task / heads];
+    const int head = static_cast<int>(task % heads);
+    StoreKeys(kernels_, sequence.layer, head, sequence.first, k.Slice(begin, sequence.count));
+    StoreValues(kernels_, sequence.layer, head, sequence.first, v.Slice(begin, sequence.count));
   };
-  const size_t heads = layer.shape.kv_heads;
+  const size_t tasks = heads * sequences.size();
   if (k.count < kParallelRows) {
-    for (size_t head = 0; head < heads; ++head) store(head);
+    for (size_t task = 0; task < tasks; ++task) store(task, 0);
   } else {
-    pool_.ForEach(heads, [&](size_t head, int) { store(head); });
+    pool_.ForEach(tasks, store);
   }
 }
 
-void CpuDevice::Attend(Rows q, const KvLayer& layer, int first, Rows into) {
+// Where each sequence's rows begin.
+void CpuDevice::FindBegins(std::span<const KvRows> sequences, size_t rows) {
+  row_begins_.clear();
+  size_t begin = 0;
+  for (const KvRows& sequence : sequences) {
+    row_begins_.push_back(begin);
+    begin += sequence.count;
+  }
+  CHECK(begin == rows, "{} rows of {}", begin, rows);
+}
+
+// Tokens [token, token + tokens) of a sequence at one KV head.
+kernels::AttentionTile CpuDevice::TileOf(const AttentionCall& call, size_t sequence, size_t head,
+                                         size_t token, size_t tokens, int worker) {
+  const KvRows& rows = call.sequences[sequence];
+  const KvShape& shape = rows.layer.shape;
+  const uint8_t* keys = rows.layer.storage->host() + rows.layer.layer_offset +
+                        head * (shape.half_bytes() / shape.kv_heads);
+  const size_t at =
+      (row_begins_[sequence] + token) * call.q.width + head * call.group * shape.head_dim;
+  return {call.q.host() + at,
+          call.into.host() + at,
+          call.q.width,
+          call.group,
+          static_cast<size_t>(shape.head_dim),
+          static_cast<size_t>(rows.first) + token,
+          tokens,
+          keys,
+          keys + shape.half_bytes(),
+          rows.layer.pages.data(),
+          rows.layer.page_bytes,
+          reinterpret_cast<float*>(attention_.data() + worker * call.scratch_bytes)};
+}
+
+void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
+                       Rows into) {
   if (q.count == 0) return;
-  const KvShape& shape = layer.shape;
-  const size_t group = q.width / shape.head_dim / shape.kv_heads;
+  const KvShape& shape = sequences.front().layer.shape;
+  const size_t heads = shape.kv_heads;
+  const size_t group = q.width / shape.head_dim / heads;
   CHECK(group > 0 && group <= kQueryGroupMax, "{} query heads per KV head", group);
-  const size_t tokens = std::max<size_t>(1, kernels::kAttentionRowsMax / group);
-  const size_t floats = kernels::AttentionScratchFloats(shape.head_dim);
-  const size_t bytes = DivideUp(floats * sizeof(float), 64) * 64;
-  uint8_t* scratch = attention_.Get(pool_.threads() * bytes);
-  const uint8_t* base = layer.storage->host() + layer.layer_offset;
-  const size_t head_bytes = shape.half_bytes() / shape.kv_heads;
+  const bool brain = precision == AttentionPrecision::kBrain;
+  const size_t rows_max = brain ? kernels::kBrainRowsMax : kernels::kAttentionRowsMax;
+  const size_t floats = brain ? kernels::BrainScratchFloats(shape.head_dim)
+                              : kernels::AttentionScratchFloats(shape.head_dim);
+  const AttentionCall call{q, into, sequences, group, DivideUp(floats * sizeof(float), 64) * 64};
+  attention_.Get(pool_.threads() * call.scratch_bytes);
+  FindBegins(sequences, q.count);
+
+  const size_t tokens = rows_max / group;
+  size_t tiles = 0;
+  for (const KvRows& sequence : sequences) tiles += DivideUp(sequence.count, tokens);
+  if (brain && tiles == sequences.size() &&
+      tiles * heads < kTasksPerThread * static_cast<size_t>(pool_.threads())) {
+    return AttendInSegments(call, heads);
+  }
+  const auto attend = brain ? kernels_.attend_brain : kernels_.attend;
   // Heads outermost, so that threads work on the same keys; late tokens first: they take longest.
-  const size_t tiles = DivideUp(q.count, tokens);
-  pool_.ForEach(tiles * shape.kv_heads, [&](size_t task, int worker) {
-    const size_t head = task / tiles;
-    const size_t token = (tiles - 1 - task % tiles) * tokens;
-    const size_t at = token * q.width + head * group * shape.head_dim;
-    const uint8_t* keys = base + head * head_bytes;
-    kernels_.attend({q.host() + at, into.host() + at, q.width, group,
-                     static_cast<size_t>(shape.head_dim), static_cast<size_t>(first) + token,
-                     std::min(tokens, q.count - token), keys, keys + shape.half_bytes(),
-                     layer.pages.data(), layer.page_bytes,
-                     reinterpret_cast<float*>(scratch + worker * bytes)});
+  pool_.ForEach(tiles * heads, [&](size_t task, int worker) {
+    size_t tile = task % tiles;
+    size_t sequence = 0;
+    for (;; ++sequence) {
+      const size_t own = DivideUp(sequences[sequence].count, tokens);
+      if (tile < own) {
+        tile = own - 1 - tile;
+        break;
+      }
+      tile -= own;
+    }
+    const size_t token = tile * tokens;
+    attend(TileOf(call, sequence, task / tiles, token,
+                  std::min(tokens, sequences[sequence].count - token), worker));
+  });
+}
+
+// So few tiles that threads would idle: each goes through its keys in segments, side by side.
+void CpuDevice::AttendInSegments(const AttentionCall& call, size_t heads) {
+  const size_t head_dim = call.sequences.front().layer.shape.head_dim;
+  size_t segments = 0;
+  size_t rows = 0;
+  for (const KvRows& sequence : call.sequences) {
+    const size_t keys = sequence.first + sequence.count;
+    segments = std::max(segments, DivideUp(keys, kernels::kSegmentKeys));
+    rows = std::max(rows, sequence.count * call.group);
+  }
+  const size_t stride = rows * kernels::PartialFloats(head_dim);
+  const size_t tiles = call.sequences.size() * heads;
+  auto* partials =
+      reinterpret_cast<float*>(partials_.Get(tiles * segments * stride * sizeof(float)));
+  const auto tile_of = [&](size_t tile, int worker) {
+    const size_t sequence = tile / heads;
+    return TileOf(call, sequence, tile % heads, 0, call.sequences[sequence].count, worker);
+  };
+  pool_.ForEach(tiles * segments, [&](size_t task, int worker) {
+    const kernels::AttentionTile tile = tile_of(task / segments, worker);
+    const size_t segment = task % segments;
+    if (segment * kernels::kSegmentKeys < tile.first + tile.tokens) {
+      kernels_.attend_segment(tile, segment, partials + task * stride);
+    }
+  });
+  pool_.ForEach(tiles, [&](size_t tile, int worker) {
+    kernels_.merge_segments(tile_of(tile, worker), partials + tile * segments * stride, stride);
   });
 }
 

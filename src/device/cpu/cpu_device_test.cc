@@ -69,16 +69,18 @@ TEST(CpuDevice, PackRefusesWhatItCannotMultiply) {
   EXPECT_EQ(code({DType::kF32, 16, 32, bytes}), Code::kInvalidArgument) << "too few bytes";
 }
 
-// KV of one layer in two pages out of order.
+// KV of one layer in pages out of order.
 struct Cache {
   KvShape shape;
-  std::vector<int32_t> pages = {2, 0};
+  std::vector<int32_t> pages;
   std::unique_ptr<Buffer> storage;
   KvLayer layer;
 
-  Cache(Device& device, KvShape kv) : shape(kv) {
+  Cache(Device& device, KvShape kv, int tokens = 2 * kPageTokens) : shape(kv) {
     const size_t page_bytes = 2 * kv.layer_bytes();
-    storage = device.Allocate(3 * page_bytes).value();
+    const int count = (tokens + kPageTokens - 1) / kPageTokens;
+    for (int i = 0; i < count; ++i) pages.push_back(count - i);
+    storage = device.Allocate((count + 1) * page_bytes).value();
     layer = {storage.get(), pages, page_bytes, kv.layer_bytes(), kv};
   }
   size_t WireBytes(int count, KvWireType type) const {
@@ -93,6 +95,39 @@ Half HalfAt(const Bytes& wire, size_t index) {
   return half;
 }
 
+void Store(Device& device, Rows k, Rows v, const KvLayer& layer, int first) {
+  const KvRows rows{layer, first, k.count};
+  device.StoreKv(k, v, {&rows, 1});
+}
+
+// Sequences of different lengths in one call: as each alone, split over threads or not.
+TEST(Attention, OfSeveralSequencesAtOnceIsThatOfEachAlone) {
+  const KvShape shape{2, 32};
+  const size_t heads = 6;
+  const int lengths[] = {3, 700, 64, 1100};
+  for (const auto precision : {AttentionPrecision::kFloat, AttentionPrecision::kBrain}) {
+    for (const int threads : {1, 2, 7}) {
+      const auto device = MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = threads});
+      std::vector<Cache> caches;
+      std::vector<KvRows> together;
+      for (const int length : lengths) {
+        caches.emplace_back(*device, shape, length);
+        const Values k = Random(*device, length, 64, length);
+        Store(*device, k.rows, k.rows, caches.back().layer, 0);
+        together.push_back({caches.back().layer, length - 1, 1});
+      }
+      const Values q = Random(*device, 4, heads * 32, 8);
+      const Values all = Random(*device, 4, heads * 32, 9);
+      const Values alone = Random(*device, 4, heads * 32, 10);
+      device->Attend(q.rows, together, precision, all.rows);
+      for (size_t i = 0; i < 4; ++i) {
+        device->Attend(q.rows.Slice(i, 1), {&together[i], 1}, precision, alone.rows.Slice(i, 1));
+      }
+      EXPECT_EQ(std::memcmp(all.rows.host(), alone.rows.host(), 4 * heads * 32 * 4), 0);
+    }
+  }
+}
+
 class KvTransfer : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(HeadDims, KvTransfer, testing::Values(24, 32, 64, 128));
 
@@ -104,7 +139,7 @@ TEST_P(KvTransfer, WireHoldsKThenVHeadMajor) {
   Cache cache(*device, shape);
   const Values k = Random(*device, count, width, 1);
   const Values v = Random(*device, count, width, 2);
-  device->StoreKv(k.rows, v.rows, cache.layer, first);
+  Store(*device, k.rows, v.rows, cache.layer, first);
   Bytes wire(cache.WireBytes(count, KvWireType::kF16));
   device->ExportKv(cache.layer, first, count, KvWireType::kF16, wire);
   size_t at = 0;
@@ -127,7 +162,7 @@ TEST_P(KvTransfer, F16RoundTripsBitForBitInAnyPieces) {
   const size_t width = shape.kv_heads * shape.head_dim;
   const Values k = Random(*device, 100, width, 3);
   const Values v = Random(*device, 100, width, 4);
-  device->StoreKv(k.rows, v.rows, from.layer, 0);
+  Store(*device, k.rows, v.rows, from.layer, 0);
   for (const auto& [first, count] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
     Bytes wire(from.WireBytes(count, KvWireType::kF16));
     device->ExportKv(from.layer, first, count, KvWireType::kF16, wire);
@@ -141,7 +176,7 @@ TEST(KvWire, Q8_0IsWithinHalfAStep) {
   const KvShape shape{2, 64};
   Cache from(*device, shape), to(*device, shape);
   const Values k = Random(*device, 40, 128, 5);
-  device->StoreKv(k.rows, k.rows, from.layer, 10);
+  Store(*device, k.rows, k.rows, from.layer, 10);
   Bytes wire(from.WireBytes(40, KvWireType::kQ8_0));
   device->ExportKv(from.layer, 10, 40, KvWireType::kQ8_0, wire);
   device->ImportKv(to.layer, 10, 40, KvWireType::kQ8_0, wire);

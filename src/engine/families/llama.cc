@@ -37,16 +37,17 @@ class Llama final : public ForwardPass {
   Status Load(WeightLoader& loader);
 
   uint64_t weight_bytes() const override { return weight_bytes_; }
-  Result<std::unique_ptr<Scratch>> NewScratch(Device& device, int tokens_max) const override;
-  Result<StageOutput> Run(const StageInput& input, Device& device, CachedAttention& attention,
+  Result<std::unique_ptr<Scratch>> NewScratch(Device& device, int rows_max,
+                                              int logit_rows_max) const override;
+  Result<StageOutput> Run(const PassInput& input, Device& device, CachedAttention& attention,
                           Scratch& scratch) const override;
 
  private:
   Status LoadEnds(WeightLoader& loader);
   Status LoadLayer(WeightLoader& loader, int layer);
   Status LoadBiases(WeightLoader& loader, int layer, LayerWeights& w);
-  void Begin(const StageInput& input, Device& device, Rows x) const;
-  size_t RowsNeeded(const StageInput& input, int layer, size_t rows) const;
+  void Begin(const PassInput& input, Device& device, Rows x) const;
+  size_t RowsNeeded(const PassInput& input, int layer) const;
 
   const ModelSpec spec_;
   const LayerRange layers_;
@@ -57,17 +58,15 @@ class Llama final : public ForwardPass {
   uint64_t weight_bytes_ = 0;
 };
 
-Result<StageOutput> Llama::Run(const StageInput& input, Device& device, CachedAttention& attention,
+Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAttention& attention,
                                Scratch& scratch) const {
   auto& s = static_cast<LlamaScratch&>(scratch);
-  const size_t n =
-      input.layers.first == 0 ? input.tokens.size() : input.activations.size() / spec_.hidden_width;
+  const size_t n = input.positions.size();
   const Rows normed = s.normed.Slice(0, n), q = s.q.Slice(0, n), k = s.k.Slice(0, n),
              v = s.v.Slice(0, n);
   Rows x = s.x.Slice(0, n);
   Begin(input, device, x);
-  const device::RopeTable angles = {s.angles.At(input.first_position, static_cast<int>(n)),
-                                    s.angles.pairs(), spec_.head_dim};
+  const device::RopeTable angles = {s.angles.At(input.positions), s.angles.pairs(), spec_.head_dim};
   const float q_scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim));
 
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
@@ -78,7 +77,7 @@ Result<StageOutput> Llama::Run(const StageInput& input, Device& device, CachedAt
     device.Rope(q, angles, q_scale);
     device.Rope(k, angles, 1.0f);
 
-    const size_t needed = RowsNeeded(input, layer, n);
+    const size_t needed = RowsNeeded(input, layer);
     const Rows attended = s.attended.Slice(0, needed), gate = s.gate.Slice(0, needed),
                up = s.up.Slice(0, needed);
     BATON_RETURN_IF_ERROR(attention.Run(layer, Last(q, needed), k, v, attended));
@@ -93,20 +92,20 @@ Result<StageOutput> Llama::Run(const StageInput& input, Device& device, CachedAt
   }
 
   if (input.layers.last < spec_.n_layers) return StageOutput{x.values(), {}};
-  if (!input.want_logits) return StageOutput{};
-  device.RmsNorm(x, final_norm_, spec_.rms_epsilon, normed.Slice(0, 1));
-  device.MatMul(normed.Slice(0, 1), {{head_.get(), s.logits}});
-  return StageOutput{{}, s.logits.values()};
+  if (input.logit_rows == 0) return StageOutput{};
+  const Rows last = normed.Slice(0, input.logit_rows), logits = s.logits.Slice(0, input.logit_rows);
+  device.RmsNorm(x, final_norm_, spec_.rms_epsilon, last);
+  device.MatMul(last, {{head_.get(), logits}});
+  return StageOutput{{}, logits.values()};
 }
 
-// Rows whose activations anyone reads after `layer`: behind the model's last layer only the row
-// that is asked for logits.
-size_t Llama::RowsNeeded(const StageInput& input, int layer, size_t rows) const {
-  if (layer + 1 < spec_.n_layers) return rows;
-  return input.want_logits ? 1 : 0;
+// Rows whose activations anyone reads after `layer`: behind the model's last layer only those that
+// are asked for logits.
+size_t Llama::RowsNeeded(const PassInput& input, int layer) const {
+  return layer + 1 < spec_.n_layers ? input.positions.size() : input.logit_rows;
 }
 
-void Llama::Begin(const StageInput& input, Device& device, Rows x) const {
+void Llama::Begin(const PassInput& input, Device& device, Rows x) const {
   if (input.layers.first == 0) {
     device.Embed(*embedding_, input.tokens, x);
   } else {
@@ -114,9 +113,10 @@ void Llama::Begin(const StageInput& input, Device& device, Rows x) const {
   }
 }
 
-Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int tokens_max) const {
+Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
+                                                         int logit_rows_max) const {
   auto scratch = std::make_unique<LlamaScratch>(spec_.rope);
-  const size_t n = tokens_max;
+  const size_t n = rows_max;
   size_t floats = 0;
   const auto place = [&](size_t rows, int width) {
     const Rows placed = {nullptr, floats, rows, static_cast<size_t>(width)};
@@ -131,7 +131,7 @@ Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int tokens_ma
   scratch->attended = place(n, spec_.q_width());
   scratch->gate = place(n, spec_.ffn_width);
   scratch->up = place(n, spec_.ffn_width);
-  scratch->logits = place(1, spec_.vocab_size);
+  scratch->logits = place(layers_.last == spec_.n_layers ? logit_rows_max : 0, spec_.vocab_size);
   BATON_ASSIGN_OR_RETURN(scratch->memory, device.Allocate(floats * sizeof(float)));
   for (Rows* rows : {&scratch->x, &scratch->normed, &scratch->q, &scratch->k, &scratch->v,
                      &scratch->attended, &scratch->gate, &scratch->up, &scratch->logits}) {

@@ -749,6 +749,8 @@ void Attend(const AttentionTile& tile) {
   FinishRows(tile, state);
 }
 
+#include "kernels/cpu/brain_attention.h"
+
 // ---- peaks ----
 
 constexpr size_t kPeakBrainSums = kWideRegisters ? 12 : 4;
@@ -806,6 +808,9 @@ constexpr KernelTable BodyTable(const char* name) {
       .silu_multiply = SiluMultiply,
       .rope = Rope,
       .attend = Attend,
+      .attend_brain = AttendBrain,
+      .attend_segment = AttendSegment,
+      .merge_segments = MergeSegments,
       .to_half = ToHalf,
       .from_half = FromHalf,
       .peaks = {kPeakInt8Ops, kPeakFusedOps, kPeakBrainOps, PeakInt8, PeakFused, PeakBrain,

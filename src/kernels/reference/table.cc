@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "kernels/half.h"
 #include "kernels/reference/blocks.h"
@@ -333,6 +335,153 @@ void Attend(const AttentionTile& tile) {
   }
 }
 
+// ---- attention with BF16 products ----
+
+float ToBrain(float value) {
+  return FromBrain(ToBrainFactor(value));
+}
+
+// a0 * b0 + a1 * b1 + sum, the second product first.
+float AddPair(float a0, float b0, float a1, float b1, float sum) {
+  return std::fma(a0, b0, std::fma(a1, b1, sum));
+}
+
+// 2^t for t <= 0, zero below 2^-50: 2^n * p(r) with t = n + r, the polynomial's relative error
+// below 3e-6, which rounding to BF16 hides.
+float PowerOfTwoUpTo1(float t) {
+  if (t < -50.0f) return 0;
+  const float n = std::nearbyint(t);
+  float p = 0.00958285294f;
+  for (const float c : {0.0559064262f, 0.240240991f, 0.693124175f, 1.0f}) {
+    p = std::fma(p, t - n, c);
+  }
+  return std::ldexp(p, std::isnan(n) ? 0 : static_cast<int>(n));
+}
+
+// What the keys of one segment come to for one query.
+struct Segment {
+  float max = -std::numeric_limits<float>::infinity();
+  float total = 0;
+  std::vector<float> sums;
+};
+
+void BrainScores(std::span<const float> q, const uint8_t* keys, size_t visible, float* scores) {
+  const size_t head_dim = q.size();
+  for (size_t j = 0; j < visible; ++j) {
+    const uint8_t* block = keys + j / kLanes * KvWidth(head_dim) * kLanes * sizeof(Half);
+    const auto key = [&](size_t d) {
+      return d < head_dim ? ToBrain(FromHalf(Load<Half>(block, d * kLanes + j % kLanes))) : 0.0f;
+    };
+    scores[j] = 0;
+    for (size_t d = 0; d < head_dim; d += 2) {
+      const float second = d + 1 < head_dim ? q[d + 1] : 0.0f;
+      scores[j] = AddPair(q[d], key(d), second, key(d + 1), scores[j]);
+    }
+  }
+}
+
+// Scores become rounded weights, and `lanes` their sums.
+float BrainWeights(float* scores, size_t visible, float& max, float* lanes) {
+  float now = max;
+  for (size_t j = 0; j < visible; ++j) now = std::max(now, scores[j]);
+  const float shrink = now > max ? PowerOfTwoUpTo1(max - now) : 1.0f;
+  for (size_t i = 0; i < kLanes; ++i) lanes[i] *= shrink;
+  for (size_t j = 0; j < visible; ++j) {
+    scores[j] = ToBrain(PowerOfTwoUpTo1(scores[j] - now));
+    lanes[j % kLanes] += scores[j];
+  }
+  max = now;
+  return shrink;
+}
+
+Segment AttendToSegment(const AttentionTile& tile, std::span<const float> q, size_t first,
+                        size_t position) {
+  Segment segment{.sums = std::vector<float>(q.size())};
+  float lanes[kLanes] = {};
+  const size_t end = std::min(position + 1, first + kSegmentKeys);
+  for (size_t begin = first; begin < end; begin += kKeyBlock) {
+    const size_t visible = std::min(kKeyBlock, end - begin);
+    const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
+    float scores[kKeyBlock + 1];
+    BrainScores(q, tile.keys + page, visible, scores);
+    const float shrink = BrainWeights(scores, visible, segment.max, lanes);
+    scores[visible] = 0;
+    for (size_t d = 0; d < q.size(); ++d) {
+      const auto value = [&](size_t j) {
+        const size_t at = j * KvWidth(q.size()) + d;
+        return j < visible ? ToBrain(FromHalf(Load<Half>(tile.values + page, at))) : 0.0f;
+      };
+      float& sum = segment.sums[d];
+      sum *= shrink;
+      for (size_t j = 0; j < visible; j += 2) {
+        sum = AddPair(scores[j], value(j), scores[j + 1], value(j + 1), sum);
+      }
+    }
+  }
+  segment.total = Reduce(lanes);
+  return segment;
+}
+
+void Merge(Segment& all, const Segment& more) {
+  const float now = std::max(all.max, more.max);
+  const float old_share = PowerOfTwoUpTo1(all.max - now);
+  const float new_share = PowerOfTwoUpTo1(more.max - now);
+  all.max = now;
+  all.total = std::fma(more.total, new_share, all.total * old_share);
+  for (size_t d = 0; d < all.sums.size(); ++d) {
+    all.sums[d] = std::fma(more.sums[d], new_share, all.sums[d] * old_share);
+  }
+}
+
+// Calls body(row, query as BF16, position) for every row of the tile.
+template <typename Body>
+void ForEachQuery(const AttentionTile& tile, const Body& body) {
+  for (size_t row = 0; row < tile.tokens * tile.group; ++row) {
+    const size_t t = row / tile.group;
+    const size_t at = t * tile.stride + row % tile.group * tile.head_dim;
+    std::vector<float> q(tile.q + at, tile.q + at + tile.head_dim);
+    for (float& x : q) x = ToBrain(x * 1.44269504f);
+    body(at, row, std::span<const float>(q), tile.first + t);
+  }
+}
+
+void Finish(const Segment& all, float* into) {
+  for (size_t d = 0; d < all.sums.size(); ++d) into[d] = all.sums[d] / all.total;
+}
+
+void AttendBrain(const AttentionTile& tile) {
+  ForEachQuery(tile, [&](size_t at, size_t, std::span<const float> q, size_t position) {
+    Segment all = AttendToSegment(tile, q, 0, position);
+    for (size_t first = kSegmentKeys; first <= position; first += kSegmentKeys) {
+      Merge(all, AttendToSegment(tile, q, first, position));
+    }
+    Finish(all, tile.into + at);
+  });
+}
+
+void AttendSegment(const AttentionTile& tile, size_t index, float* partial) {
+  ForEachQuery(tile, [&](size_t, size_t row, std::span<const float> q, size_t position) {
+    const Segment segment = AttendToSegment(tile, q, index * kSegmentKeys, position);
+    float* into = partial + row * PartialFloats(tile.head_dim);
+    std::copy(segment.sums.begin(), segment.sums.end(), into);
+    into[KvWidth(tile.head_dim)] = segment.max;
+    into[KvWidth(tile.head_dim) + 1] = segment.total;
+  });
+}
+
+void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_stride) {
+  ForEachQuery(tile, [&](size_t at, size_t row, std::span<const float> q, size_t position) {
+    const auto read = [&](size_t index) {
+      const float* from = partials + index * partial_stride + row * PartialFloats(q.size());
+      const float* ends = from + KvWidth(q.size());
+      return Segment{ends[0], ends[1], {from, from + q.size()}};
+    };
+    Segment all = read(0);
+    for (size_t i = 1; i <= position / kSegmentKeys; ++i) Merge(all, read(i));
+    Finish(all, tile.into + at);
+  });
+}
+
 // ---- peaks ----
 
 int64_t PeakInt8(size_t iterations) {
@@ -386,6 +535,9 @@ const KernelTable kReferenceTable = {
     .silu_multiply = SiluMultiply,
     .rope = Rope,
     .attend = Attend,
+    .attend_brain = AttendBrain,
+    .attend_segment = AttendSegment,
+    .merge_segments = MergeSegments,
     .to_half = ToHalfs,
     .from_half = FromHalfs,
     .peaks = {2 * kLanes, 2 * kLanes, 2 * kLanes, PeakInt8, PeakFused, PeakFused, PeakRead},

@@ -246,12 +246,14 @@ class LlamaReader {
     spec_.ffn_bias = file_.header().Find("blk.0.ffn_gate.bias") != nullptr;
     spec_.layer_weight_bytes.reserve(static_cast<size_t>(spec_.n_layers));
     size_t counted = 0;
+    spec_.exact_attention = true;
     for (int32_t layer = 0; layer < spec_.n_layers; ++layer) {
       uint64_t bytes = 0;
       for (const LayerTensorRow& row : LayerTensors(spec_)) {
         if (row.optional != nullptr && !(spec_.*row.optional)) continue;
         BATON_ASSIGN_OR_RETURN(const TensorInfo* info, CheckLayerTensor(layer, row));
         bytes += info->size_bytes;
+        spec_.exact_attention = spec_.exact_attention && info->type == DType::kF32;
         ++counted;
       }
       spec_.layer_weight_bytes.push_back(bytes);

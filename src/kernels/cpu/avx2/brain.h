@@ -27,4 +27,21 @@ inline F32x16 DotPairs(const BrainPairs& a, const BrainPairs& b, F32x16 sum) {
   return Fma(a.first, b.first, Fma(a.second, b.second, sum));
 }
 
+inline __m256 RoundToBrain8(__m256 x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+  const __m256 chosen =
+      _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan);
+  return _mm256_and_ps(chosen, _mm256_castsi256_ps(_mm256_set1_epi32(-65536)));
+}
+// To the nearest BF16, ties to even.
+inline F32x16 RoundToBrain(F32x16 x) {
+  return {RoundToBrain8(x.lo), RoundToBrain8(x.hi)};
+}
+
+#include "kernels/cpu/brain_floats.h"
+
 constexpr bool kWideRegisters = false;  // room for two panels of kTileTokens sums

@@ -75,6 +75,14 @@ inline F32x16 Select(Mask mask, F32x16 x, F32x16 otherwise) {
   return {_mm256_blendv_ps(otherwise.lo, x.lo, _mm256_castsi256_ps(mask.lo)),
           _mm256_blendv_ps(otherwise.hi, x.hi, _mm256_castsi256_ps(mask.hi))};
 }
+inline Mask Less(F32x16 a, F32x16 b) {
+  return {_mm256_castps_si256(_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_castps_si256(_mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+}
+inline bool Any(Mask mask) {
+  const __m256i either = _mm256_or_si256(mask.lo, mask.hi);
+  return _mm256_testz_si256(either, either) == 0;
+}
 inline __m256 PowerOfTwo8(__m256 n) {
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
@@ -82,6 +90,10 @@ inline __m256 PowerOfTwo8(__m256 n) {
 // 2^n for whole n in [-126, 127].
 inline F32x16 PowerOfTwo(F32x16 n) {
   return {PowerOfTwo8(n.lo), PowerOfTwo8(n.hi)};
+}
+// x * 2^n for whole n; where the result is no normal number, anything but a NaN for a number.
+inline F32x16 TimesPowerOfTwo(F32x16 x, F32x16 n) {
+  return Times(x, PowerOfTwo(n));
 }
 
 inline float Sum(F32x16 x) {

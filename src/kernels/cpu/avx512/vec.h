@@ -65,6 +65,16 @@ inline F32x16 Round(F32x16 x) {
 inline F32x16 Select(Mask mask, F32x16 x, F32x16 otherwise) {
   return {_mm512_mask_blend_ps(mask, otherwise.v, x.v)};
 }
+inline Mask Less(F32x16 a, F32x16 b) {
+  return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ);
+}
+inline bool Any(Mask mask) {
+  return mask != 0;
+}
+// x * 2^n for whole n; where the result is no normal number, anything but a NaN for a number.
+inline F32x16 TimesPowerOfTwo(F32x16 x, F32x16 n) {
+  return {_mm512_scalef_ps(x.v, n.v)};
+}
 // 2^n for whole n in [-126, 127].
 inline F32x16 PowerOfTwo(F32x16 n) {
   const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));

@@ -1,0 +1,369 @@
+// Attention whose products are of BF16 pairs, the order of which kernels/table.h fixes. Included by
+// body.h alone. The pages hold F16: each block of 64 keys is brought into the pairs that brain.h
+// multiplies once for all rows of a tile, so that a prompt pays for it once in some hundred rows.
+//
+// On top of body.h's lanes it asks brain.h for
+//   kPairBytes, FactorPair           sixteen lanes' pairs in memory, and one pair to broadcast
+//   StorePairs, StoreFactors         rounding to both forms
+//   kParts, LoadPart, BroadcastPart, AddProduct   a pair's product in kParts steps
+
+// Rows of a tile, each with its own maximum and sums: what one segment of the keys came to.
+struct SegmentState {
+  float* sums;    // [row][width]
+  float* totals;  // [row][16]: lanes while keys are added, then one number in the first
+  float* max;     // [row]
+};
+
+struct BrainState {
+  SegmentState segments[2];
+  FactorPair* queries;  // [row][pairs]
+  FactorPair* weights;  // [kBrainRowGroupMax][32]
+  float* scores;        // [kBrainRowGroupMax][kKeyBlock]
+  uint8_t* keys;        // [4][pairs][kPairBytes]
+  uint8_t* values;      // [32][width / 16][kPairBytes]
+};
+static_assert(kAttentionRows <= kBrainRowGroupMax && kPairBytes <= kBrainPairBytesMax);
+
+inline size_t PairsOf(const AttentionTile& tile) {
+  return (tile.head_dim + 1) / 2;
+}
+
+// As BrainAttentionScratchBytes() counts.
+inline BrainState BrainStateOf(const AttentionTile& tile) {
+  uint8_t* at = reinterpret_cast<uint8_t*>(tile.scratch);
+  const auto take = [&](size_t bytes) {
+    uint8_t* taken = at;
+    at += panel::RoundUpToLine(bytes);
+    return taken;
+  };
+  const auto floats = [&](size_t count) {
+    return reinterpret_cast<float*>(take(count * sizeof(float)));
+  };
+  const auto factors = [&](size_t count) {
+    return reinterpret_cast<FactorPair*>(take(count * sizeof(FactorPair)));
+  };
+  const size_t width = WidthOf(tile);
+  const size_t rows = RowsOf(tile);
+  BrainState state;
+  state.keys = take(kKeyBlock / 16 * (width / 2) * kPairBytes);
+  state.values = take(kKeyBlock / 2 * (width / 16) * kPairBytes);
+  state.weights = factors(kBrainRowGroupMax * kKeyBlock / 2);
+  state.scores = floats(kBrainRowGroupMax * kKeyBlock);
+  state.queries = factors(rows * (width / 2));
+  for (SegmentState& segment : state.segments) {
+    segment = {floats(rows * width), floats(rows * 16), floats(rows)};
+  }
+  return state;
+}
+
+// ---- operands ----
+
+// Queries times log2(e), so that weights are powers of two.
+inline void LoadQueries(const AttentionTile& tile, FactorPair* into) {
+  constexpr float kLog2E = 1.44269504f;
+  const size_t stride = WidthOf(tile) / 2;
+  for (size_t row = 0; row < RowsOf(tile); ++row) {
+    const float* q = tile.q + OffsetOf(tile, row);
+    for (size_t d = 0; d < tile.head_dim; d += 16) {
+      const F32x16 x = Times(Load(q + d, LanesFrom(d, tile.head_dim)), Broadcast(kLog2E));
+      StoreQueryFactors(x, into + row * stride + d / 2);
+    }
+  }
+}
+
+inline void LoadKeyPairs(const AttentionTile& tile, const uint16_t* keys, size_t visible,
+                         uint8_t* into) {
+  const size_t width = WidthOf(tile);
+  const size_t pairs = PairsOf(tile);
+  const size_t vectors = (visible + kVectors * 16 - 1) / (kVectors * 16) * kVectors;
+  for (size_t v = 0; v < vectors; ++v) {
+    const uint16_t* from = keys + v * width * 16;
+    for (size_t i = 0; i < pairs; ++i, from += 32, into += kPairBytes) {
+      const bool whole = 2 * i + 1 < tile.head_dim;
+      StorePairs(LoadHalf(from), whole ? LoadHalf(from + 16) : Zero(), into);
+    }
+  }
+}
+
+inline void LoadValuePairs(const AttentionTile& tile, const uint16_t* values, size_t visible,
+                           uint8_t* into) {
+  const size_t width = WidthOf(tile);
+  for (size_t j = 0; j < visible; j += 2, values += 2 * width) {
+    for (size_t d = 0; d < width; d += 16, into += kPairBytes) {
+      const F32x16 second = j + 1 < visible ? LoadHalf(values + width + d) : Zero();
+      StorePairs(LoadHalf(values + d), second, into);
+    }
+  }
+}
+
+// ---- one block of keys ----
+
+// Scores of kRows rows with kVectors x 16 keys.
+template <size_t kRows>
+inline void ScorePairs(const FactorPair* q, size_t q_stride, const uint8_t* keys, size_t pairs,
+                       float* scores) {
+  F32x16 sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) Clear<kVectors>(sums[r]);
+  for (size_t i = 0; i < pairs; ++i) {
+#pragma GCC unroll 2
+    for (size_t part = 0; part < kParts; ++part) {
+      PairPart k[kVectors];
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        k[v] = LoadPart(keys + (v * pairs + i) * kPairBytes, part);
+      }
+#pragma GCC unroll 16
+      for (size_t r = 0; r < kRows; ++r) {
+        const PairPart x = BroadcastPart(q[r * q_stride + i], part);
+#pragma GCC unroll 4
+        for (size_t v = 0; v < kVectors; ++v) sums[r][v] = AddProduct(k[v], x, sums[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) Store(sums[r][v], scores + r * kKeyBlock + v * 16);
+  }
+}
+
+// sums = sums * shrink + weights x values, for kRows rows and kWide x 16 elements of head_dim.
+template <size_t kRows, size_t kWide>
+inline void AddValuePairs(const FactorPair* weights, const uint8_t* values, size_t row_bytes,
+                          size_t pairs, const float* shrink, float* into, size_t width) {
+  F32x16 sums[kRows][kWide];
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kWide; ++v) {
+      sums[r][v] = Times(Load(into + r * width + v * 16), Broadcast(shrink[r]));
+    }
+  }
+  for (size_t j = 0; j < pairs; ++j, values += row_bytes) {
+#pragma GCC unroll 2
+    for (size_t part = 0; part < kParts; ++part) {
+      PairPart value[kWide];
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kWide; ++v) value[v] = LoadPart(values + v * kPairBytes, part);
+#pragma GCC unroll 16
+      for (size_t r = 0; r < kRows; ++r) {
+        const PairPart x = BroadcastPart(weights[r * kKeyBlock / 2 + j], part);
+#pragma GCC unroll 4
+        for (size_t v = 0; v < kWide; ++v) sums[r][v] = AddProduct(value[v], x, sums[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kWide; ++v) Store(sums[r][v], into + r * width + v * 16);
+  }
+}
+
+// As kernels/reference: 2^t for t <= 0, zero below 2^-50, NaN stays NaN.
+inline F32x16 PowerOfTwoUpTo1(F32x16 t) {
+  const F32x16 n = Round(t);
+  const F32x16 r = Subtract(t, n);
+  F32x16 p = Broadcast(0.00958285294f);
+  p = Fma(p, r, Broadcast(0.0559064262f));
+  p = Fma(p, r, Broadcast(0.240240991f));
+  p = Fma(p, r, Broadcast(0.693124175f));
+  p = Fma(p, r, Broadcast(1.0f));
+  return Select(Less(t, Broadcast(-50.0f)), Zero(), TimesPowerOfTwo(p, n));
+}
+
+inline float PowerOfTwoUpTo1(float t) {
+  alignas(64) float lanes[16];
+  Store(PowerOfTwoUpTo1(Broadcast(t)), lanes);
+  return lanes[0];
+}
+
+// Scores become weights relative to the new maximum, zero where a key is not visible. Returns what
+// earlier sums shrink by.
+inline float Weigh(const float* scores, size_t visible, float* max, float* totals,
+                   FactorPair* weights) {
+  constexpr size_t kLines = kKeyBlock / 16;
+  F32x16 lines[kLines];
+  F32x16 largest = Broadcast(*max);
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kLines; ++i) {
+    lines[i] = Load(scores + i * 16);
+    if (visible < kKeyBlock) {
+      const size_t of_line = visible < i * 16 ? 0 : visible - i * 16;
+      lines[i] = Select(FirstLanes(of_line), lines[i], Broadcast(-__builtin_inff()));
+    }
+    largest = Max(lines[i], largest);
+  }
+  F32x16 sums = Load(totals);
+  float shrink = 1.0f;
+  if (Any(Less(Broadcast(*max), largest))) {
+    const float now = Largest(largest);
+    shrink = PowerOfTwoUpTo1(*max - now);
+    sums = Times(sums, Broadcast(shrink));
+    *max = now;
+  }
+  const F32x16 top = Broadcast(*max);
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kLines; ++i) {
+    const F32x16 weight = PowerOfTwoUpTo1(Subtract(lines[i], top));
+    sums = Add(sums, StoreFactors(weight, weights + i * 8));
+  }
+  Store(sums, totals);
+  return shrink;
+}
+
+template <size_t kRows>
+inline void AddBlockRows(const AttentionTile& tile, const BrainState& state,
+                         const SegmentState& segment, size_t row, size_t begin) {
+  const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
+  if (visible == 0) return;
+  const size_t width = WidthOf(tile);
+  const size_t pairs = PairsOf(tile);
+  for (size_t at = 0; at < visible; at += kVectors * 16) {
+    ScorePairs<kRows>(state.queries + row * (width / 2), width / 2,
+                      state.keys + at / 16 * pairs * kPairBytes, pairs, state.scores + at);
+  }
+  float shrink[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    FactorPair* weights = state.weights + r * kKeyBlock / 2;
+    const size_t seen = VisibleTo(tile, row + r, begin);
+    if (seen == 0) {
+      shrink[r] = 1.0f;
+      for (size_t i = 0; i < kKeyBlock; i += 16) StoreFactors(Zero(), weights + i / 2);
+    } else {
+      shrink[r] = Weigh(state.scores + r * kKeyBlock, seen, segment.max + row + r,
+                        segment.totals + (row + r) * 16, weights);
+    }
+  }
+  float* into = segment.sums + row * width;
+  const size_t row_bytes = width / 16 * kPairBytes;
+  const size_t value_pairs = (visible + 1) / 2;
+  size_t d = 0;
+  for (; d + kVectors * 16 <= width; d += kVectors * 16) {
+    AddValuePairs<kRows, kVectors>(state.weights, state.values + d / 16 * kPairBytes, row_bytes,
+                                   value_pairs, shrink, into + d, width);
+  }
+  for (; d < width; d += 16) {
+    AddValuePairs<kRows, 1>(state.weights, state.values + d / 16 * kPairBytes, row_bytes,
+                            value_pairs, shrink, into + d, width);
+  }
+}
+
+// Rows [row, rows) in groups of kRows, the rest in smaller ones.
+template <size_t kRows>
+inline void AddBlock(const AttentionTile& tile, const BrainState& state,
+                     const SegmentState& segment, size_t row, size_t begin) {
+  const size_t rows = RowsOf(tile);
+  for (; row + kRows <= rows; row += kRows) {
+    AddBlockRows<kRows>(tile, state, segment, row, begin);
+  }
+  if constexpr (kRows > 1) {
+    if (row < rows) AddBlock<kRows - 1>(tile, state, segment, row, begin);
+  }
+}
+
+// ---- segments ----
+
+inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
+                            const SegmentState& segment, size_t first_key) {
+  const size_t rows = RowsOf(tile);
+  const size_t width = WidthOf(tile);
+  for (size_t r = 0; r < rows; ++r) {
+    segment.max[r] = -__builtin_inff();
+    Store(Zero(), segment.totals + r * 16);
+  }
+  for (size_t i = 0; i < rows * width; i += 16) Store(Zero(), segment.sums + i);
+  const size_t end = tile.first + tile.tokens;
+  const size_t last = end < first_key + kSegmentKeys ? end : first_key + kSegmentKeys;
+  for (size_t begin = first_key; begin < last; begin += kKeyBlock) {
+    const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
+    const size_t visible = VisibleTo(tile, rows - 1, begin);
+    LoadKeyPairs(tile, HalvesAt(tile.keys + page), visible, state.keys);
+    LoadValuePairs(tile, HalvesAt(tile.values + page), visible, state.values);
+    AddBlock<kAttentionRows>(tile, state, segment, 0, begin);
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    segment.totals[r * 16] = Sum(Load(segment.totals + r * 16));
+  }
+}
+
+// What one row has come to so far, and what a later segment adds.
+struct RowState {
+  float* sums;
+  float* max;
+  float* total;
+};
+
+inline void MergeRow(const RowState& into, const RowState& more, size_t width) {
+  const float now = *into.max < *more.max ? *more.max : *into.max;
+  const float old_share = PowerOfTwoUpTo1(*into.max - now);
+  const float new_share = PowerOfTwoUpTo1(*more.max - now);
+  *into.max = now;
+  *into.total = __builtin_fmaf(*more.total, new_share, *into.total * old_share);
+  for (size_t d = 0; d < width; d += 16) {
+    const F32x16 old = Times(Load(into.sums + d), Broadcast(old_share));
+    Store(Fma(Load(more.sums + d), Broadcast(new_share), old), into.sums + d);
+  }
+}
+
+inline void FinishRow(const AttentionTile& tile, const RowState& state, size_t row) {
+  float* into = tile.into + OffsetOf(tile, row);
+  const F32x16 total = Broadcast(*state.total);
+  for (size_t d = 0; d < tile.head_dim; d += 16) {
+    Store(Divide(Load(state.sums + d), total), into + d, LanesFrom(d, tile.head_dim));
+  }
+}
+
+inline RowState RowOf(const SegmentState& segment, size_t row, size_t width) {
+  return {segment.sums + row * width, segment.max + row, segment.totals + row * 16};
+}
+
+// Segments that a row sees.
+inline size_t SegmentsOf(const AttentionTile& tile, size_t row) {
+  return (tile.first + row / tile.group) / kSegmentKeys + 1;
+}
+
+void AttendBrain(const AttentionTile& tile) {
+  const BrainState state = BrainStateOf(tile);
+  const size_t rows = RowsOf(tile);
+  const size_t width = WidthOf(tile);
+  LoadQueries(tile, state.queries);
+  const SegmentState& all = state.segments[0];
+  AttendToSegment(tile, state, all, 0);
+  const SegmentState& more = state.segments[1];
+  for (size_t s = 1; s < SegmentsOf(tile, rows - 1); ++s) {
+    AttendToSegment(tile, state, more, s * kSegmentKeys);
+    for (size_t r = 0; r < rows; ++r) {
+      if (s < SegmentsOf(tile, r)) MergeRow(RowOf(all, r, width), RowOf(more, r, width), width);
+    }
+  }
+  for (size_t r = 0; r < rows; ++r) FinishRow(tile, RowOf(all, r, width), r);
+}
+
+// In `partial`, per row: [width] sums, maximum, total.
+void AttendSegment(const AttentionTile& tile, size_t segment, float* partial) {
+  const BrainState state = BrainStateOf(tile);
+  const size_t width = WidthOf(tile);
+  LoadQueries(tile, state.queries);
+  AttendToSegment(tile, state, state.segments[0], segment * kSegmentKeys);
+  for (size_t r = 0; r < RowsOf(tile); ++r, partial += width + 2) {
+    const RowState row = RowOf(state.segments[0], r, width);
+    for (size_t d = 0; d < width; d += 16) Store(Load(row.sums + d), partial + d);
+    partial[width] = *row.max;
+    partial[width + 1] = *row.total;
+  }
+}
+
+void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_stride) {
+  const size_t width = WidthOf(tile);
+  for (size_t r = 0; r < RowsOf(tile); ++r) {
+    float* row = partials + r * (width + 2);
+    const RowState all{row, row + width, row + width + 1};
+    for (size_t s = 1; s < SegmentsOf(tile, r); ++s) {
+      float* more = row + s * partial_stride;
+      MergeRow(all, {more, more + width, more + width + 1}, width);
+    }
+    FinishRow(tile, all, r);
+  }
+}
