@@ -152,9 +152,17 @@ TEST_P(Golden, LogitsAndGreedyTokensAreThoseOfTransformers) {
   }
 }
 
+// The golden models are F32 throughout, so their attention is too; the shipped one is quantised.
+constexpr std::string_view kShipped = "shipped";
+
+std::shared_ptr<const Model> OpenNamed(std::string_view name) {
+  if (name != kShipped) return OpenGolden(name);
+  return Model::Open(BATON_SOURCE_DIR "/models/baton-demo.gguf").value();
+}
+
 class SameBits : public testing::TestWithParam<std::string_view> {
  protected:
-  SameBits() : model_(OpenGolden(GetParam())), device_(Cpu()), prompt_(Prompt(*model_, 150)) {}
+  SameBits() : model_(OpenNamed(GetParam())), device_(Cpu()), prompt_(Prompt(*model_, 150)) {}
   Bits Whole() {
     Runner runner(*model_, *device_);
     return BitsOf(runner.Feed(prompt_, 512));
@@ -164,7 +172,13 @@ class SameBits : public testing::TestWithParam<std::string_view> {
   std::vector<TokenId> prompt_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::ValuesIn(kModels), [](const auto& info) {
+std::vector<std::string_view> AllModels() {
+  std::vector<std::string_view> names(std::begin(kModels), std::end(kModels));
+  names.push_back(kShipped);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::ValuesIn(AllModels()), [](const auto& info) {
   std::string name(info.param);
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
@@ -245,6 +259,27 @@ TEST_P(SameBits, HandedFromPrefillToDecode) {
   }
   decode.sequence().SetLength(known);
   EXPECT_EQ(BitsOf(decode.Feed(std::span(prompt_).last(1), 1)), whole);
+}
+
+// Keys in more than one segment, which one token's attention takes side by side.
+TEST(Stage, ALongPromptGivesTheSameBitsInAnyChunksAndThreads) {
+  const auto model = OpenNamed(kShipped);
+  ASSERT_FALSE(model->spec().exact_attention);
+  const auto prompt = Prompt(*model, 700);
+  const auto run = [&](int threads, size_t chunk) {
+    const auto device = Cpu("", threads);
+    Runner runner(*model, *device);
+    runner.Feed(std::span(prompt).first(690), chunk);
+    return BitsOf(runner.Feed(std::span(prompt).subspan(690), 1));
+  };
+  const Bits whole = run(2, 512);
+  EXPECT_EQ(run(1, 64), whole);
+  EXPECT_EQ(run(3, 345), whole);
+}
+
+TEST(Stage, AttentionIsExactWhereAllWeightsAre) {
+  EXPECT_TRUE(OpenNamed("gqa-untied")->spec().exact_attention);
+  EXPECT_FALSE(OpenNamed(kShipped)->spec().exact_attention);
 }
 
 // Sequences of different lengths share a run; what each gets is what it would get alone.

@@ -37,75 +37,65 @@ inline void Clear(F32x16* sums) {
   for (size_t t = 0; t < kTokens; ++t) sums[t] = Zero();
 }
 
-// A product with few tokens waits for memory: asks for kBytes of weights that many bytes ahead.
-// Behind the end of a panel begins the next one; behind the last, a prefetch does nothing.
-template <size_t kTokens, size_t kBytes>
-inline void PrefetchWeights(const void* weights, size_t ahead = 4096) {
-  if constexpr (kTokens <= 2) {
+// Asks for kBytes of weights that many bytes ahead. Behind the end of a panel begins the next one;
+// behind the last, a prefetch does nothing.
+template <size_t kBytes>
+inline void PrefetchWeights(const void* weights, size_t ahead) {
 #pragma GCC unroll 8
-    for (size_t i = 0; i < kBytes; i += 64)
-      Prefetch(static_cast<const uint8_t*>(weights) + ahead + i);
-  }
+  for (size_t i = 0; i < kBytes; i += 64)
+    Prefetch(static_cast<const uint8_t*>(weights) + ahead + i);
 }
 
-// One tile of tokens against all rows: as many panels side by side as Weights wants, the rest
-// alone.
-template <typename Weights, size_t kTokens, typename Operand>
-inline void TileSideBySide(const MatrixProduct& product, size_t token, const Operand* x) {
-  const size_t panel_bytes = Weights::PanelBytes(product.columns);
-  constexpr size_t kMany = Weights::template kPanels<kTokens>;
-  size_t row = 0;
-  for (; row + kMany * kPanelRows <= product.rows; row += kMany * kPanelRows) {
-    TileTarget targets[kMany];
-    for (size_t p = 0; p < kMany; ++p) {
-      targets[p] = TargetOf(product, token, row + p * kPanelRows);
-    }
-    Weights::template Multiply<kTokens, kMany>(product.panels + row / kPanelRows * panel_bytes,
-                                               product.columns, x, targets);
-  }
-  for (; row < product.rows; row += kPanelRows) {
-    TileTarget target = TargetOf(product, token, row);
-    Weights::template Multiply<kTokens, 1>(product.panels + row / kPanelRows * panel_bytes,
-                                           product.columns, x, &target);
-  }
-}
+// Columns [begin, end) of rows that have `all` of them.
+struct Columns {
+  size_t begin;
+  size_t end;
+  size_t all;
+};
+
+// Tokens from `first` on of an operand tile of `tile` tokens.
+struct Operands {
+  const uint8_t* bytes;
+  size_t tile;
+  size_t first;
+};
 
 // Float weights. kLoad brings 16 of them to F32.
 template <typename Element, F32x16 (*kLoad)(const Element*)>
 struct FloatWeights {
-  // A single token waits for each addition, so several panels go side by side.
+  static constexpr size_t kTokensAtOnce = kTileTokens;
+  // A single token waits for each addition, so several panels go side by side; many share each
+  // broadcast among two panels if there are registers.
   template <size_t kTokens>
-  static constexpr size_t kPanels = kTokens == 1  ? 4
-                                    : kTokens < 4 ? 2
-                                                  : 1;
+  static constexpr size_t kPanels = kTokens == 1                    ? 4
+                                    : kTokens < 4 || kWideRegisters ? 2
+                                                                    : 1;
 
   static size_t PanelBytes(size_t columns) {
     return panel::RoundUpToLine(columns * kPanelRows * sizeof(Element));
   }
 
   template <size_t kTokens, size_t kSideBySide>
-  static void Multiply(const uint8_t* panel, size_t columns, const float* x, TileTarget* targets) {
-    const auto* w = reinterpret_cast<const Element*>(panel);
-    const size_t stride = PanelBytes(columns) / sizeof(Element);
-    F32x16 sums[kSideBySide][kTokens];
-    for (F32x16(&of_panel)[kTokens] : sums) Clear<kTokens>(of_panel);
-    for (size_t k = 0; k < columns; ++k, w += kPanelRows, x += kTokens) {
+  static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
+    const auto* w = reinterpret_cast<const Element*>(panels) + columns.begin * kPanelRows;
+    const size_t stride = PanelBytes(columns.all) / sizeof(Element);
+    const auto* x = reinterpret_cast<const float*>(operands.bytes) + columns.begin * operands.tile +
+                    operands.first;
+    for (size_t k = columns.begin; k < columns.end; ++k, w += kPanelRows, x += operands.tile) {
+      F32x16 weights[kSideBySide];
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
-        const F32x16 weights = kLoad(w + p * stride);
-        PrefetchWeights<kTokens, 1>(w + p * stride);
+        weights[p] = kLoad(w + p * stride);
+        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, 4096);
+      }
 #pragma GCC unroll 16
-        for (size_t t = 0; t < kTokens; ++t) {
-          sums[p][t] = Fma(weights, Broadcast(x[t]), sums[p][t]);
-        }
+      for (size_t t = 0; t < kTokens; ++t) {
+        const F32x16 lanes = Broadcast(x[t]);
+#pragma GCC unroll 4
+        for (size_t p = 0; p < kSideBySide; ++p) sums[p][t] = Fma(weights[p], lanes, sums[p][t]);
       }
     }
-    for (size_t p = 0; p < kSideBySide; ++p) StoreTile<kTokens>(targets[p], sums[p]);
-  }
-
-  template <size_t kTokens>
-  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
-    TileSideBySide<FloatWeights, kTokens>(product, token, reinterpret_cast<const float*>(operands));
   }
 };
 
@@ -117,8 +107,7 @@ using F16Weights = FloatWeights<uint16_t, LoadHalf>;
 
 // BF16 weights and activations, two of each at a time.
 struct BF16Weights {
-  // A single token waits for each addition; many share each broadcast among two panels if there are
-  // registers.
+  static constexpr size_t kTokensAtOnce = kTileTokens;
   template <size_t kTokens>
   static constexpr size_t kPanels = kTokens == 1                    ? 4
                                     : kTokens < 4 || kWideRegisters ? 2
@@ -127,16 +116,18 @@ struct BF16Weights {
   static size_t PanelBytes(size_t columns) { return panel::BrainPanelBytes(columns); }
 
   template <size_t kTokens, size_t kSideBySide>
-  static void Multiply(const uint8_t* w, size_t columns, const uint32_t* x, TileTarget* targets) {
-    const size_t stride = PanelBytes(columns);
-    F32x16 sums[kSideBySide][kTokens];
-    for (F32x16(&of_panel)[kTokens] : sums) Clear<kTokens>(of_panel);
-    for (size_t k = 0; k < columns; k += 2, w += 64, x += kTokens) {
+  static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
+    const size_t stride = PanelBytes(columns.all);
+    const uint8_t* w = panels + columns.begin / 2 * 64;
+    const auto* x = reinterpret_cast<const uint32_t*>(operands.bytes) +
+                    columns.begin / 2 * operands.tile + operands.first;
+    for (size_t k = columns.begin; k < columns.end; k += 2, w += 64, x += operands.tile) {
       BrainPairs weights[kSideBySide];
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
         weights[p] = LoadPairs(w + p * stride);
-        PrefetchWeights<kTokens, 1>(w + p * stride);
+        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, 4096);
       }
 #pragma GCC unroll 16
       for (size_t t = 0; t < kTokens; ++t) {
@@ -146,24 +137,8 @@ struct BF16Weights {
           sums[p][t] = DotPairs(weights[p], pair, sums[p][t]);
       }
     }
-    for (size_t p = 0; p < kSideBySide; ++p) StoreTile<kTokens>(targets[p], sums[p]);
-  }
-
-  template <size_t kTokens>
-  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
-    TileSideBySide<BF16Weights, kTokens>(product, token,
-                                         reinterpret_cast<const uint32_t*>(operands));
   }
 };
-
-// sums[t] += dot[t] * (scale * scale of x[t]).
-template <size_t kTokens>
-inline void AddScaled(F32x16 scale, const OperandBlock* x, const I32x16* dot, F32x16* sums) {
-#pragma GCC unroll 16
-  for (size_t t = 0; t < kTokens; ++t) {
-    sums[t] = Fma(ToFloat(dot[t]), Times(scale, Broadcast(x[t].scale)), sums[t]);
-  }
-}
 
 // Bits kFrom and up of one group's bytes of a plane of kBits per weight; the bits around are
 // rubbish.
@@ -290,127 +265,222 @@ template <typename Block>
 struct BlockWeights {
   using F = panel::Format<Block>;
   static constexpr size_t kSubs = 32 / Block::kSubBlock;
+  // Two panels share each broadcast where there are registers: two of them a token and panel, three
+  // with sub-blocks.
+  static constexpr size_t kTokensAtOnce = !kWideRegisters ? kTileTokens : kSubs == 1 ? 6 : 4;
+  template <size_t kTokens>
+  static constexpr size_t kPanels = kWideRegisters&& kTokens > 1 ? 2 : 1;
 
-  // Where one block of 32 columns lies.
+  static size_t PanelBytes(size_t columns) { return F::PartsOf(columns).total; }
+
+  // Where one block of 32 columns of the first panel lies; the next one is `stride` bytes on.
   struct Place {
     const uint8_t* low;
     const uint8_t* high;
     const uint8_t* scales;
+    size_t stride;
   };
 
-  template <size_t kTokens, size_t kSub>
+  template <size_t kSub, size_t kTokens, size_t kSideBySide>
   static void Dot(const Integers<Block>& integers, const Place& at, const OperandBlock* x,
-                  I32x16* dot) {
-#pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) dot[t] = StartOf<Block, kSub>(x[t]);
-    DotGroups<kTokens, kSub * 8 / kSubs, 8 / kSubs>(integers, at.low, at.high, x, dot);
-  }
-
-  template <size_t kTokens, size_t kSub>
-  static void AddMinimum(const Scales<Block>& shared, const Place& at, const OperandBlock* x,
-                         F32x16* sums) {
-    const F32x16 minimum = shared.Minimum(at.scales, kSub);
+                  I32x16 (&dot)[kSideBySide][kTokens]) {
+    constexpr size_t kFirst = kSub * 8 / kSubs;
+    constexpr size_t kCount = 8 / kSubs;
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      const float xs = kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
-      sums[t] = Fma(minimum, Broadcast(xs), sums[t]);
+      const I32x16 start = StartOf<Block, kSub>(x[t]);
+#pragma GCC unroll 2
+      for (size_t p = 0; p < kSideBySide; ++p) dot[p][t] = start;
+    }
+    if constexpr (kSideBySide == 1) {
+      DotGroups<kTokens, kFirst, kCount>(integers, at.low, at.high, x, dot[0]);
+    } else {
+      DotGroupsOfPanels<kTokens, kSideBySide, kFirst, kCount>(integers, at.low, at.high, at.stride,
+                                                              x, dot);
     }
   }
 
-  template <size_t kTokens>
-  static void AddWhole(const Integers<Block>& integers, const Scales<Block>& shared,
-                       const Place& at, const OperandBlock* x, F32x16* sums) {
-    I32x16 dot[kTokens];
-    Dot<kTokens, 0>(integers, at, x, dot);
-    AddScaled<kTokens>(shared.Scale(at.scales, 0), x, dot, sums);
-    if constexpr (Block::kMinimum) AddMinimum<kTokens, 0>(shared, at, x, sums);
+  template <size_t kSub, size_t kTokens, size_t kSideBySide>
+  static void AddMinimum(const Scales<Block>* shared, const Place& at, const OperandBlock* x,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      const F32x16 minimum = shared[p].Minimum(at.scales + p * at.stride, kSub);
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) {
+        const float xs = kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
+        sums[p][t] = Fma(minimum, Broadcast(xs), sums[p][t]);
+      }
+    }
   }
 
-  template <size_t kTokens>
-  static void AddHalves(const Integers<Block>& integers, const Scales<Block>& shared,
-                        const Place& at, const OperandBlock* x, F32x16* sums) {
-    I32x16 dot[kTokens];
-    F32x16 both[kTokens];
-    Dot<kTokens, 0>(integers, at, x, dot);
-    const F32x16 first = shared.Scale(at.scales, 0);
+  // sums += dots * (scale * scale of x).
+  template <size_t kTokens, size_t kSideBySide>
+  static void AddWhole(const Integers<Block>& integers, const Scales<Block>* shared,
+                       const Place& at, const OperandBlock* x,
+                       F32x16 (&sums)[kSideBySide][kTokens]) {
+    I32x16 dot[kSideBySide][kTokens];
+    Dot<0>(integers, at, x, dot);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      const F32x16 scale = shared[p].Scale(at.scales + p * at.stride, 0);
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) both[t] = Times(ToFloat(dot[t]), first);
-    Dot<kTokens, 1>(integers, at, x, dot);
-    const F32x16 second = shared.Scale(at.scales, 1);
+      for (size_t t = 0; t < kTokens; ++t) {
+        sums[p][t] = Fma(ToFloat(dot[p][t]), Times(scale, Broadcast(x[t].scale)), sums[p][t]);
+      }
+    }
+    if constexpr (Block::kMinimum) AddMinimum<0>(shared, at, x, sums);
+  }
+
+  template <size_t kTokens, size_t kSideBySide>
+  static void AddHalves(const Integers<Block>& integers, const Scales<Block>* shared,
+                        const Place& at, const OperandBlock* x,
+                        F32x16 (&sums)[kSideBySide][kTokens]) {
+    I32x16 dot[kSideBySide][kTokens];
+    F32x16 both[kSideBySide][kTokens];
+    Dot<0>(integers, at, x, dot);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      const F32x16 first = shared[p].Scale(at.scales + p * at.stride, 0);
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) {
-      both[t] = Fma(ToFloat(dot[t]), second, both[t]);
-      sums[t] = Fma(both[t], Broadcast(x[t].scale), sums[t]);
+      for (size_t t = 0; t < kTokens; ++t) both[p][t] = Times(ToFloat(dot[p][t]), first);
+    }
+    Dot<1>(integers, at, x, dot);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      const F32x16 second = shared[p].Scale(at.scales + p * at.stride, 1);
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) {
+        both[p][t] = Fma(ToFloat(dot[p][t]), second, both[p][t]);
+        sums[p][t] = Fma(both[p][t], Broadcast(x[t].scale), sums[p][t]);
+      }
     }
     if constexpr (Block::kMinimum) {
-      AddMinimum<kTokens, 0>(shared, at, x, sums);
-      AddMinimum<kTokens, 1>(shared, at, x, sums);
+      AddMinimum<0>(shared, at, x, sums);
+      AddMinimum<1>(shared, at, x, sums);
     }
   }
 
-  template <size_t kTokens>
-  static void AddBlock(const Integers<Block>& integers, const Scales<Block>& shared,
-                       const Place& at, const OperandBlock* x, F32x16* sums) {
-    if constexpr (kSubs == 1) {
-      AddWhole<kTokens>(integers, shared, at, x, sums);
-    } else if constexpr (kTokens < 8) {
-      AddHalves<kTokens>(integers, shared, at, x, sums);
-    } else {  // three registers a token: all at once would not fit
-      constexpr size_t kSome = kTokens / 2;
-      AddHalves<kSome>(integers, shared, at, x, sums);
-      AddHalves<kTokens - kSome>(integers, shared, at, x + kSome, sums + kSome);
-    }
-  }
-
-  template <size_t kTokens>
-  static void Multiply(const uint8_t* panel, size_t columns, const OperandBlock* x, F32x16* sums) {
+  template <size_t kTokens, size_t kSideBySide>
+  static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
     constexpr size_t kBlocks = Block::kElements / 32;
-    const panel::Parts parts = F::PartsOf(columns);
-    Place at{panel, panel + parts.high, panel + parts.scales};
-    const uint8_t* super = panel + parts.super;
+    const panel::Parts parts = F::PartsOf(columns.all);
+    const size_t first_block = columns.begin / 32;
+    Place at{panels + first_block * 64 * F::kLowBits,
+             panels + parts.high + first_block * 64 * F::kHighBits,
+             panels + parts.scales + first_block * kPanelRows * F::kScaleBytes, parts.total};
+    const uint8_t* super = panels + parts.super + columns.begin / 256 * kPanelRows * F::kSuperBytes;
+    const auto* x = reinterpret_cast<const OperandBlock*>(operands.bytes) +
+                    first_block * operands.tile + operands.first;
     const Integers<Block> integers;
-    for (size_t b = 0; b < columns / Block::kElements; ++b, super += F::kSuperBytes * kPanelRows) {
-      const Scales<Block> shared(super);
-      for (size_t s = 0; s < kBlocks; ++s, x += kTokens) {
-        // The same place in the next panel: parts are too short for anything nearer.
-        PrefetchWeights<kTokens, 64 * F::kLowBits>(at.low, parts.total);
-        PrefetchWeights<kTokens, 64 * F::kHighBits>(at.high, parts.total);
-        PrefetchWeights<kTokens, 1>(at.scales, parts.total);
-        AddBlock<kTokens>(integers, shared, at, x, sums);
+    for (size_t k = columns.begin; k < columns.end; k += Block::kElements) {
+      const auto shared = ScalesOf<kSideBySide>(super, parts.total);
+      super += F::kSuperBytes * kPanelRows;
+      for (size_t s = 0; s < kBlocks; ++s, x += operands.tile) {
+        // The same place in the next panels: parts are too short for anything nearer.
+#pragma GCC unroll 2
+        for (size_t p = 0; p < kSideBySide; ++p) {
+          const size_t ahead = (kSideBySide + p) * parts.total;
+          PrefetchWeights<64 * F::kLowBits>(at.low, ahead);
+          PrefetchWeights<64 * F::kHighBits>(at.high, ahead);
+          PrefetchWeights<1>(at.scales, ahead);
+        }
+        if constexpr (kSubs == 1) {
+          AddWhole(integers, shared.of, at, x, sums);
+        } else {
+          AddHalves(integers, shared.of, at, x, sums);
+        }
         at.low += 64 * F::kLowBits;
         at.high += 64 * F::kHighBits;
         at.scales += kPanelRows * F::kScaleBytes;
       }
     }
   }
-};
 
-template <typename Block>
-struct IntegerWeights {
-  template <size_t kTokens>
-  static void Tile(const MatrixProduct& product, size_t token, const uint8_t* operands) {
-    const auto* x = reinterpret_cast<const OperandBlock*>(operands);
-    const size_t panel_bytes = panel::Format<Block>::PartsOf(product.columns).total;
-    for (size_t row = 0; row < product.rows; row += kPanelRows) {
-      F32x16 sums[kTokens];
-      Clear<kTokens>(sums);
-      const uint8_t* panel = product.panels + row / kPanelRows * panel_bytes;
-      BlockWeights<Block>::template Multiply<kTokens>(panel, product.columns, x, sums);
-      StoreTile<kTokens>(TargetOf(product, token, row), sums);
+ private:
+  template <size_t kSideBySide>
+  struct PerPanel {
+    Scales<Block> of[kSideBySide];
+  };
+  template <size_t kSideBySide>
+  static PerPanel<kSideBySide> ScalesOf(const uint8_t* super, size_t stride) {
+    static_assert(kSideBySide <= 2);
+    if constexpr (kSideBySide == 1) {
+      return {{Scales<Block>(super)}};
+    } else {
+      return {{Scales<Block>(super), Scales<Block>(super + stride)}};
     }
   }
 };
 
-// Calls the tile function compiled for `tokens` <= kTokens.
+// ---- all tokens against all rows ----
+
+// So many columns of a tile of operands stay in L1 while panels pass by; sums wait in memory.
+constexpr size_t kColumnsAtOnce = 512;
+// Panels that pass by before the next columns.
+constexpr size_t kPanelsAtOnce = 16;
+
+// One tile of tokens against some panels.
+struct TileWork {
+  const MatrixProduct& product;
+  size_t token;
+  size_t tokens;
+  const uint8_t* operands;
+  size_t first_panel;
+  float (&sums)[kPanelsAtOnce][kTileTokens][kPanelRows];  // between columns
+};
+
+template <typename Weights, size_t kTokens, size_t kSideBySide>
+inline void RunPanels(const TileWork& work, size_t panel, size_t first_token,
+                      const Columns& columns) {
+  const MatrixProduct& product = work.product;
+  F32x16 sums[kSideBySide][kTokens];
+#pragma GCC unroll 4
+  for (size_t p = 0; p < kSideBySide; ++p) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      sums[p][t] = columns.begin == 0
+                       ? Zero()
+                       : Load(work.sums[panel - work.first_panel + p][first_token + t]);
+    }
+  }
+  Weights::template Accumulate<kTokens, kSideBySide>(
+      product.panels + panel * Weights::PanelBytes(product.columns), columns,
+      {work.operands, work.tokens, first_token}, sums);
+#pragma GCC unroll 4
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    if (columns.end == columns.all) {
+      StoreTile<kTokens>(TargetOf(product, work.token + first_token, (panel + p) * kPanelRows),
+                         sums[p]);
+      continue;
+    }
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      Store(sums[p][t], work.sums[panel - work.first_panel + p][first_token + t]);
+    }
+  }
+}
+
+// Up to kTokens tokens against panels [first_panel, end).
 template <typename Weights, size_t kTokens>
-inline void TileOf(const MatrixProduct& product, size_t token, size_t tokens,
-                   const uint8_t* operands) {
+inline void RunTokens(const TileWork& work, size_t tokens, size_t first_token, size_t end,
+                      const Columns& columns) {
   if constexpr (kTokens > 1) {
     if (tokens < kTokens) {
-      return TileOf<Weights, kTokens - 1>(product, token, tokens, operands);
+      return RunTokens<Weights, kTokens - 1>(work, tokens, first_token, end, columns);
     }
   }
-  Weights::template Tile<kTokens>(product, token, operands);
+  constexpr size_t kMany = Weights::template kPanels<kTokens>;
+  size_t panel = work.first_panel;
+  for (; panel + kMany <= end; panel += kMany) {
+    RunPanels<Weights, kTokens, kMany>(work, panel, first_token, columns);
+  }
+  if constexpr (kMany > 1) {
+    for (; panel < end; ++panel) {
+      RunPanels<Weights, kTokens, 1>(work, panel, first_token, columns);
+    }
+  }
 }
 
 // As OperandBytes(), without a symbol to share.
@@ -423,11 +493,26 @@ inline size_t BytesOfOperand(size_t columns) {
 
 template <typename Weights, OperandKind kOperand>
 void MultiplyAll(const MatrixProduct& product) {
+  alignas(64) float sums[kPanelsAtOnce][kTileTokens][kPanelRows];
   const size_t token_bytes = BytesOfOperand<kOperand>(product.columns);
+  const size_t panels = (product.rows + kPanelRows - 1) / kPanelRows;
   for (size_t token = 0; token < product.tokens; token += kTileTokens) {
     const size_t rest = product.tokens - token;
     const size_t tokens = rest < kTileTokens ? rest : kTileTokens;
-    TileOf<Weights, kTileTokens>(product, token, tokens, product.operands + token * token_bytes);
+    // Few tokens wait for weights, which are best read in their order.
+    const size_t at_once = tokens < 4 ? product.columns : kColumnsAtOnce;
+    for (size_t panel = 0; panel < panels; panel += kPanelsAtOnce) {
+      const TileWork work{product, token, tokens, product.operands + token * token_bytes,
+                          panel,   sums};
+      const size_t end = panel + kPanelsAtOnce < panels ? panel + kPanelsAtOnce : panels;
+      for (size_t k = 0; k < product.columns; k += at_once) {
+        const Columns columns{k, k + at_once < product.columns ? k + at_once : product.columns,
+                              product.columns};
+        for (size_t first = 0; first < tokens; first += Weights::kTokensAtOnce) {
+          RunTokens<Weights, Weights::kTokensAtOnce>(work, tokens - first, first, end, columns);
+        }
+      }
+    }
   }
 }
 
@@ -774,7 +859,7 @@ inline float PeakBrain(size_t iterations) {
 template <typename Block>
 constexpr MatrixKernels BlockKernels() {
   return {OperandKind::kInt8, panel::PanelBytes<Block>, panel::Pack<Block>, panel::UnpackRow<Block>,
-          MultiplyAll<IntegerWeights<Block>, OperandKind::kInt8>};
+          MultiplyAll<BlockWeights<Block>, OperandKind::kInt8>};
 }
 
 constexpr KernelTable BodyTable(const char* name) {

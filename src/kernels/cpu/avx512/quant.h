@@ -59,6 +59,29 @@ inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_
   }
 }
 
+// The same for panels `stride` bytes apart, which share each broadcast.
+template <size_t kTokens, size_t kSideBySide, size_t kFirst, size_t kCount, typename Integers>
+inline void DotGroupsOfPanels(const Integers& integers, const uint8_t* low, const uint8_t* high,
+                              size_t stride, const OperandBlock* x,
+                              I32x16 (&dot)[kSideBySide][kTokens]) {
+#pragma GCC unroll 8
+  for (size_t g = kFirst; g < kFirst + kCount; ++g) {
+    Bytes weights[kSideBySide];
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      weights[p] = integers.Group(low + p * stride, high + p * stride, g);
+    }
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      const __m512i four = FourOf(x[t].q + 4 * g);
+#pragma GCC unroll 2
+      for (size_t p = 0; p < kSideBySide; ++p) {
+        dot[p][t].v = _mm512_dpbusd_epi32(dot[p][t].v, weights[p].v, four);
+      }
+    }
+  }
+}
+
 inline int64_t PeakInt8(size_t iterations) {
   __m512i sums[12];
   for (__m512i& sum : sums) sum = _mm512_setzero_si512();
