@@ -219,7 +219,7 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_option("-r", options->repetitions, "repetitions")->check(CLI::Range(1, 1000));
   verb->add_option("--depth", options->depth_tokens, "tokens in the cache before the prompt")
       ->check(CLI::Range(0, 1 << 20));
-  verb->add_option("--threads", options->local.threads, "compute threads (0: all)")
+  verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");
   verb->add_flag("--shares", options->shares, "also the shares of the machine's measured peaks");

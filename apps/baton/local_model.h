@@ -15,7 +15,7 @@ namespace baton::app {
 struct LocalOptions {
   std::string path;
   std::string kernels;  // empty: the best
-  int threads = 0;      // 0: one per processor
+  int threads = 0;      // 0: one per core
   bool pin_threads = false;
   int context_tokens = 0;  // room for so many tokens of KV cache
 };

@@ -133,7 +133,7 @@ struct ClusterOptions {
   std::string software_version;
   plan::DeviceProfile device;
   std::vector<LocalModel> models;
-  int threads = 0;          // of the compute pool, 0: one per processor
+  int threads = 0;          // of the compute pool, 0: one per core
   std::string kernels;      // instruction set by name, empty: the best
   plan::Workload workload;  // what instances are placed for unless told otherwise
   bool kv_q8_on_wire = false;

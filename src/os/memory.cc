@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "os/topology.h"
+
 namespace baton::os {
 
 Result<LargeMemory> LargeMemory::Allocate(size_t bytes) {
@@ -14,6 +16,7 @@ Result<LargeMemory> LargeMemory::Allocate(size_t bytes) {
     return MakeError(Code::kResourceExhausted, "the system refuses {} bytes of memory", bytes);
   }
   ::madvise(data, bytes, MADV_HUGEPAGE);
+  SpreadOverMemoryNodes(data, bytes);
   return LargeMemory(static_cast<uint8_t*>(data), bytes);
 }
 

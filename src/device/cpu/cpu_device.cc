@@ -8,7 +8,7 @@
 #include "device/cpu/kv_layout.h"
 #include "device/cpu/thread_pool.h"
 #include "os/memory.h"
-#include "os/system.h"
+#include "os/topology.h"
 
 namespace baton::device {
 namespace {
@@ -125,7 +125,7 @@ class CpuDevice final : public Device {
   CpuDevice(const KernelTable& kernels, const CpuOptions& options)
       : kernels_(kernels),
         pool_(options.threads > 0 ? options.threads
-                                  : static_cast<int>(os::AllowedProcessors().size()),
+                                  : static_cast<int>(os::ComputeProcessors().size()),
               options.pin_threads) {}
 
   std::string Describe() const override {

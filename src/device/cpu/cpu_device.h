@@ -9,7 +9,7 @@
 namespace baton::device {
 
 struct CpuOptions {
-  int threads = 0;  // 0: one per allowed processor
+  int threads = 0;  // 0: one per os::ComputeProcessors()
   bool pin_threads = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "os/system.h"
+#include "os/topology.h"
 
 namespace baton::device {
 namespace {
@@ -21,7 +22,7 @@ inline void Relax() {
 
 ThreadPool::ThreadPool(int threads, bool pin) {
   CHECK(threads >= 1, "{} threads", threads);
-  const std::vector<int> processors = pin ? os::AllowedProcessors() : std::vector<int>();
+  const std::vector<int> processors = pin ? os::ComputeProcessors() : std::vector<int>();
   for (int worker = 1; worker < threads; ++worker) {
     workers_.emplace_back([this, worker, processors] {
       os::NameThisThread("baton-compute");
