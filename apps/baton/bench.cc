@@ -20,6 +20,7 @@ struct BenchOptions {
   int repetitions = 3;
   int depth_tokens = 0;
   int batch = 1;
+  bool short_warm_up = false;
   bool limits = false;
   bool shares = false;
   bool json = false;
@@ -41,6 +42,15 @@ std::vector<TokenId> SomeTokens(int count, int vocab_size) {
   std::vector<TokenId> tokens;
   for (int i = 0; i < count; ++i) tokens.push_back((i * 7919 + 17) % vocab_size);
   return tokens;
+}
+
+// What the repetition that warms up does.
+BenchOptions WarmUp(BenchOptions options) {
+  if (!options.short_warm_up) return options;
+  options.depth_tokens = 0;
+  options.prompt_tokens = 1;
+  options.decode_tokens = std::min(1, options.decode_tokens);
+  return options;
 }
 
 Result<TokenId> Greedy(std::span<const float> logits) {
@@ -136,6 +146,71 @@ boost::json::object Summary(const engine::Limits& limits) {
           {"types", types}};
 }
 
+// The peak of the products that a type's kernel is made of.
+double PeakOf(DType type, const device::Peaks& peaks) {
+  switch (type) {
+    case DType::kF32:
+    case DType::kF16:
+      return peaks.float_ops_per_s;
+    case DType::kBF16:
+      return peaks.brain_ops_per_s;
+    default:
+      return peaks.int8_ops_per_s;
+  }
+}
+
+// Seconds that the prompt's operations take at the peaks: those of each matrix at its type's, the
+// head's for one token, and attention, 4 per (query width, key), at the faster of the float peaks.
+double PrefillLimitSeconds(const Model& model, const BenchOptions& options,
+                           const device::Peaks& peaks) {
+  const ModelSpec& spec = model.spec();
+  const double prompt = options.prompt_tokens;
+  double seconds = 0;
+  for (const gguf::TensorInfo& tensor : model.tensors()) {
+    const bool embedding = tensor.name == "token_embd.weight";
+    if (tensor.shape[1] == 1 || (embedding && !spec.tied_embeddings)) continue;
+    const double tokens = embedding || tensor.name == "output.weight" ? 1 : prompt;
+    const auto weights = static_cast<double>(tensor.shape[0] * tensor.shape[1]);
+    seconds += 2 * weights * tokens / PeakOf(tensor.type, peaks);
+  }
+  const double keys = prompt * options.depth_tokens + prompt * (prompt + 1) / 2;
+  const double attention = 4.0 * spec.q_width() * spec.n_layers * keys;
+  return seconds + attention / std::max(peaks.float_ops_per_s, peaks.brain_ops_per_s);
+}
+
+// Seconds that reading takes per decoded token: the file's weights, which a batch reads once, but
+// for rows of an embedding that is no head, and K and V of the tokens before it, on average, in
+// F16.
+double DecodeLimitSeconds(const ModelSpec& spec, const BenchOptions& options,
+                          const device::Peaks& peaks) {
+  const uint64_t weights =
+      spec.TotalWeightBytes() - (spec.tied_embeddings ? 0 : spec.embedding_bytes);
+  const double keys =
+      options.depth_tokens + options.prompt_tokens + (options.decode_tokens + 1) / 2.0;
+  const auto kv_per_key = static_cast<double>(spec.KvBytesPerTokenPerLayer()) * spec.n_layers;
+  return (static_cast<double>(weights) / options.batch + kv_per_key * keys) /
+         peaks.read_bytes_per_s;
+}
+
+// The machine's best, measured right after each repetition, and the tokens per second that it
+// would allow.
+void AddLimits(const Model& model, const BenchOptions& options, const std::vector<Sample>& samples,
+               boost::json::object& summary) {
+  const auto of_peaks = [&](const auto& field) {
+    return MedianOf(samples, [&](const Sample& s) { return field(s.peaks); });
+  };
+  using device::Peaks;
+  summary["int8_ops_per_s"] = of_peaks([](const Peaks& p) { return p.int8_ops_per_s; });
+  summary["float_ops_per_s"] = of_peaks([](const Peaks& p) { return p.float_ops_per_s; });
+  summary["bf16_ops_per_s"] = of_peaks([](const Peaks& p) { return p.brain_ops_per_s; });
+  summary["read_bytes_per_s"] = of_peaks([](const Peaks& p) { return p.read_bytes_per_s; });
+  summary["prefill_limit_tokens_per_s"] = of_peaks([&](const Peaks& p) {
+    return options.prompt_tokens / PrefillLimitSeconds(model, options, p);
+  });
+  summary["decode_limit_tokens_per_s"] =
+      of_peaks([&](const Peaks& p) { return 1 / DecodeLimitSeconds(model.spec(), options, p); });
+}
+
 // How much of the machine's best, measured around it, the model's own work takes. Operations and
 // bytes are those of the layers' and the head's weights; attention comes on top.
 void AddShares(const ModelSpec& spec, uint64_t weight_bytes, const BenchOptions& options,
@@ -176,15 +251,19 @@ Status RunModel(BenchOptions options) {
   BATON_ASSIGN_OR_RETURN(engine::Workspace workspace, local.stage->NewWorkspace());
   std::vector<Sample> samples;
   for (int i = 0; i <= options.repetitions; ++i) {
-    BATON_ASSIGN_OR_RETURN(Sample sample, Measure(*local.stage, options, workspace));
+    const bool warms_up = i == 0;
+    BATON_ASSIGN_OR_RETURN(Sample sample,
+                           Measure(*local.stage, warms_up ? WarmUp(options) : options, workspace));
+    if (warms_up) continue;
     if (options.shares) {
       BATON_ASSIGN_OR_RETURN(sample.peaks, MeasurePeaks(*local.device));
     }
-    if (i > 0) samples.push_back(sample);  // the first one warms up
+    samples.push_back(sample);
   }
   boost::json::object summary = Summary(options, samples, load_s);
   if (options.shares) {
     AddShares(local.stage->spec(), local.stage->weight_bytes(), options, samples, summary);
+    AddLimits(*local.model, options, samples, summary);
   }
   Print(summary, options.json);
   return OkStatus();
@@ -219,10 +298,13 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_option("-r", options->repetitions, "repetitions")->check(CLI::Range(1, 1000));
   verb->add_option("--depth", options->depth_tokens, "tokens in the cache before the prompt")
       ->check(CLI::Range(0, 1 << 20));
+  verb->add_flag("--short-warm-up", options->short_warm_up,
+                 "warm up with one token instead of a whole repetition");
   verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");
-  verb->add_flag("--shares", options->shares, "also the shares of the machine's measured peaks");
+  verb->add_flag("--shares", options->shares,
+                 "also the machine's measured peaks, shares of them, and what they would allow");
   verb->add_flag("--json", options->json, "one JSON object");
   verb->callback([options, &chosen] {
     if (!options->limits && options->local.path.empty()) {
