@@ -232,7 +232,7 @@ function spread(values, places = digits(median(values))) {
 function limitedBy({ decode }, type, { bf16_ops_per_s, float_ops_per_s }) {
   if (decode) return 'read';
   const weights = { F32: 'f32', F16: 'f32', BF16: 'bf16' }[type] ?? 'int8';
-  const attention = bf16_ops_per_s > float_ops_per_s ? 'bf16' : 'f32';
+  const attention = bf16_ops_per_s > 1.1 * float_ops_per_s ? 'bf16' : 'f32';
   return weights === attention ? weights : `${weights}+${attention}`;
 }
 
@@ -281,10 +281,10 @@ function compare(baton, peer, model, threads, test, runs) {
     peaks: [] };
   const settings = attempt(row, 'peer', () => bestSettings(peer, model.file, threads, test));
   row.peer_settings = settings?.join(' ');
-  const measureOurs = () => attempt(row, 'baton', () => baton.measure(model.file, threads, test));
-  measureOurs();  // warms up
+  const measureOurs = (what) => attempt(row, 'baton', () => baton.measure(model.file, threads, what));
+  measureOurs(isLong(test) ? { ...test, depth: 0, prompt: Math.min(test.prompt, 512) } : test);  // warms up
   for (let run = 0; run < runs && row.baton_error === undefined; ++run) {
-    const ours = measureOurs();
+    const ours = measureOurs(test);
     if (!ours) break;
     row.limited_by = limitedBy(test, model.type, ours);
     row.baton_tokens_per_s.push(ours.rate);
