@@ -13,9 +13,14 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     add_library(baton_kernels_${isa} OBJECT ${dir}/${isa}/table.cc)
     target_include_directories(baton_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(baton_kernels_${isa} PRIVATE fmt::fmt)
-    # Fuzzing runs none of it, and optimising it under instrumentation takes minutes.
-    target_compile_options(baton_kernels_${isa} PRIVATE ${BATON_ISA_FLAGS_${isa}}
-                           $<IF:$<BOOL:${BATON_FUZZ}>,-O0$<SEMICOLON>-fno-sanitize=all,-O3>
+    # Optimising it under instrumentation takes many minutes, and fuzzing runs none of it.
+    set(optimise -O3)
+    if(BATON_FUZZ)
+      set(optimise -O0 -fno-sanitize=all)
+    elseif(BATON_SANITIZE)
+      set(optimise -O1)
+    endif()
+    target_compile_options(baton_kernels_${isa} PRIVATE ${BATON_ISA_FLAGS_${isa}} ${optimise}
                            $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-uninitialized>)
     target_sources(baton_kernels PRIVATE $<TARGET_OBJECTS:baton_kernels_${isa}>)
   endforeach()
