@@ -73,9 +73,16 @@ function(baton_module NAME)
   endif()
 endfunction()
 
+# An emulator takes its time.
+set(BATON_TEST_TIMEOUT_S 300)
+if(CMAKE_CROSSCOMPILING)
+  set(BATON_TEST_TIMEOUT_S 1800)
+endif()
+
 # Registers every gtest case of TARGET with ctest under the label LABEL.
 include(GoogleTest)
 function(baton_discover_tests TARGET LABEL)
   gtest_discover_tests(${TARGET} TEST_PREFIX "${LABEL}/" DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS ${LABEL} TIMEOUT 300)
+                       DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS ${LABEL} TIMEOUT ${BATON_TEST_TIMEOUT_S})
 endfunction()
