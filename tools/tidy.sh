@@ -21,7 +21,7 @@ mapfile -t prose < <(printf '%s\n' "${text[@]}" | grep -E '\.(h|cc|proto|sh|cmak
 # their file descriptors to; these files may name them.
 sockets='^src/(net|serve)/[a-z_]+\.cc:[0-9]+:#include <(sys/socket\.h|netinet/[a-z]+\.h|arpa/inet\.h|net/if\.h|ifaddrs\.h)>'
 # Which instructions an ARM processor has, only the operating system can say.
-features='^src/kernels/cpu/arm/isa_tables\.cc:[0-9]+:#include <sys/auxv\.h>'
+features='^src/kernels/cpu/arm/isa_tables\.cc:[0-9]+:#include <sys/(auxv|sysctl)\.h>'
 grep -nE '^#include <(sys/|unistd|fcntl|poll|pthread|sched|signal|dlfcn|dirent|net|arpa|ifaddrs)' \
   "${code[@]}" | grep -vE '^(src/os|apps)/' | grep -vE "$sockets|$features" |
   complain 'system headers outside os/ and apps/' || true
