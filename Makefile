@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= $(shell nproc)
 
-.PHONY: help deps build demo test check bench dev tsan fuzz fmt clean
+.PHONY: help deps build demo test check bench dev tsan arm64 fuzz fmt clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 deps:  ## install what is missing (Debian packages; sudo only if not root)
 	@tools/deps.sh
@@ -33,6 +33,12 @@ dev: deps  ## build and test under address and undefined-behaviour sanitizers
 tsan: deps  ## build and test under the thread sanitizer
 	@tools/build.sh tsan $(JOBS)
 	@ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -LE slow
+
+arm64:  ## cross-build for AArch64 and run its tests under QEMU
+	@tools/deps.sh arm64
+	@tools/build.sh arm64 $(JOBS)
+	@tools/check_weak_symbols.sh build/arm64
+	@ctest --test-dir build/arm64 --output-on-failure -j $(JOBS) -LE slow
 
 fuzz: deps  ## fuzz targets, RUNS executions each (default 1000000)
 	@tools/build.sh fuzz $(JOBS)

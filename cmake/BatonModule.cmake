@@ -10,10 +10,10 @@ function(baton_module NAME)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${dir}/*.h)
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS ${dir}/*.proto)
   # Bodies of instruction-set translation units, not interfaces: they do not compile alone.
-  list(FILTER headers EXCLUDE REGEX "/cpu/(body|brain_[a-z]+|[a-z0-9]+/(vec|quant|brain))\\.h$")
+  list(FILTER headers EXCLUDE REGEX "/cpu/(body|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|brain))\\.h$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "/(avx2|avx512|avx512bf16|neon|x86|portable)/")
+  list(FILTER sources EXCLUDE REGEX "/cpu/(avx2|avx512|avx512bf16|neon|neon_dotprod|neon_i8mm|x86|arm|portable)/")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
   set(target baton_${NAME})
@@ -73,9 +73,16 @@ function(baton_module NAME)
   endif()
 endfunction()
 
+# An emulator takes its time.
+set(BATON_TEST_TIMEOUT_S 300)
+if(CMAKE_CROSSCOMPILING)
+  set(BATON_TEST_TIMEOUT_S 1800)
+endif()
+
 # Registers every gtest case of TARGET with ctest under the label LABEL.
 include(GoogleTest)
 function(baton_discover_tests TARGET LABEL)
   gtest_discover_tests(${TARGET} TEST_PREFIX "${LABEL}/" DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS ${LABEL} TIMEOUT 300)
+                       DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS ${LABEL} TIMEOUT ${BATON_TEST_TIMEOUT_S})
 endfunction()

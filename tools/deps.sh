@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building and testing need, and nothing if all are there.
+# deps.sh [arm64]: installs the Debian 12 packages that building and testing need, or also those of
+# `make arm64`, and nothing if all are there.
 set -euo pipefail
 
 packages=(
@@ -14,16 +15,35 @@ packages=(
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 
+# The libraries of another architecture are installed beside the host's, at the same versions.
+if [[ ${1:-} == arm64 ]]; then
+  packages+=(g++-aarch64-linux-gnu qemu-user-static)
+  for library in libboost-json1.81-dev libssl-dev libprotobuf-dev libpcre2-dev libutf8proc-dev \
+    libhwloc-dev libxxhash-dev libspdlog-dev libfmt-dev libprometheus-cpp-core1.0 libedit-dev \
+    libavahi-core-dev libavahi-common-dev libgtest-dev libgmock-dev; do
+    packages+=("$library:arm64")
+  done
+fi
+
+# installed PACKAGE[:ARCHITECTURE]: the host's architecture if none is named.
+host=$(dpkg --print-architecture)
+installed() {
+  local architecture=$host
+  [[ $1 == *:* ]] && architecture=${1#*:}
+  dpkg-query -W -f='${db:Status-Status} ${Architecture}\n' "${1%:*}" 2>/dev/null |
+    grep -xE "installed ($architecture|all)" >/dev/null
+}
+
 missing=()
 for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
-  [[ $status == "install ok installed" ]] || missing+=("$package")
+  installed "$package" || missing+=("$package")
 done
 ((${#missing[@]} == 0)) && exit 0
 
 sudo=()
 if ((EUID != 0)); then sudo=(sudo); fi
 echo "installing: ${missing[*]}" >&2
+if [[ ${1:-} == arm64 ]]; then "${sudo[@]}" dpkg --add-architecture arm64; fi
 "${sudo[@]}" apt-get update -qq
 "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

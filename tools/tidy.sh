@@ -20,8 +20,10 @@ mapfile -t prose < <(printf '%s\n' "${text[@]}" | grep -E '\.(h|cc|proto|sh|cmak
 # The operating system is behind os/. Sockets are the business of net/ and serve/, which Asio hands
 # their file descriptors to; these files may name them.
 sockets='^src/(net|serve)/[a-z_]+\.cc:[0-9]+:#include <(sys/socket\.h|netinet/[a-z]+\.h|arpa/inet\.h|net/if\.h|ifaddrs\.h)>'
+# Which instructions an ARM processor has, only the operating system can say.
+features='^src/kernels/cpu/arm/isa_tables\.cc:[0-9]+:#include <sys/(auxv|sysctl)\.h>'
 grep -nE '^#include <(sys/|unistd|fcntl|poll|pthread|sched|signal|dlfcn|dirent|net|arpa|ifaddrs)' \
-  "${code[@]}" | grep -vE '^(src/os|apps)/' | grep -vE "$sockets" |
+  "${code[@]}" | grep -vE '^(src/os|apps)/' | grep -vE "$sockets|$features" |
   complain 'system headers outside os/ and apps/' || true
 grep -nE '\b(secure_)?getenv\(' "${code[@]}" | grep -vE '^(src/os|apps)/|_test\.cc:' |
   grep -v '^src/model/testing/' | complain 'getenv outside os/ and apps/' || true
@@ -43,7 +45,7 @@ for header in "${code[@]}"; do
   [[ $first == "#include \"${header#src/}\"" ]] || echo "$source: $first"
 done | complain 'include the own header first' || true
 grep -L '^#pragma once' $(printf '%s\n' "${code[@]}" | grep '\.h$' |
-  grep -vE '/cpu/(body|brain_[a-z]+|[a-z0-9]+/(vec|quant|brain))\.h$') | complain 'headers without #pragma once' || true
+  grep -vE '/cpu/(body|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|brain))\.h$') | complain 'headers without #pragma once' || true
 
 # The tail is the taste: a number to watch, not a rule.
 awk '

@@ -1,4 +1,5 @@
-// The door to instruction-set code: cpu/x86/ on x86-64, cpu/portable/ elsewhere (CMake chooses).
+// The door to instruction-set code: cpu/x86/ on x86-64, cpu/arm/ on AArch64, cpu/portable/
+// elsewhere (CMake chooses).
 #pragma once
 
 #include <vector>

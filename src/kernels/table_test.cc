@@ -539,6 +539,48 @@ TEST_P(Isa, BrainAttentionTakesWeightsFarBelowTheLargest) {
   EXPECT_THAT(result, testing::Each(1.0f));
 }
 
+// FNV-1a over BitsOf().
+uint32_t HashOf(std::span<const float> values) {
+  uint32_t hash = 2166136261u;
+  for (const uint32_t bits : BitsOf(values)) {
+    for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 255)) * 16777619u;
+  }
+  return hash;
+}
+
+// The tables of one processor agree; these are the bits that all processors agree on. They come
+// from an x86-64; a table that was changed together with the reference shows here.
+TEST_P(Isa, BitsAreThoseOfOtherProcessors) {
+  const std::vector<std::pair<DType, uint32_t>> products = {
+      {DType::kF32, 0x01becdb3},   {DType::kF16, 0x9230255d},    {DType::kBF16, 0x22ae9ed9},
+      {DType::kQ8_0, 0x27c747ab},  {DType::kQ4_0, 0x05ccec85},   {DType::kQ4_1, 0x8e648a81},
+      {DType::kQ5_0, 0xcc300c86},  {DType::kQ5_1, 0x555b7c77},   {DType::kQ2_K, 0x17a7e68f},
+      {DType::kQ3_K, 0x38bb6ef1},  {DType::kQ4_K, 0x30f3b5a1},   {DType::kQ5_K, 0xe4c32fcb},
+      {DType::kQ6_K, 0x8579e54a},  {DType::kIQ4_NL, 0x7b57493c}, {DType::kIQ4_XS, 0x1eda238b},
+      {DType::kMXFP4, 0xde9fb6fd},
+  };
+  for (const auto& [type, expected] : products) {
+    const size_t columns = std::max<size_t>(InfoOf(type).block_elements, 32) * 2;
+    const Case c{type, 35, columns, 7};
+    const auto y =
+        Multiply(table(), c, RandomRows(type, c.rows, columns, 1), Normals(c.tokens * columns, 2));
+    EXPECT_EQ(HashOf(y), expected) << InfoOf(type).name;
+  }
+  const auto x = Normals(1000, 3, 3.0f);
+  auto y = Normals(1000, 4);
+  table().silu_multiply(y.data(), x.data(), y.size());
+  EXPECT_EQ(HashOf(y), 0x8bf04142u);
+  table().rms_norm(x.data(), y.data(), 1e-5f, y.size(), y.data());
+  EXPECT_EQ(HashOf(y), 0xa367d964u);
+  table().rope(y.data(), x.data(), 16, 40, 25, 0.125f);
+  EXPECT_EQ(HashOf(y), 0x47be5a25u);
+  const Cache cache(64, 150, 5);
+  EXPECT_EQ(HashOf(cache.Attend(table(), Normals(4 * 8 * 64, 6, 0.3f), 8, 146, 4)), 0xddbb6aadu);
+  const Cache longer(64, 600, 7);
+  const auto q = Normals(4 * 8 * 64, 8, 0.3f);
+  EXPECT_EQ(HashOf(longer.AttendBrain(table(), q, 8, 596, 4)), 0x094e51a4u);
+}
+
 TEST(Select, UnknownNameListsWhatThereIs) {
   EXPECT_STREQ(SelectKernels("").value()->name, AvailableKernels().front()->name);
   EXPECT_STREQ(SelectKernels("reference").value()->name, "reference");

@@ -1,5 +1,5 @@
 // How the CPU instruction sets store weights: panels of 16 output rows, interleaved so that SIMD
-// lane r works on row r and K runs in order. The same bytes serve AVX2 and AVX-512; the numbers of
+// lane r works on row r and K runs in order. The same bytes serve every set; the numbers of
 // bits per weight are those of the file (Q3_K, Q4_K and Q5_K take 16 bytes of scales where the file
 // packs 12, IQ4_XS 8 for 6).
 //

@@ -1,0 +1,22 @@
+#include "kernels/cpu/neon/table.h"
+
+#include <arm_neon.h>
+
+#include "kernels/cpu/layout.h"
+#include "kernels/half.h"
+
+namespace baton::kernels {
+namespace {
+
+#include "kernels/cpu/neon/vec.h"
+// In this order: the products are written over vec.h,
+#include "kernels/cpu/neon/brain.h"
+#include "kernels/cpu/neon/quant.h"
+// and the bodies over all of them.
+#include "kernels/cpu/body.h"
+
+}  // namespace
+
+constinit const KernelTable kNeonTable = BodyTable("neon");
+
+}  // namespace baton::kernels

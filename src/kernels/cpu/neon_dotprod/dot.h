@@ -1,0 +1,19 @@
+// Dot products of four signed bytes (FEAT_DotProd). Included by table.cc alone, inside its
+// anonymous namespace.
+
+// Bytes are q + 128 and are brought back to q first: the instruction takes all for signed.
+inline I32x16 StartOfBytes(const OperandBlock&) {
+  return BroadcastInt(0);
+}
+template <int kMax>
+inline Bytes ForDots(Bytes x) {
+  if constexpr (kMax < 128) return x;
+  const uint8x16_t flip = vdupq_n_u8(0x80);
+  return {veorq_u8(x.a, flip), veorq_u8(x.b, flip), veorq_u8(x.c, flip), veorq_u8(x.d, flip)};
+}
+
+// sum += weights times the four activations kLane of x.
+template <int kLane>
+inline int32x4_t AddDots(int32x4_t sum, uint8x16_t weights, int8x16_t x) {
+  return vdotq_laneq_s32(sum, vreinterpretq_s8_u8(weights), x, kLane);
+}
