@@ -58,7 +58,8 @@ void AddServe(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_option("--peer", node.peers, "HOST:PORT of a node to link with; may be repeated");
   verb->add_flag("!--no-discovery", node.discover, "do not look for nodes by mDNS");
   verb->add_option("-m,--model", node.model_files, "a model file, beside those of the store");
-  verb->add_option("-t,--threads", node.threads, "compute threads (one per core, efficiency cores left out)")
+  verb->add_option("-t,--threads", node.threads,
+                   "compute threads (one per core but efficiency cores)")
       ->check(CLI::Range(0, 1024));
   verb->add_option("--context", node.workload.context_tokens, "tokens of context per request")
       ->check(CLI::Range(64, 1 << 22));

@@ -30,8 +30,8 @@ from corpus import (
 
 # (generator, weight)
 MIX = (
-    (stories.story, 23),
-    (stories.given_story, 1),
+    (stories.story, 50),
+    (stories.given_story, 2),
     (reading.notes, 5),
     (passages.passage, 14),
     (basics.sums, 22),

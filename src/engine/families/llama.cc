@@ -114,7 +114,7 @@ void Llama::Begin(const PassInput& input, Device& device, Rows x) const {
 }
 
 Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
-                                                         int logit_rows_max) const {
+                                                   int logit_rows_max) const {
   auto scratch = std::make_unique<LlamaScratch>(spec_.rope);
   const size_t n = rows_max;
   size_t floats = 0;

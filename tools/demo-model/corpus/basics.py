@@ -169,7 +169,7 @@ def _numbers(world: World) -> tuple[int, int, str, int]:
     """Two numbers, the operation and the result: what fits into a few small tables."""
     rng = world.rng
     dice = rng.random()
-    if dice < 0.35:
+    if dice < 0.25:
         a, b = rng.randint(0, 10), rng.randint(0, 10)
         return a, b, "plus", a + b
     if dice < 0.48:

@@ -360,9 +360,9 @@ def roughen(rng: random.Random, prompt: str) -> str:
             rng.choice(("Tell me: ", "A question: ", "I wonder: ", "Quick question. ")) + prompt
         )
     dice = rng.random()
-    if dice < 0.10:
+    if dice < 0.15:
         prompt = prompt.lower()
-    elif dice < 0.16:
+    elif dice < 0.20:
         prompt = prompt[:1].lower() + prompt[1:]
     if rng.random() < 0.12 and prompt[-1] in ".!?":
         prompt = prompt[:-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from . import words
-from .core import PRONOUNS, Chat, World, join, plural, pronoun_of, roughen, say
+from .core import Chat, World, join, plural, roughen, say
 
 OPENINGS = (
     (
@@ -79,7 +79,7 @@ ENDINGS = (
 PLOTS = {
     "lost": (
         (
-            "[One morning|One day|One rainy afternoon], {name} [noticed|saw|found out] that {his}"
+            "[One morning|One day|One rainy afternoon], {name} [noticed|saw|found out] that the"
             " {thing} was [gone|missing]. {He} looked [under the bed|behind the door|in every"
             " corner|everywhere], but it was [nowhere to be found|not there]."
         ),
@@ -173,7 +173,7 @@ PLOTS = {
         ),
         (
             "[Step by step|Little by little|Slowly], {name} [got better|learned]. [After many"
-            " weeks|By the spring|When the first snow fell], {he} showed {his} {thing} to [everyone"
+            " weeks|By the spring|When the first snow fell], {name} showed the {thing} to [everyone"
             " {in_place}|the whole town]."
         ),
         (
@@ -211,12 +211,12 @@ PLOTS = {
     ),
     "talking": (
         (
-            "[One day|One quiet evening|On {his} birthday], {name} heard a [soft|tiny|strange]"
+            "[One day|One quiet evening|One bright morning], {name} heard a [soft|tiny|strange]"
             ' voice. It came from the {thing}! "[Do not be afraid|Please listen|Hello, {name}]," it'
             ' said. "I have been [silent|waiting] for [a hundred years|so long]."'
         ),
         (
-            '{name} [could not believe it|rubbed {his} eyes|jumped up]. "A {thing} that can talk!"'
+            '{name} [could not believe it|stared in wonder|jumped up]. "A {thing} that can talk!"'
             ' {he} [said|cried]. "What do you [want|need]?"'
         ),
         (
@@ -224,7 +224,7 @@ PLOTS = {
             ' the {thing}. "Will you [take|carry|bring] me?"'
         ),
         (
-            "So {name} [packed some bread|put on {his} shoes|took the {thing} along], and they [set"
+            "So {name} [packed some bread|put on warm shoes|took the {thing} along], and they [set"
             " out|left] together. On the way they met {friend}, a {fkind} who [knew the road|had a"
             " boat|had a map|knew all the songs of the land]."
         ),
@@ -262,7 +262,7 @@ PLOTS = {
     "gift": (
         (
             "It was almost the birthday of {friend}, a {fkind} and the [best|oldest] friend of"
-            ' {name}. "[What shall I give|What can I make]?" {name} [wondered|asked {himself}].'
+            ' {name}. "[What shall I give|What can I make]?" {name} [wondered|asked].'
             " {He} had [no money at all|only one coin]."
         ),
         (
@@ -289,10 +289,10 @@ PLOTS = {
         (
             "One [spring|summer|bright] morning, {name} decided to [go on a journey|see the"
             " world|travel far away]. {He} [took|packed] only [a piece of bread and|some water and]"
-            " {his} {thing}."
+            " the {thing}."
         ),
         (
-            "The road was [long|steep and stony], and {name} soon [felt tired|lost {his} way]. By"
+            "The road was [long|steep and stony], and {name} soon [felt tired|lost the way]. By"
             " [an old bridge|a crossroads|a small fire], {he} met a {fkind} called {friend}."
         ),
         (
@@ -322,9 +322,9 @@ PLOTS = {
             " But [nobody moved|all were afraid]."
         ),
         (
-            "{name} [took a deep breath|felt {his} heart beat fast]. Then {he} took the {thing} and"
+            "{name} [took a deep breath|hesitated for a moment]. Then {he} took the {thing} and"
             ' [went out|walked into the night]. "[If I am afraid, I can still walk|One step, and'
-            ' then another|I can be afraid and go anyway]," {he} [told {himself}|whispered].'
+            ' then another|I can be afraid and go anyway]," {he} [thought|whispered].'
         ),
         (
             "[At last|After an hour], {he} heard [crying|a small voice] [behind a rock|under an old"
@@ -441,21 +441,21 @@ PAIR_PLOTS = ("lost", "found", "broken", "fear", "mystery", "invention", "journe
 FRIEND_INTRODUCTION = re.compile(r", (an?|the)( \[[^\]]*\]| \w+)* \{fkind\}( next door)?,?")
 
 SUMMARIES = {
-    "lost": "{name} loses {his} {thing}, and {friend} helps {him} to find it again",
+    "lost": "{name} loses the {thing}, and {friend} helps to find it again",
     "found": "{name} finds a strange {thing} and asks {friend} what to do with it",
-    "broken": "the {thing} of {name} breaks, and {friend} helps {him} to mend it",
+    "broken": "the {thing} of {name} breaks, and {friend} helps to mend it",
     "learn": (
         "{name} learns with the help of {friend} and does not give up until the {thing} is done"
     ),
     "storm": "{name} opens the door to {friend} in a storm, and the {thing} saves them",
     "talking": "{name} finds out that the {thing} can talk and takes it on a journey",
     "contest": "{name} and {friend} both want to win a {thing}, and {name} shows how kind {he} is",
-    "gift": "{name} works hard to give {friend} a {thing} for {his_friend} birthday",
+    "gift": "{name} works hard to give {friend} a {thing} as a birthday gift",
     "journey": "{name} goes on a journey with a {thing} and finds a friend, {friend}",
     "fear": "{name} is afraid but goes out into the night to find {friend}",
-    "share": "{name} does not want to share {his} {thing} with {friend} at first, but then does so",
+    "share": "{name} does not want to share the {thing} with {friend} at first, but then does so",
     "mystery": "{name} and {friend} find out what happens at night near {place}",
-    "invention": "{name} builds a {thing}, and it runs away from {him} and {friend}",
+    "invention": "{name} builds a {thing}, and it runs away",
 }
 
 BRIEF = (
@@ -633,20 +633,37 @@ GENDERED = {
 }
 
 
-def fitting(world: World, kind: str) -> tuple[str, str]:
-    """A name and a pronoun that suit this kind of hero: no queen is a "he"."""
+def fitting(world: World, kind: str) -> str:
+    """A name that suits this kind of hero: no queen is called Archibald."""
     wanted = GENDERED.get(kind.split()[-1])
     while True:
         name, pronoun = world.person()
         if wanted in (None, pronoun):
-            return name, pronoun
+            return name
 
 
-def pronoun_in_lists(name: str) -> str:
-    """The pronoun of a name that was drawn before."""
-    if name in words.SHE_NAMES:
-        return "she"
-    return "he" if name in words.HE_NAMES else pronoun_of(name)
+USUAL_KINDS = """
+cat dog fox hare rabbit mouse squirrel hedgehog badger bear wolf goat sheep pony donkey duck hen owl
+crow swan penguin parrot frog turtle snail bee whale otter beaver lion elephant monkey mole dragon
+giant witch wizard robot ghost queen king baker farmer sailor teacher doctor painter
+""".split()
+
+USUAL_THINGS = """
+lamp lantern candle bell drum flute violin mirror clock book letter map key hat scarf button ring
+crown coin box basket kite ball doll puppet apple pear cake pie loaf feather shell stone pearl
+umbrella blanket pillow cup spoon pot bottle whistle compass telescope
+""".split()
+
+USUAL_NAMES = {
+    "she": """
+    Anna Bella Clara Daisy Ella Emma Flora Greta Hanna Iris Julia Lena Lily Lucy Maria Mia Nina Nora
+    Olive Rosa Ruby Sara Tilda Vera
+    """.split(),
+    "he": """
+    Adam Ben Bruno Carl David Emil Felix Finn Fred George Hugo Jack Leo Luke Max Milo Oscar Otto Paul
+    Peter Sam Theo Tim Tom
+    """.split(),
+}
 
 
 class Cast:
@@ -658,13 +675,11 @@ class Cast:
         self.kind, self.friend_kind = world.creature(), world.creature()
         if rng.random() < 0.08:
             self.kind = rng.choice(("woman", "man"))
-        self.name, pronoun = fitting(world, self.kind)
-        if name:
-            self.name, pronoun = name, pronoun_in_lists(name)
+        self.name = name or fitting(world, self.kind)
         self.friend = self.name
         while self.friend == self.name:
-            self.friend = fitting(world, self.friend_kind)[0]
-        self.pair = name is None and rng.random() < 0.06
+            self.friend = fitting(world, self.friend_kind)
+        self.pair = name is None and rng.random() < 0.10
         if self.pair:
             self.friend_kind = self.kind
         self.thing = world.thing()
@@ -683,22 +698,51 @@ class Cast:
             "thing": self.thing,
             "place": self.place,
             "in_place": inside(self.place),
-            "his_friend": rng.choice(("his", "her")),
             "theme": self.theme,
-            **PRONOUNS[pronoun],
+            **self._references(),
         }
 
     def settle(self, world: World, ask: str) -> None:
-        """Takes names from the lists for whoever the user did not name: inventing is for users."""
-        wanted = {"she": words.SHE_NAMES, "he": words.HE_NAMES}
+        """What the user did not name is something that everybody can spell."""
+        if not self.pair and self.kind not in ask:
+            self.kind = world.rng.choice(USUAL_KINDS)
+        if not self.pair and self.friend_kind not in ask:
+            self.friend_kind = world.rng.choice(USUAL_KINDS)
+        if self.thing not in ask and not self.big:
+            self.thing = world.rng.choice(USUAL_THINGS)
+        if self.place not in ask and not self.place.startswith("the "):
+            self.place = world.pick(words.TOWNS)
         if self.name not in ask:
-            self.name = world.pick(wanted[self.slots["he"]])
+            self.name = self._listed_name(world, self.kind)
         if self.friend not in ask:
-            gender = GENDERED.get(self.friend_kind.split()[-1], world.rng.choice(("she", "he")))
             self.friend = self.name
             while self.friend == self.name:
-                self.friend = world.pick(wanted[gender])
-        self.slots.update(name=self.name, friend=self.friend)
+                self.friend = self._listed_name(world, self.friend_kind)
+        self.slots.update(
+            name=self.name,
+            kind=self.kind,
+            friend=self.friend,
+            fkind=self.friend_kind,
+            kinds=plural(self.kind),
+            thing=self.thing,
+            place=self.place,
+            in_place=inside(self.place),
+            **self._references(),
+        )
+
+    def _listed_name(self, world: World, kind: str) -> str:
+        gender = GENDERED.get(kind.split()[-1], world.rng.choice(("she", "he")))
+        return world.rng.choice(USUAL_NAMES[gender])
+
+    def _references(self) -> dict[str, str]:
+        """How the story speaks of its hero after the first mention: by name or kind, never by a
+        pronoun. Nobody can tell from "Oluwaseun" or "a badger" which one would be right, and a small
+        model that has to guess changes its mind in the middle of the story."""
+        if self.pair:
+            return {"He": self.name, "he": self.name, "him": self.name}
+        first, _, rest = self.kind.partition(" ")
+        kind = "the " + (rest if rest and first in words.CREATURE_ADJECTIVES else self.kind)
+        return {"He": self.name, "he": kind, "him": kind}
 
     def elements(self) -> str:
         """A random part of the cast, as the user would name it."""
@@ -735,7 +779,7 @@ class Cast:
             return f"{self.name}, a {self.kind}"
         if dice < 0.78:
             return f"my {self.kind} {self.name}"
-        if dice < 0.84:
+        if dice < 0.88:
             return self.name
         return f"a {self.kind}"
 
@@ -834,7 +878,9 @@ def story(world: World) -> Chat:
         chat += _summary_turn(cast)
     if rng.random() < 0.06:
         chat.append(("user", roughen(rng, say(rng, rng.choice(AGAIN)))))
-        chat.append(("assistant", story_text(Cast(world))))
+        again = Cast(world)
+        again.settle(world, "")
+        chat.append(("assistant", story_text(again)))
     return chat
 
 
