@@ -136,12 +136,17 @@ boost::json::object Summary(const engine::Limits& limits) {
                                         {"matrix_flops_per_s", type.matrix_flops_per_s},
                                         {"read_bytes_per_s", type.read_bytes_per_s}});
   }
+  boost::json::array attention;
+  for (const engine::AttentionLimits& of : limits.attention) {
+    attention.push_back(boost::json::object{{"kv_type", NameOf(of.type)},
+                                            {"flops_per_s", of.flops_per_s},
+                                            {"read_bytes_per_s", of.read_bytes_per_s}});
+  }
   return {{"int8_ops_per_s", limits.peaks.int8_ops_per_s},
           {"float_ops_per_s", limits.peaks.float_ops_per_s},
           {"bf16_ops_per_s", limits.peaks.brain_ops_per_s},
           {"read_bytes_per_s", limits.peaks.read_bytes_per_s},
-          {"attention_flops_per_s", limits.attention_flops_per_s},
-          {"kv_read_bytes_per_s", limits.kv_read_bytes_per_s},
+          {"attention", attention},
           {"layer_overhead_us", limits.layer_overhead_us},
           {"types", types}};
 }
@@ -179,15 +184,15 @@ double PrefillLimitSeconds(const Model& model, const BenchOptions& options,
 }
 
 // Seconds that reading takes per decoded token: the file's weights, which a batch reads once, but
-// for rows of an embedding that is no head, and K and V of the tokens before it, on average, in
-// F16.
+// for rows of an embedding that is no head, and K and V of the tokens before it, on average.
 double DecodeLimitSeconds(const ModelSpec& spec, const BenchOptions& options,
                           const device::Peaks& peaks) {
   const uint64_t weights =
       spec.TotalWeightBytes() - (spec.tied_embeddings ? 0 : spec.embedding_bytes);
   const double keys =
       options.depth_tokens + options.prompt_tokens + (options.decode_tokens + 1) / 2.0;
-  const auto kv_per_key = static_cast<double>(spec.KvBytesPerTokenPerLayer()) * spec.n_layers;
+  const auto kv_per_key =
+      static_cast<double>(spec.KvBytesPerTokenPerLayer(options.local.kv_type)) * spec.n_layers;
   return (static_cast<double>(weights) / options.batch + kv_per_key * keys) /
          peaks.read_bytes_per_s;
 }
@@ -287,6 +292,7 @@ Status Run(const BenchOptions& options) {
 void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
   auto options = std::make_shared<BenchOptions>();
   options->local.kernels = environment.kernels;
+  options->local.show_progress = environment.colour;
   CLI::App* verb = root.add_subcommand("bench", "measure a model, or what the machine can do");
   auto* model = verb->add_option("-m,--model", options->local.path, "GGUF file");
   auto* limits = verb->add_flag("--limits", options->limits, "measure the machine, no model");
@@ -300,6 +306,7 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(0, 1 << 20));
   verb->add_flag("--short-warm-up", options->short_warm_up,
                  "warm up with one token instead of a whole repetition");
+  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
   verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");

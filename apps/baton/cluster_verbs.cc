@@ -159,6 +159,7 @@ struct PlacementOptions {
   int answer_tokens = 0;
   int context_tokens = 0;
   int concurrency = 0;
+  std::optional<KvType> kv_type;
   std::vector<std::string> nodes;
   std::vector<std::string> prefill_on;
   std::vector<std::string> decode_on;
@@ -173,6 +174,7 @@ void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
   verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
   verb.add_option("--context", options.context_tokens, "room per request")->check(positive);
   verb.add_option("--concurrency", options.concurrency, "requests at once")->check(positive);
+  AddKvType(verb, "--kv-type", options.kv_type, "KV cache: f16, or q8_0: half the memory, lossy");
   verb.add_option("--nodes", options.nodes, "only these nodes")->delimiter(',');
   verb.add_option("--prefill-on", options.prefill_on, "these compute prompts")->delimiter(',');
   verb.add_option("--decode-on", options.decode_on, "these generate")->delimiter(',');
@@ -189,6 +191,7 @@ json::object BodyOf(const PlacementOptions& options) {
   set_number("answer_tokens", options.answer_tokens);
   set_number("context_tokens", options.context_tokens);
   set_number("concurrency", options.concurrency);
+  if (options.kv_type) body["kv_type"] = NameOf(*options.kv_type);
   const auto set_list = [&](const char* key, const auto& values) {
     if (!values.empty()) body[key] = json::value_from(values);
   };

@@ -15,6 +15,16 @@ std::string Variable(const char* name, const std::string& otherwise = {}) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
+template <typename Into>
+void AddKvTypeOption(CLI::App& verb, const std::string& name, Into& into, const std::string& help) {
+  const auto is_known = [](const std::string& value) {
+    return FindKvTypeByName(value) ? "" : fmt::format("'{}' is neither f16 nor q8_0", value);
+  };
+  verb.add_option_function<std::string>(
+          name, [&into](const std::string& value) { into = *FindKvTypeByName(value); }, help)
+      ->check(CLI::Validator(is_known, "TYPE"));
+}
+
 }  // namespace
 
 Environment ReadEnvironment() {
@@ -33,6 +43,15 @@ Environment ReadEnvironment() {
   const auto self = os::RealPath("/proc/self/exe");
   if (self.ok()) environment.executable_dir = self->substr(0, self->rfind('/'));
   return environment;
+}
+
+void AddKvType(CLI::App& verb, const std::string& name, std::optional<KvType>& type,
+               const std::string& help) {
+  AddKvTypeOption(verb, name, type, help);
+}
+
+void AddKvType(CLI::App& verb, const std::string& name, KvType& type, const std::string& help) {
+  AddKvTypeOption(verb, name, type, help);
 }
 
 int Fail(const Error& error) {

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "base/result.h"
+#include "tensor/kv_type.h"
 
 namespace baton::app {
 
@@ -32,6 +34,11 @@ Environment ReadEnvironment();
 
 using Work = std::function<int()>;
 using AddCommand = void (*)(CLI::App& root, const Environment& environment, Work& chosen);
+
+// An option whose value is the name of a KvType.
+void AddKvType(CLI::App& verb, const std::string& name, std::optional<KvType>& type,
+               const std::string& help);
+void AddKvType(CLI::App& verb, const std::string& name, KvType& type, const std::string& help);
 
 // Prints "baton: MESSAGE" on standard error; returns the exit code 1.
 int Fail(const Error& error);

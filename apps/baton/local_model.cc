@@ -19,11 +19,20 @@ Result<LocalModel> LoadLocalModel(const LocalOptions& options) {
   BATON_ASSIGN_OR_RETURN(local.device, OpenCpu(options));
   const ModelSpec& spec = local.model->spec();
   const size_t pages = kv::PagesFor(std::max(options.context_tokens, 1));
-  const device::KvShape shape{spec.n_kv_heads, spec.head_dim};
+  const device::KvLayout layout{{spec.n_kv_heads, spec.head_dim}, options.kv_type};
+  BATON_RETURN_IF_ERROR(CheckHeads(layout.type, spec.head_dim));
   engine::StageOptions stage_options;
-  stage_options.kv_bytes_max = pages * shape.layer_bytes() * spec.n_layers;
-  BATON_ASSIGN_OR_RETURN(local.stage, engine::Stage::Load(*local.model, {0, spec.n_layers},
-                                                          *local.device, stage_options));
+  stage_options.kv_type = layout.type;
+  stage_options.kv_bytes_max = pages * layout.layer_bytes() * spec.n_layers;
+  int percent = -1;
+  const engine::Progress progress = [&](uint64_t done, uint64_t total) {
+    const auto now = static_cast<int>(100 * done / total);
+    if (now != percent) fmt::print(stderr, "\rloading {} %", percent = now);
+  };
+  auto stage = engine::Stage::Load(*local.model, {0, spec.n_layers}, *local.device, stage_options,
+                                   options.show_progress ? progress : nullptr);
+  if (percent >= 0) fmt::print(stderr, "\r\x1b[K");
+  BATON_ASSIGN_OR_RETURN(local.stage, std::move(stage));
   return local;
 }
 
@@ -38,7 +47,7 @@ Result<std::span<const float>> FeedTokens(const engine::Stage& stage,
     const engine::StageInput input{.layers = stage.layers(),
                                    .first_position = sequence.length(),
                                    .tokens = part,
-                                   .want_logits = at + part.size() == tokens.size()};
+                                   .logit_rows = at + part.size() == tokens.size() ? 1 : 0};
     BATON_ASSIGN_OR_RETURN(const engine::StageOutput output,
                            stage.Run(input, sequence, workspace, hooks));
     logits = output.logits;

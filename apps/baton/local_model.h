@@ -18,6 +18,8 @@ struct LocalOptions {
   int threads = 0;      // 0: one per core
   bool pin_threads = false;
   int context_tokens = 0;  // room for so many tokens of KV cache
+  KvType kv_type = KvType::kF16;
+  bool show_progress = false;  // of loading, on standard error
 };
 
 // Members are in the order in which they depend on each other.

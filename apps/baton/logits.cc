@@ -40,9 +40,11 @@ Status Run(LogitsOptions options) {
 void AddLogits(CLI::App& root, const Environment& environment, Work& chosen) {
   auto options = std::make_shared<LogitsOptions>();
   options->local.kernels = environment.kernels;
+  options->local.show_progress = environment.colour;
   CLI::App* verb = root.add_subcommand("logits", "logits of the last position, full precision");
   verb->add_option("-m,--model", options->local.path, "GGUF file")->required();
   verb->add_option("--tokens", options->tokens, "token ids: 1,2,3")->delimiter(',')->required();
+  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
   verb->add_option("--threads", options->local.threads, "compute threads (0: all)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--json", options->json, "one JSON object");

@@ -67,7 +67,11 @@ void AddServe(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(1, 4096));
   verb->add_option("--chunk", node.workload.chunk_tokens, "prompt tokens per step")
       ->check(CLI::Range(16, 4096));
-  verb->add_flag("--kv-q8", node.kv_q8_on_wire, "hand KV over in Q8_0: half the bytes, lossy");
+  AddKvType(*verb, "--kv-type", node.workload.kv_type,
+            "KV cache of models placed from here: f16, or q8_0: half the memory, lossy");
+  verb->add_flag_callback(
+      "--kv-q8", [options] { options->node.workload.kv_wire_type = KvType::kQ8_0; },
+      "hand the KV of models placed from here over in Q8_0: half the bytes, lossy");
   verb->add_flag("-q,--quiet", options->quiet, "errors only");
   verb->add_flag("-v,--verbose", options->verbose, "say more");
   verb->callback([options, &chosen] { chosen = [options] { return Serve(*options); }; });

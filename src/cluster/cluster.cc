@@ -185,8 +185,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     const plan::ClusterProfile profile = ProfileOf(
         book_, record->fingerprint(), [this](const NodeId& id) { return IsLive(id); },
         route.instance);
-    plan::Workload workload = FromProto(record->plan().workload());
-    if (options_.kv_q8_on_wire) workload.kv_wire_factor = kQ8WireFactor;
+    const plan::Workload workload = FromProto(record->plan().workload());
     return plan::Estimate(profile, CostOf(**model, record->model()), FromProto(record->plan()),
                           workload, uncached_on_decode, uncached_on_prefill)
         .remote_prefill;
@@ -383,7 +382,6 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
  private:
-  static constexpr double kQ8WireFactor = 34.0 / 64.0;
   // Nothing is placed without this node, so there is more patience with it than with others.
   static constexpr auto kMeasuringMost = std::chrono::seconds(30);
   static constexpr auto kMeasuringSelfMost = std::chrono::seconds(120);
@@ -514,7 +512,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
             .decode = PipelineOf(plan.decode),
             .prefill = PipelineOf(plan.prefill),
             .always_remote = !record.constraints().prefill_on().empty(),
-            .kv_q8 = options_.kv_q8_on_wire,
+            .kv_type = FromProto(record.plan().workload()).TravelType(),
             .prefill_s = plan.prefill_s,
             .workload_prompt_tokens = record.plan().workload().prompt_tokens()};
   }

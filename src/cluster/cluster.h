@@ -136,7 +136,6 @@ struct ClusterOptions {
   int threads = 0;          // of the compute pool, 0: one per core
   std::string kernels;      // instruction set by name, empty: the best
   plan::Workload workload;  // what instances are placed for unless told otherwise
-  bool kv_q8_on_wire = false;
 };
 
 class Cluster final : public net::MeshEvents {

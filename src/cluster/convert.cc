@@ -103,6 +103,8 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   proto.set_context_tokens(workload.context_tokens);
   proto.set_slots(workload.slots);
   proto.set_chunk_tokens(workload.chunk_tokens);
+  proto.set_kv_type(static_cast<uint32_t>(workload.kv_type));
+  proto.set_kv_wire_type(static_cast<uint32_t>(workload.kv_wire_type));
   return record;
 }
 
@@ -120,12 +122,18 @@ plan::Plan FromProto(const PlanRecord& record) {
   return plan;
 }
 
+KvType KvTypeFromProto(uint32_t number) {
+  return FindKvType(static_cast<uint8_t>(std::min(number, 255u))).value_or(KvType::kF16);
+}
+
 plan::Workload FromProto(const pb::Workload& proto) {
   return {.prompt_tokens = proto.prompt_tokens(),
           .answer_tokens = proto.answer_tokens(),
           .context_tokens = proto.context_tokens(),
           .slots = proto.slots(),
-          .chunk_tokens = proto.chunk_tokens()};
+          .chunk_tokens = proto.chunk_tokens(),
+          .kv_type = KvTypeFromProto(proto.kv_type()),
+          .kv_wire_type = KvTypeFromProto(proto.kv_wire_type())};
 }
 
 pb::Constraints ToProto(const plan::Constraints& constraints) {

@@ -37,6 +37,8 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& device);
 PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload);
 plan::Plan FromProto(const PlanRecord& record);
 plan::Workload FromProto(const pb::Workload& workload);
+// F16 where it is no number of a KvType.
+KvType KvTypeFromProto(uint32_t number);
 
 pb::Constraints ToProto(const plan::Constraints& constraints);
 plan::Constraints FromProto(const pb::Constraints& constraints);

@@ -18,6 +18,9 @@ bool Names(const plan::Constraints& constraints, const NodeId& node) {
 // More context than the model has is of no use to anyone.
 plan::Workload WithinModel(plan::Workload workload, const Model& model) {
   workload.context_tokens = std::min(workload.context_tokens, model.spec().context_length);
+  for (KvType* type : {&workload.kv_type, &workload.kv_wire_type}) {
+    if (!CheckHeads(*type, model.spec().head_dim).ok()) *type = KvType::kF16;
+  }
   return workload;
 }
 
@@ -148,9 +151,11 @@ void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan
     load.set_fingerprint(placed.record.fingerprint());
     load.set_first_layer(hull.first);
     load.set_last_layer(hull.last);
+    load.set_kv_type(static_cast<uint32_t>(workload.kv_type));
     load.set_kv_bytes(static_cast<uint64_t>(workload.slots) *
                       static_cast<uint64_t>(workload.context_tokens + kv::kPageTokens) *
-                      model.spec().KvBytesPerTokenPerLayer() * static_cast<uint64_t>(hull.size()));
+                      model.spec().KvBytesPerTokenPerLayer(workload.kv_type) *
+                      static_cast<uint64_t>(hull.size()));
     load.set_chunk_tokens(workload.chunk_tokens);
     host_.courier().Send(node, message);
   }

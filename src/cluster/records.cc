@@ -115,7 +115,7 @@ plan::ModelCost CostOf(const Model& model, const std::string& name) {
           .head_bytes = spec.head_bytes,
           .tied_embeddings = spec.tied_embeddings,
           .head_flops_per_token = spec.HeadFlopsPerToken(),
-          .kv_bytes_per_token_per_layer = spec.KvBytesPerTokenPerLayer(),
+          .kv_width = spec.kv_width(),
           .q_width = spec.q_width(),
           .hidden_width = spec.hidden_width};
 }

@@ -26,10 +26,10 @@ struct Route {
   InstanceId instance;
   uint64_t instance_epoch = 0;
   Pipeline decode;
-  Pipeline prefill;            // empty: the decode group computes prompts itself
-  bool always_remote = false;  // the owner placed prefill by hand
-  bool kv_q8 = false;
-  double prefill_s = 1;  // predicted for the workload's prompt
+  Pipeline prefill;               // empty: the decode group computes prompts itself
+  bool always_remote = false;     // the owner placed prefill by hand
+  KvType kv_type = KvType::kF16;  // on the wire
+  double prefill_s = 1;           // predicted for the workload's prompt
   int workload_prompt_tokens = 1;
 };
 

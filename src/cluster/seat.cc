@@ -57,10 +57,10 @@ Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, con
     const LayerRange layers{std::max(own.first, target.stage().first_layer()),
                             std::min(own.last, target.stage().last_layer())};
     if (layers.size() <= 0) continue;
-    spec.kv_targets.push_back({*node, layers, target.first_token(),
-                               target.q8() ? device::KvWireType::kQ8_0 : device::KvWireType::kF16});
+    spec.kv_targets.push_back(
+        {*node, layers, target.first_token(), KvTypeFromProto(target.kv_type())});
   }
-  spec.kv_dtype = open.kv_q8() ? device::KvWireType::kQ8_0 : device::KvWireType::kF16;
+  spec.kv_dtype = KvTypeFromProto(open.kv_type());
   spec.tokens_left = std::clamp(open.tokens_left(), 1, model.context_length - open.tokens_size());
   spec.ignore_end = open.ignore_end();
   spec.sampling = FromProto(open.sampling());

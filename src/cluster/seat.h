@@ -33,7 +33,7 @@ struct SeatSpec {
   Pipeline prefill_by;  // decode role: who else computes the prompt; empty: this pipeline itself
   Pipeline decode_by;   // prefill role
   std::vector<kv::ExportTarget> kv_targets;  // prefill role
-  device::KvWireType kv_dtype = device::KvWireType::kF16;
+  KvType kv_dtype = KvType::kF16;
   std::vector<TokenId> tokens;
   int tokens_left = 0;
   bool ignore_end = false;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kIngestQueueMax = 4096;  // frames
 constexpr size_t kLoaderQueueMax = 64;
+constexpr double kProgressSeconds = 2;  // between two lines about a model that is loading
 
 bool Names(const Pipeline& pipeline, const NodeId& node) {
   return std::any_of(pipeline.begin(), pipeline.end(),
@@ -167,8 +168,10 @@ void StageHost::Load(const NodeId& from, const LoadStage& request) {
                   0);
   if (present != held_.end()) {
     Held& held = *present->second;
-    const bool covers = held.stage != nullptr && held.fingerprint == request.fingerprint() &&
-                        held.layers.first <= layers.first && held.layers.last >= layers.last;
+    const bool covers =
+        held.stage != nullptr && held.fingerprint == request.fingerprint() &&
+        held.stage->stage().options().kv_type == KvTypeFromProto(request.kv_type()) &&
+        held.layers.first <= layers.first && held.layers.last >= layers.last;
     if (covers) {
       held.epoch = request.epoch();
       return Report(from, request, 0, OkStatus(), held.stage->stage().weight_bytes());
@@ -201,10 +204,21 @@ Result<StageHost::Loaded> StageHost::LoadNow(const LoadStage& request) const {
   auto device = device::MakeCpuDevice(*kernels, {.threads = options_.threads});
   const engine::StageOptions options{
       .kv_bytes_max = request.kv_bytes(),
+      .kv_type = KvTypeFromProto(request.kv_type()),
       .chunk_tokens_max = std::clamp(request.chunk_tokens(), 1, 4096)};
-  BATON_ASSIGN_OR_RETURN(
-      auto stage,
-      engine::Stage::Load(*model, {request.first_layer(), request.last_layer()}, *device, options));
+  const os::TimePoint begin = clock_.Now();
+  os::TimePoint said = begin;
+  const auto progress = [&](uint64_t done, uint64_t total) {
+    if (os::SecondsBetween(said, clock_.Now()) < kProgressSeconds) return;
+    said = clock_.Now();
+    log::Info("loading '{}': {} of {} MiB", request.model(), done >> 20, total >> 20);
+  };
+  BATON_ASSIGN_OR_RETURN(auto stage,
+                         engine::Stage::Load(*model, {request.first_layer(), request.last_layer()},
+                                             *device, options, progress));
+  log::Info("loaded layers {} to {} of '{}': {} MiB in {:.1f} s", request.first_layer(),
+            request.last_layer() - 1, request.model(), stage->weight_bytes() >> 20,
+            os::SecondsBetween(begin, clock_.Now()));
   BATON_ASSIGN_OR_RETURN(auto loaded,
                          engine::LoadedStage::Create(std::move(device), std::move(stage)));
   return Loaded{std::move(model), std::move(loaded)};

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -20,6 +21,7 @@
 #include "base/result.h"
 #include "os/clock.h"
 #include "tensor/dtype.h"
+#include "tensor/kv_type.h"
 
 namespace baton::device {
 
@@ -45,12 +47,18 @@ struct Rows {
   Rows Slice(size_t first, size_t n) const { return {buffer, offset + first * width, n, width}; }
 };
 
-// A weight matrix W[rows][columns] as a file stores it. `bytes` must live until Pack() returns.
+// Copies rows [first, first + count) as a file stores them into memory of exactly their size.
+// Called by several threads at once.
+using RowReader = std::function<Status(size_t first, size_t count, std::span<uint8_t> into)>;
+// Of rows in memory, which must live as long as the reader. kInvalidArgument behind its end.
+RowReader RowsIn(std::span<const uint8_t> bytes, size_t row_bytes);
+
+// A weight matrix W[rows][columns]. Every row is read once.
 struct MatrixSource {
   DType type = DType::kF32;
   size_t rows = 0;
   size_t columns = 0;
-  std::span<const uint8_t> bytes;
+  RowReader read;
 };
 
 // A weight matrix in the layout its device wants. Immutable.
@@ -62,6 +70,28 @@ class Matrix {
   virtual size_t columns() const = 0;
   virtual size_t size_bytes() const = 0;
 };
+
+// What products multiply: rows as they are, or what becomes of them on their way into the operands'
+// format, which saves a pass over memory.
+struct Input {
+  Rows x;
+  std::span<const float> norm;  // unless empty: x / sqrt(mean(x^2) + epsilon) * norm, per row
+  float epsilon = 0;
+  Rows up;  // where it has a buffer: silu(x) * up
+
+  Input(Rows rows) : x(rows) {}  // NOLINT(google-explicit-constructor): plain rows are the rule
+};
+inline Input Normed(Rows x, std::span<const float> weight, float epsilon) {
+  Input input(x);
+  input.norm = weight;
+  input.epsilon = epsilon;
+  return input;
+}
+inline Input Gated(Rows gate, Rows up) {
+  Input input(gate);
+  input.up = up;
+  return input;
+}
 
 // One product of MatMul(): into = x W^T + bias, or into += that.
 struct Product {
@@ -78,18 +108,28 @@ inline constexpr int kPageTokens = 64;
 inline constexpr int kHeadDimMax = 1024;
 inline constexpr int kQueryGroupMax = 48;
 
-// The shape of one layer's K and V. In a page they lie one after the other, F16:
-//   K  [kv head][16-token block][width][16 tokens]   so that q.k has lanes = tokens
-//   V  [kv head][token][width]                        so that p.v has lanes = head dim
-// where width is head_dim rounded up to 16; what lies beyond head_dim stays zero.
+// The shape of one layer's K and V.
 struct KvShape {
   int kv_heads = 0;
   int head_dim = 0;
-
-  int width() const { return (head_dim + 15) / 16 * 16; }
-  size_t half_bytes() const { return size_t{2} * kv_heads * width() * kPageTokens; }
-  size_t layer_bytes() const { return 2 * half_bytes(); }
   bool operator==(const KvShape&) const = default;
+};
+
+// How a page holds the K and V of one layer, one after the other:
+//   f16   K  [kv head][16-token block][width][16 tokens]   so that q.k has lanes = tokens
+//         V  [kv head][token][width]                       so that p.v has lanes = head dim
+//   q8_0  K  [kv head][16-token block][width / 32] kernels::KeyBlockQ8_0
+//         V  [kv head][token][width / 32] BlockQ8_0
+// where width is head_dim rounded up to 16; what lies beyond head_dim stays zero. Q8_0 takes whole
+// blocks alone: FitsHeads().
+struct KvLayout {
+  KvShape shape;
+  KvType type = KvType::kF16;
+
+  size_t width() const { return static_cast<size_t>(shape.head_dim + 15) / 16 * 16; }
+  size_t head_bytes() const { return KvBytesOf(type, width() * kPageTokens); }
+  size_t half_bytes() const { return head_bytes() * static_cast<size_t>(shape.kv_heads); }
+  size_t layer_bytes() const { return 2 * half_bytes(); }
 };
 
 // One layer of one sequence's KV cache: token t lies in page pages[t / kPageTokens], whose bytes of
@@ -99,7 +139,7 @@ struct KvLayer {
   std::span<const int32_t> pages;
   size_t page_bytes = 0;
   size_t layer_offset = 0;
-  KvShape shape;
+  KvLayout layout;
 };
 
 // Rows that are the tokens [first, first + count) of one sequence. Where an op takes several of
@@ -110,16 +150,9 @@ struct KvRows {
   size_t count = 0;
 };
 
-// What the products of attention are made of; the sums are F32. A property of the model, so that
-// all nodes agree (kernels/table.h has the exact orders).
+// What the products of attention are made of; the sums are F32. A property of the model and its
+// KvType, so that all nodes agree (kernels/table.h has the exact orders).
 enum class AttentionPrecision : uint8_t { kFloat, kBrain };
-
-// How K and V travel between nodes (docs/formats/kv-stream.md): K then V, each
-// [kv head][token][head dim], little endian.
-enum class KvWireType : uint8_t {
-  kF16 = 1,   // bit for bit what the pages hold
-  kQ8_0 = 2,  // blocks of 32 along head dim as tensor/blocks.h BlockQ8_0
-};
 
 // The angles of some rows: the pairs (2i, 2i + 1) of every head turn, the rest of a head stays.
 struct RopeTable {
@@ -143,37 +176,37 @@ class Device {
   // "cpu/avx512, 2 threads".
   virtual std::string Describe() const = 0;
   virtual Result<std::unique_ptr<Buffer>> Allocate(size_t bytes) = 0;
-  // kInvalidArgument if the device cannot multiply by such a matrix or `bytes` is too short.
+  // kInvalidArgument if the device cannot multiply by such a matrix; or what reading fails with.
   virtual Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) = 0;
 
   // Row i of `into` = row tokens[i] of `table`. Tokens are within the table.
   virtual void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) = 0;
-  // into = x / sqrt(mean(x^2) + epsilon) * weight, per row.
-  virtual void RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) = 0;
-  // All products share x, which is brought into the weights' operand format once.
-  virtual void MatMul(Rows x, std::initializer_list<Product> products) = 0;
+  // All products share the input, which is brought into the weights' operand format once. The
+  // input is read whole before anything is written.
+  virtual void MatMul(const Input& input, std::initializer_list<Product> products) = 0;
   // Turns every head of every row and multiplies all of it by `scale`.
   virtual void Rope(Rows x, const RopeTable& table, float scale) = 0;
-  // Writes K and V rows into the pages of their sequences, converted to F16.
+  // Writes K and V rows into the pages of their sequences, converted to what those hold.
   virtual void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) = 0;
   // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence.
-  // Query heads share KV heads evenly; all sequences have one shape.
+  // Query heads share KV heads evenly; all sequences have one layout. kFloat takes F16 alone.
   virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
                       Rows into) = 0;
-  // gate = silu(gate) * up.
-  virtual void SiluMultiply(Rows gate, Rows up) = 0;
 
   // Takes about half a second. `memory` is read: larger than the caches, written before.
   virtual Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) = 0;
   // Reads every byte, which leaves nothing else in the caches.
   virtual void ReadAll(Buffer& memory) = 0;
 
-  // Tokens [first, first + count) of `layer` in wire format. Any thread, also while ops run, for
-  // (page, layer)s that nobody writes meanwhile. `into` has exactly the bytes of the slab.
-  virtual void ExportKv(const KvLayer& layer, int first, int count, KvWireType type,
+  // Tokens [first, first + count) of `layer` as they travel between nodes
+  // (docs/formats/kv-stream.md): K then V, each [kv head][token][head dim], little endian. Where
+  // `type` is that of the pages, both ways keep every bit; pages of Q8_0 know no other. Any thread,
+  // also while ops run, for (page, layer)s that nobody writes meanwhile. `into` has exactly the
+  // bytes of the slab.
+  virtual void ExportKv(const KvLayer& layer, int first, int count, KvType type,
                         std::span<uint8_t> into) const = 0;
   // The way back, under the same rules for (page, layer)s that nobody touches meanwhile.
-  virtual void ImportKv(const KvLayer& layer, int first, int count, KvWireType type,
+  virtual void ImportKv(const KvLayer& layer, int first, int count, KvType type,
                         std::span<const uint8_t> wire) const = 0;
 };
 

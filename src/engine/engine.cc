@@ -216,7 +216,7 @@ void Engine::RunStep(SlotId id) {
                                     .first_position = step.first_position,
                                     .tokens = step.tokens,
                                     .activations = step.activations,
-                                    .want_logits = step.want_logits},
+                                    .logit_rows = step.want_logits ? 1 : 0},
                                    *slot.sequence, stage->workspace(), hooks);
   busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, clock_.Now());
   step.done(std::move(output));

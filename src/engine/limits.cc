@@ -23,7 +23,7 @@ constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
 constexpr double kPatienceSeconds = 0.3;
-constexpr device::KvShape kKv{8, 64};
+constexpr device::KvShape kHeads{8, 64};
 constexpr size_t kQueryHeads = 32;
 constexpr int kKeys = 2048;
 
@@ -85,13 +85,14 @@ class Meter {
     return limits;
   }
 
-  Status MeasureAttention(Limits& limits);
+  Result<AttentionLimits> MeasureAttention(KvType type);
   Result<double> LayerOverhead();
 
  private:
   Result<double> ProductSeconds(DType type, size_t rows, size_t tokens,
                                 const std::function<void()>& before) {
-    BATON_ASSIGN_OR_RETURN(const auto matrix, device_.Pack({type, rows, kColumns, weights_}));
+    BATON_ASSIGN_OR_RETURN(const auto matrix,
+                           device_.Pack({type, rows, kColumns, RowsOf(type, kColumns)}));
     BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, tokens, kColumns));
     BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, tokens, rows));
     return Shortest(
@@ -102,18 +103,23 @@ class Meter {
         before);
   }
 
+  device::RowReader RowsOf(DType type, size_t columns) const {
+    return device::RowsIn(weights_, BytesOf(type, columns));
+  }
+
   Device& device_;
   const os::Clock& clock_;
   const std::vector<uint8_t> weights_;
 };
 
-Status Meter::MeasureAttention(Limits& limits) {
+Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
+  const device::KvLayout kv{kHeads, type};
   const int pages = kKeys / device::kPageTokens;
-  BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kKv.layer_bytes()));
+  BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kv.layer_bytes()));
   std::vector<int32_t> indices;
   for (int i = 0; i < pages; ++i) indices.push_back(i);
-  const device::KvLayer layer{storage.get(), indices, kKv.layer_bytes(), 0, kKv};
-  const size_t width = kQueryHeads * kKv.head_dim;
+  const device::KvLayer layer{storage.get(), indices, kv.layer_bytes(), 0, kv};
+  const size_t width = kQueryHeads * kHeads.head_dim;
   BATON_ASSIGN_OR_RETURN(const Activations q, MakeRows(device_, kTokens, width));
   BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
   const auto attend = [&](size_t queries) {
@@ -130,25 +136,25 @@ Status Meter::MeasureAttention(Limits& limits) {
     seconds = attend(queries);
   }
   const auto many = static_cast<double>(queries);
-  limits.attention_flops_per_s =
-      4.0 * static_cast<double>(width) * many * (kKeys - many / 2) / seconds;
-  limits.kv_read_bytes_per_s = static_cast<double>(pages * kKv.layer_bytes()) / attend(1);
-  return OkStatus();
+  return AttentionLimits{
+      .type = type,
+      .flops_per_s = 4.0 * static_cast<double>(width) * many * (kKeys - many / 2) / seconds,
+      .read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / attend(1)};
 }
 
 // The ops of one layer of a decode step on a model so narrow that nothing but overhead is left.
 Result<double> Meter::LayerOverhead() {
   constexpr size_t kNarrow = 256;
   constexpr int kLayers = 64;
-  BATON_ASSIGN_OR_RETURN(const auto w, device_.Pack({DType::kF16, kNarrow, kNarrow, weights_}));
+  BATON_ASSIGN_OR_RETURN(
+      const auto w, device_.Pack({DType::kF16, kNarrow, kNarrow, RowsOf(DType::kF16, kNarrow)}));
   BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, 1, kNarrow));
   BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, 1, kNarrow));
   const std::vector<float> norm(kNarrow, 1.0f);
   const double seconds = Shortest(clock_, [&] {
     for (int layer = 0; layer < kLayers; ++layer) {
       for (int product = 0; product < 4; ++product) {
-        device_.RmsNorm(x.rows, norm, 1e-5f, y.rows);
-        device_.MatMul(y.rows, {{w.get(), x.rows}});
+        device_.MatMul(device::Normed(x.rows, norm, 1e-5f), {{w.get(), y.rows}});
       }
     }
   });
@@ -168,7 +174,10 @@ Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {
                            meter.MeasureType(type, [&] { device.ReadAll(*flush); }));
     limits.types.push_back(measured);
   }
-  BATON_RETURN_IF_ERROR(meter.MeasureAttention(limits));
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type));
+    limits.attention.push_back(measured);
+  }
   BATON_ASSIGN_OR_RETURN(limits.layer_overhead_us, meter.LayerOverhead());
   return limits;
 }

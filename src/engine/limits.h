@@ -8,6 +8,7 @@
 #include "device/device.h"
 #include "os/clock.h"
 #include "tensor/dtype.h"
+#include "tensor/kv_type.h"
 
 namespace baton::engine {
 
@@ -17,12 +18,18 @@ struct TypeLimits {
   double read_bytes_per_s = 0;    // products with one token: bytes of weights per second
 };
 
+// Of one KvType.
+struct AttentionLimits {
+  KvType type = KvType::kF16;
+  double flops_per_s = 0;       // 512 queries over 2048 keys, 4 per (query width, key)
+  double read_bytes_per_s = 0;  // one query over 2048 keys: bytes of K and V per second
+};
+
 struct Limits {
   device::Peaks peaks;
   std::vector<TypeLimits> types;
-  double attention_flops_per_s = 0;  // 512 queries over 2048 keys, 4 per (query width, key)
-  double kv_read_bytes_per_s = 0;    // one query over many keys
-  double layer_overhead_us = 0;      // a decode step's cost per layer that no byte explains
+  std::vector<AttentionLimits> attention;  // F16 first
+  double layer_overhead_us = 0;            // a decode step's cost per layer that no byte explains
 };
 
 // Uses the device alone for about six seconds. Takes about 400 MiB while it runs.

@@ -103,11 +103,11 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   BATON_RETURN_IF_ERROR(CheckHeads(spec));
   const uint64_t bytes = BytesToLoad(spec, layers);
   BATON_RETURN_IF_ERROR(CheckMemory(bytes));
+  const kv::KvLayout layout{{spec.n_kv_heads, spec.head_dim}, options.kv_type};
+  BATON_ASSIGN_OR_RETURN(auto pool,
+                         kv::PagePool::Create(device, layers, layout, options.kv_bytes_max));
   WeightLoader loader(model, device, bytes, progress);
   BATON_ASSIGN_OR_RETURN(auto pass, LoadFamily(spec, layers, loader));
-  BATON_ASSIGN_OR_RETURN(
-      auto pool,
-      kv::PagePool::Create(device, layers, {spec.n_kv_heads, spec.head_dim}, options.kv_bytes_max));
   return std::unique_ptr<Stage>(
       new Stage(device, spec, layers, options, std::move(pass), std::move(pool)));
 }
@@ -139,8 +139,12 @@ Status Stage::CheckInput(const StageInput& input, const kv::Sequence& sequence, 
     return MakeError(Code::kInvalidArgument, "tokens from position {} on do not follow {} tokens",
                      input.first_position, sequence.length());
   }
-  if (input.want_logits && run.last != spec_.n_layers) {
+  if (input.logit_rows != 0 && run.last != spec_.n_layers) {
     return MakeError(Code::kInvalidArgument, "layer {} makes no logits", run.last - 1);
+  }
+  if (input.logit_rows < 0 || input.logit_rows > std::min(count, options_.batch_max)) {
+    return MakeError(Code::kInvalidArgument, "logits of {} tokens of {}, at most {}",
+                     input.logit_rows, count, options_.batch_max);
   }
   CHECK(&sequence.pool() == pool_.get(), "a sequence of another stage");
   return CheckTokens(input.tokens, spec_.vocab_size);
@@ -156,10 +160,10 @@ Result<StageOutput> Stage::Run(const StageInput& input, kv::Sequence& sequence,
   std::iota(positions.begin(), positions.end(), input.first_position);
   const CachedAttention::Part part{&sequence, input.first_position, positions.size()};
   CachedAttention attention(*device_, precision(), {&part, 1}, hooks);
-  BATON_ASSIGN_OR_RETURN(
-      const StageOutput output,
-      pass_->Run({input.layers, positions, input.tokens, input.activations, input.want_logits},
-                 *device_, attention, workspace.scratch()));
+  BATON_ASSIGN_OR_RETURN(const StageOutput output,
+                         pass_->Run({input.layers, positions, input.tokens, input.activations,
+                                     static_cast<size_t>(input.logit_rows)},
+                                    *device_, attention, workspace.scratch()));
   sequence.SetLength(std::max(sequence.length(), end));
   return output;
 }
@@ -178,7 +182,7 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
     StageInput input{.layers = batch.layers,
                      .first_position = member.position,
                      .activations = member.activation,
-                     .want_logits = batch.want_logits};
+                     .logit_rows = batch.want_logits ? 1 : 0};
     if (batch.layers.first == 0) input.tokens = {&member.token, 1};
     BATON_ASSIGN_OR_RETURN(const int rows, CountTokens(input, spec_));
     if (rows != 1) return MakeError(Code::kInvalidArgument, "{} tokens of one member", rows);
@@ -202,8 +206,9 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
 }
 
 device::AttentionPrecision Stage::precision() const {
-  return spec_.exact_attention ? device::AttentionPrecision::kFloat
-                               : device::AttentionPrecision::kBrain;
+  return spec_.exact_attention && options_.kv_type == KvType::kF16
+             ? device::AttentionPrecision::kFloat
+             : device::AttentionPrecision::kBrain;
 }
 
 }  // namespace baton::engine

@@ -40,8 +40,9 @@ class NoHooks final : public LayerHooks {
 
 struct StageOptions {
   size_t kv_bytes_max = size_t{1} << 30;
+  KvType kv_type = KvType::kF16;
   int chunk_tokens_max = 512;  // most tokens of one Run()
-  int batch_max = 32;          // most members of one RunBatch()
+  int batch_max = 32;          // most members of one RunBatch(), and most rows of logits
 };
 
 // `done` of `total` bytes of weights are packed. Called on the loading thread.
@@ -53,13 +54,14 @@ struct StageInput {
   int first_position = 0;
   std::span<const TokenId> tokens;     // where layers.first == 0, else empty
   std::span<const float> activations;  // [token][hidden] where layers.first > 0, else empty
-  bool want_logits = false;            // of the last token; only where layers end the model
+  int logit_rows = 0;  // logits of so many of the last tokens, at most batch_max; only where
+                       // layers end the model
 };
 
 // Views into the workspace, valid until its next run.
 struct StageOutput {
   std::span<const float> activations;  // [token][hidden]; empty where layers end the model
-  std::span<const float> logits;       // [vocab] if wanted; [member][vocab] of a batch
+  std::span<const float> logits;       // [wanted row][vocab]; [member][vocab] of a batch
 };
 
 // The next token of one of several sequences.

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include <boost/json.hpp>
@@ -14,6 +15,7 @@
 #include "kernels/select.h"
 #include "kv/transfer.h"
 #include "model/model.h"
+#include "model/testing/scratch_file.h"
 #include "os/file.h"
 
 namespace baton::engine {
@@ -70,7 +72,7 @@ class Runner {
       const auto part = tokens.subspan(at, std::min(chunk, tokens.size() - at));
       output = Run({.layers = stage_->layers(),
                     .tokens = part,
-                    .want_logits = at + part.size() == tokens.size()});
+                    .logit_rows = at + part.size() == tokens.size() ? 1 : 0});
     }
     return output.logits;
   }
@@ -113,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden,
                          });
 
 // Relative error of the whole vector, by norms.
-double RelativeError(std::span<const float> ours, std::span<const double> theirs) {
+double RelativeError(std::span<const float> ours, const std::vector<double>& theirs) {
   double difference = 0, norm = 0;
   for (size_t i = 0; i < ours.size(); ++i) {
     difference += (ours[i] - theirs[i]) * (ours[i] - theirs[i]);
@@ -160,35 +162,55 @@ std::shared_ptr<const Model> OpenNamed(std::string_view name) {
   return Model::Open(BATON_SOURCE_DIR "/models/baton-demo.gguf").value();
 }
 
-class SameBits : public testing::TestWithParam<std::string_view> {
+using ModelAndKv = std::pair<std::string_view, KvType>;
+
+class SameBits : public testing::TestWithParam<ModelAndKv> {
  protected:
-  SameBits() : model_(OpenNamed(GetParam())), device_(Cpu()), prompt_(Prompt(*model_, 150)) {}
-  Bits Whole() {
-    Runner runner(*model_, *device_);
-    return BitsOf(runner.Feed(prompt_, 512));
+  SameBits()
+      : model_(OpenNamed(GetParam().first)),
+        options_{.kv_type = GetParam().second},
+        device_(Cpu()),
+        prompt_(Prompt(*model_, 150)) {}
+  std::unique_ptr<Runner> NewRunner(device::Device& device) const {
+    return NewRunner({0, model_->spec().n_layers}, device);
   }
-  std::shared_ptr<const Model> model_;
-  std::unique_ptr<device::Device> device_;
-  std::vector<TokenId> prompt_;
+  std::unique_ptr<Runner> NewRunner(LayerRange layers, device::Device& device) const {
+    return std::make_unique<Runner>(*model_, layers, device, options_);
+  }
+  Bits Whole() { return BitsOf(NewRunner(*device_)->Feed(prompt_, 512)); }
+
+  const std::shared_ptr<const Model> model_;
+  const StageOptions options_;
+  const std::unique_ptr<device::Device> device_;
+  const std::vector<TokenId> prompt_;
 };
 
-std::vector<std::string_view> AllModels() {
+std::vector<ModelAndKv> AllModels() {
+  std::vector<ModelAndKv> all;
   std::vector<std::string_view> names(std::begin(kModels), std::end(kModels));
   names.push_back(kShipped);
-  return names;
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    for (const std::string_view name : names) {
+      if (CheckHeads(type, OpenNamed(name)->spec().head_dim).ok()) all.emplace_back(name, type);
+    }
+  }
+  return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::ValuesIn(AllModels()), [](const auto& info) {
-  std::string name(info.param);
+  std::string name = fmt::format("{}_{}", info.param.first, NameOf(info.param.second));
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
 
+TEST(AllModels, HaveBothKindsOfKv) {
+  EXPECT_GE(AllModels().size(), std::size(kModels) + 3);
+}
+
 TEST_P(SameBits, InAnyChunks) {
   const Bits whole = Whole();
   for (const size_t chunk : {1, 7, 64}) {
-    Runner runner(*model_, *device_);
-    EXPECT_EQ(BitsOf(runner.Feed(prompt_, chunk)), whole) << "chunks of " << chunk;
+    EXPECT_EQ(BitsOf(NewRunner(*device_)->Feed(prompt_, chunk)), whole) << "chunks of " << chunk;
   }
 }
 
@@ -197,8 +219,7 @@ TEST_P(SameBits, OnAnyKernelsAndThreads) {
   for (const std::string& kernels : KernelNames()) {
     for (const int threads : {1, 3}) {
       const auto device = Cpu(kernels, threads);
-      Runner runner(*model_, *device);
-      EXPECT_EQ(BitsOf(runner.Feed(prompt_, 50)), whole) << kernels << ", " << threads;
+      EXPECT_EQ(BitsOf(NewRunner(*device)->Feed(prompt_, 50)), whole) << kernels << ", " << threads;
     }
   }
 }
@@ -210,7 +231,7 @@ std::span<const float> RunThrough(std::vector<std::unique_ptr<Runner>>& stages,
   for (auto& runner : stages) {
     const LayerRange layers = runner->stage().layers();
     const bool ends = layers.last == runner->stage().spec().n_layers;
-    StageInput input{.layers = layers, .want_logits = ends};
+    StageInput input{.layers = layers, .logit_rows = ends ? 1 : 0};
     if (layers.first == 0) input.tokens = tokens;
     input.activations = output.activations;
     output = runner->Run(input);
@@ -227,7 +248,7 @@ TEST_P(SameBits, SplitIntoStages) {
       int begin = 0;
       for (const int end : {first, second, n}) {
         if (end == begin) continue;
-        stages.push_back(std::make_unique<Runner>(*model_, LayerRange{begin, end}, *device_));
+        stages.push_back(NewRunner({begin, end}, *device_));
         begin = end;
       }
       std::span<const float> logits;
@@ -243,22 +264,22 @@ TEST_P(SameBits, SplitIntoStages) {
 TEST_P(SameBits, HandedFromPrefillToDecode) {
   const Bits whole = Whole();
   const int known = static_cast<int>(prompt_.size()) - 1;
-  Runner prefill(*model_, *device_);
-  Runner decode(*model_, *device_);
-  prefill.Feed(std::span(prompt_).first(known), 64);
-  ASSERT_TRUE(decode.sequence().Reserve(known + 1).ok());
-  const kv::PageTable from = prefill.sequence().pages();
-  const kv::PageTable to = decode.sequence().pages();
+  const auto prefill = NewRunner(*device_);
+  const auto decode = NewRunner(*device_);
+  prefill->Feed(std::span(prompt_).first(known), 64);
+  ASSERT_TRUE(decode->sequence().Reserve(known + 1).ok());
+  const kv::PageTable from = prefill->sequence().pages();
+  const kv::PageTable to = decode->sequence().pages();
+  const KvType type = options_.kv_type;
   for (int layer = 0; layer < model_->spec().n_layers; ++layer) {
     for (const auto& [first, count] : {std::pair(0, 70), std::pair(70, known - 70)}) {
       const kv::Slab slab{layer, first, count};
-      const auto wire =
-          kv::ExportKv(prefill.stage().pool(), from, slab, kv::KvWireType::kF16).value();
-      ASSERT_TRUE(kv::ImportKv(decode.stage().pool(), to, slab, kv::KvWireType::kF16, wire).ok());
+      const auto wire = kv::ExportKv(prefill->stage().pool(), from, slab, type).value();
+      ASSERT_TRUE(kv::ImportKv(decode->stage().pool(), to, slab, type, wire).ok());
     }
   }
-  decode.sequence().SetLength(known);
-  EXPECT_EQ(BitsOf(decode.Feed(std::span(prompt_).last(1), 1)), whole);
+  decode->sequence().SetLength(known);
+  EXPECT_EQ(BitsOf(decode->Feed(std::span(prompt_).last(1), 1)), whole);
 }
 
 // Keys in more than one segment, which one token's attention takes side by side.
@@ -277,6 +298,21 @@ TEST(Stage, ALongPromptGivesTheSameBitsInAnyChunksAndThreads) {
   EXPECT_EQ(run(3, 345), whole);
 }
 
+// The same prompt with both caches: another result, but a near one. Keys and values carry errors of
+// up to half of 1/127 of the largest of 32, which a random direction of head and layers averages.
+TEST(Stage, AKvCacheOfQ8_0CostsLittle) {
+  const auto model = OpenGolden("tied-head64");
+  const auto device = Cpu();
+  const auto prompt = Prompt(*model, 150);
+  const LayerRange all{0, model->spec().n_layers};
+  Runner halves(*model, all, *device);
+  Runner blocks(*model, all, *device, {.kv_type = KvType::kQ8_0});
+  const auto expected = halves.Feed(prompt, 64);
+  const double error = RelativeError(blocks.Feed(prompt, 64), {expected.begin(), expected.end()});
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, std::sqrt(2.0 * model->spec().n_layers) / 127);
+}
+
 TEST(Stage, AttentionIsExactWhereAllWeightsAre) {
   EXPECT_TRUE(OpenNamed("gqa-untied")->spec().exact_attention);
   EXPECT_FALSE(OpenNamed(kShipped)->spec().exact_attention);
@@ -286,7 +322,7 @@ TEST(Stage, AttentionIsExactWhereAllWeightsAre) {
 TEST_P(SameBits, InABatch) {
   const Bits whole = Whole();
   const int n = model_->spec().n_layers;
-  const auto stage = Stage::Load(*model_, {0, n}, *device_, {}).value();
+  const auto stage = Stage::Load(*model_, {0, n}, *device_, options_).value();
   Workspace workspace = stage->NewWorkspace().value();
   NoHooks hooks;
   std::vector<std::unique_ptr<kv::Sequence>> sequences;
@@ -323,20 +359,20 @@ TEST_P(SameBits, InABatch) {
 
 TEST_P(SameBits, AfterTruncation) {
   const Bits whole = Whole();
-  Runner runner(*model_, *device_);
-  runner.Feed(prompt_, 64);
-  EXPECT_EQ(runner.sequence().Truncate(97), 97);
-  EXPECT_EQ(BitsOf(runner.Feed(std::span(prompt_).subspan(97), 20)), whole);
+  const auto runner = NewRunner(*device_);
+  runner->Feed(prompt_, 64);
+  EXPECT_EQ(runner->sequence().Truncate(97), 97);
+  EXPECT_EQ(BitsOf(runner->Feed(std::span(prompt_).subspan(97), 20)), whole);
 }
 
 TEST_P(SameBits, OnASharedPrefix) {
   const Bits whole = Whole();
-  Runner runner(*model_, *device_);
-  runner.Feed(prompt_, 64);
-  kv::Sequence other(runner.stage().pool(), runner.sequence().SharePrefix(128));
+  const auto runner = NewRunner(*device_);
+  runner->Feed(prompt_, 64);
+  kv::Sequence other(runner->stage().pool(), runner->sequence().SharePrefix(128));
   ASSERT_EQ(other.length(), 128);
-  std::swap(other, runner.sequence());
-  EXPECT_EQ(BitsOf(runner.Feed(std::span(prompt_).subspan(128), 64)), whole);
+  std::swap(other, runner->sequence());
+  EXPECT_EQ(BitsOf(runner->Feed(std::span(prompt_).subspan(128), 64)), whole);
 }
 
 // Records the order of hooks and fails where told to.
@@ -398,9 +434,20 @@ TEST(Stage, RefusesWhatMakesNoSense) {
   EXPECT_EQ(code({.layers = {0, n}, .first_position = 1, .tokens = good}), Code::kInvalidArgument);
   EXPECT_EQ(code({.layers = {1, n}, .tokens = good}), Code::kInvalidArgument);
   EXPECT_EQ(code({.layers = {1, n}, .activations = activations}), Code::kInvalidArgument);
-  EXPECT_EQ(code({.layers = {0, 1}, .tokens = good, .want_logits = true}), Code::kInvalidArgument);
+  EXPECT_EQ(code({.layers = {0, 1}, .tokens = good, .logit_rows = 1}), Code::kInvalidArgument);
   EXPECT_FALSE(Stage::Load(*model, {1, n + 1}, *device, {}).ok());
   EXPECT_FALSE(Stage::Load(*model, {2, 2}, *device, {}).ok());
+}
+
+TEST(Stage, AFileThatShrinksAfterItWasOpenedIsAnError) {
+  const std::string bytes = os::ReadFile(GoldenPath("gqa-untied.gguf")).value();
+  const ScratchFile file({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const auto model = Model::Open(file.path()).value();
+  std::filesystem::resize_file(file.path(), std::filesystem::file_size(file.path()) / 2);
+  const auto device = Cpu();
+  const auto stage = Stage::Load(*model, {0, model->spec().n_layers}, *device, {});
+  ASSERT_FALSE(stage.ok());
+  EXPECT_THAT(stage.error().message(), testing::HasSubstr(file.path()));
 }
 
 TEST(Stage, AFullCacheIsAnErrorAndChangesNothing) {

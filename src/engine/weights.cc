@@ -1,17 +1,16 @@
 #include "engine/weights.h"
 
-#include <cstring>
-
 namespace baton::engine {
 namespace {
 
-Result<Vector> CopyOf(const TensorView& tensor) {
+Result<Vector> CopyOf(const Model& model, const TensorView& tensor) {
   if (tensor.type != DType::kF32) {
     return MakeError(Code::kInvalidArgument, "a norm or bias of type {}, not F32",
                      InfoOf(tensor.type).name);
   }
   Vector values(tensor.size_bytes / sizeof(float));
-  std::memcpy(values.data(), tensor.data, values.size() * sizeof(float));
+  BATON_RETURN_IF_ERROR(model.ReadRows(
+      tensor, 0, tensor.rows(), {reinterpret_cast<uint8_t*>(values.data()), tensor.size_bytes}));
   return values;
 }
 
@@ -19,10 +18,11 @@ Result<Vector> CopyOf(const TensorView& tensor) {
 
 Result<MatrixPtr> WeightLoader::Pack(const TensorView& tensor) {
   model_.mapping().WillNeed(tensor.file_offset, tensor.size_bytes);
-  BATON_ASSIGN_OR_RETURN(auto matrix,
-                         device_.Pack({tensor.type, static_cast<size_t>(tensor.rows()),
-                                       static_cast<size_t>(tensor.cols()), tensor.bytes()}));
-  model_.mapping().DontNeed(tensor.file_offset, tensor.size_bytes);
+  const auto read = [&](size_t first, size_t count, std::span<uint8_t> into) {
+    return model_.ReadRows(tensor, static_cast<int64_t>(first), static_cast<int64_t>(count), into);
+  };
+  BATON_ASSIGN_OR_RETURN(auto matrix, device_.Pack({tensor.type, static_cast<size_t>(tensor.rows()),
+                                                    static_cast<size_t>(tensor.cols()), read}));
   packed_bytes_ += matrix->size_bytes();
   Report(tensor);
   return MatrixPtr(std::move(matrix));
@@ -46,13 +46,13 @@ Result<MatrixPtr> WeightLoader::LoadLayerMatrix(int layer, std::string_view name
 Result<Vector> WeightLoader::LoadVector(std::string_view name) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.Tensor(name));
   Report(tensor);
-  return CopyOf(tensor);
+  return CopyOf(model_, tensor);
 }
 
 Result<Vector> WeightLoader::LoadLayerVector(int layer, std::string_view name) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
   Report(tensor);
-  return CopyOf(tensor);
+  return CopyOf(model_, tensor);
 }
 
 }  // namespace baton::engine

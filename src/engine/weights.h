@@ -1,5 +1,6 @@
-// WeightLoader: brings the tensors a family asks for onto a device, and gives the file's pages back
-// to the system as soon as they are packed, so that weights are never in memory twice.
+// WeightLoader: brings the tensors a family asks for onto a device. They are read piece by piece
+// through the file descriptor and packed while they are in the caches: weights are never in memory
+// twice, and a file that shrinks meanwhile is an error, where a mapping would end the process.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,8 @@
 //   attend_brain      the same with queries * log2(e), keys, weights and values rounded to BF16 and
 //                     products in pairs, the second first, over head dim and over keys; the softmax
 //                     is of powers of two. Its total adds the rounded weights, 16 partial sums. It
-//                     runs over segments of 512 keys apart, which are merged in order
+//                     runs over segments of 512 keys apart, which are merged in order. Of Q8_0,
+//                     keys and values are scale * q, which is exact, before they are rounded
 //
 // Nothing here allocates, locks or fails: callers check shapes. All functions may be called from
 // any thread.
@@ -29,7 +30,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tensor/blocks.h"
 #include "tensor/dtype.h"
+#include "tensor/kv_type.h"
 
 namespace baton::kernels {
 
@@ -100,6 +103,13 @@ constexpr size_t KvWidth(size_t head_dim) {
   return (head_dim + 15) / 16 * 16;
 }
 
+// Keys of 16 tokens, 32 elements of head dim, in a page of Q8_0: lanes are tokens.
+struct KeyBlockQ8_0 {
+  Half d[16];
+  int8_t q[32][16];
+};
+static_assert(sizeof(KeyBlockQ8_0) == 16 * sizeof(BlockQ8_0));
+
 // attend_brain attends to segments of so many keys apart and merges them in order, so that one
 // token's attention to a long context can be spread over threads.
 inline constexpr size_t kSegmentKeys = 512;
@@ -117,12 +127,15 @@ struct AttentionTile {
   size_t head_dim;
   size_t first;   // position of the first token
   size_t tokens;  // tokens * group <= kAttentionRowsMax, or kBrainRowsMax
-  const uint8_t*
-      keys;  // of page 0 at this layer and KV head: F16 [4][width][16], width = KvWidth()
-  const uint8_t* values;  // likewise: F16 [64][width], zero from head_dim on
-  const int32_t* pages;   // page of key block i
+  // Of page 0 at this layer and KV head, with width = KvWidth(): F16 [4][width][16], or
+  // KeyBlockQ8_0 [4][width / 32]; and F16 [64][width], or BlockQ8_0 [64][width / 32]. F16 is zero
+  // from head_dim on; heads of Q8_0 are whole blocks.
+  const uint8_t* keys;
+  const uint8_t* values;
+  const int32_t* pages;  // page of key block i
   size_t page_bytes;
   float* scratch;  // AttentionScratchFloats(), or BrainScratchFloats(); 64-byte aligned
+  KvType kv_type = KvType::kF16;  // attend() takes F16 alone
 };
 inline size_t AttentionScratchFloats(size_t head_dim) {
   return kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
@@ -167,8 +180,8 @@ struct KernelTable {
 
   // into = (x * (1 / sqrt(mean(x^2) + epsilon))) * weight.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
-  // gate = (gate / (1 + exp(-gate))) * up.
-  void (*silu_multiply)(float* gate, const float* up, size_t n);
+  // into = (gate / (1 + exp(-gate))) * up.
+  void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
   // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.
   void (*rope)(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
                float scale);

@@ -347,8 +347,8 @@ TEST_P(Isa, RowOperationsEqualTheReference) {
     kReferenceTable.rms_norm(x.data(), w.data(), 1e-5f, n, theirs.data());
     EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
     ours = theirs = Normals(n, n + 2, 20.0f);
-    table().silu_multiply(ours.data(), w.data(), n);
-    kReferenceTable.silu_multiply(theirs.data(), w.data(), n);
+    table().silu_multiply(ours.data(), w.data(), n, ours.data());
+    kReferenceTable.silu_multiply(theirs.data(), w.data(), n, theirs.data());
     EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
   }
 }
@@ -357,7 +357,7 @@ TEST_P(Isa, SiluIsAccurateEverywhere) {
   for (float x = -120; x < 120; x += 0.037f) {
     float gate = x;
     const float up = 1.0f;
-    table().silu_multiply(&gate, &up, 1);
+    table().silu_multiply(&gate, &up, 1, &gate);
     const double exact = x / (1.0 + std::exp(-static_cast<double>(x)));
     ASSERT_NEAR(gate, exact, std::abs(exact) * 4 * 0x1p-23 + 1e-35) << x;
   }
@@ -397,13 +397,17 @@ TEST_P(Isa, HalvesEqualTheReference) {
 struct Cache {
   size_t head_dim;
   size_t width;
+  KvType type;
   std::vector<int32_t> pages;
   os::LargeMemory bytes;
+  size_t half_bytes;
   size_t page_bytes;
 
-  Cache(size_t dim, size_t tokens, uint64_t seed) : head_dim(dim), width(KvWidth(dim)) {
+  Cache(size_t dim, size_t tokens, uint64_t seed, KvType kv_type = KvType::kF16)
+      : head_dim(dim), width(KvWidth(dim)), type(kv_type) {
     const size_t blocks = (tokens + kKeyBlock - 1) / kKeyBlock;
-    page_bytes = 4 * kKeyBlock * width;
+    half_bytes = KvBytesOf(type, kKeyBlock * width);
+    page_bytes = 2 * half_bytes;
     bytes = Memory((blocks + 2) * page_bytes);
     std::memset(bytes.data(), 0xff, bytes.size());
     for (size_t i = 0; i < blocks; ++i) pages.push_back(static_cast<int32_t>(blocks + 1 - i));
@@ -411,11 +415,37 @@ struct Cache {
     for (size_t t = 0; t < tokens; ++t) Write(t, &values[2 * t * head_dim]);
   }
   void Write(size_t t, const float* values) {
-    auto* page = reinterpret_cast<Half*>(bytes.data() + pages[t / 64] * page_bytes);
+    uint8_t* bytes_of_page = bytes.data() + pages[t / 64] * page_bytes;
+    if (type == KvType::kQ8_0) return WriteQ8(t, values, bytes_of_page);
+    auto* page = reinterpret_cast<Half*>(bytes_of_page);
     const size_t at = t % 64;
     for (size_t d = 0; d < head_dim; ++d) {
       page[(at / 16 * width + d) * 16 + at % 16] = ToHalf(values[d]);
       page[64 * width + at * width + d] = ToHalf(values[head_dim + d]);
+    }
+  }
+  // Scales differ from block to block and token to token, and are no powers of two.
+  void WriteQ8(size_t t, const float* values, uint8_t* page) const {
+    const size_t blocks = head_dim / 32;
+    auto* keys = reinterpret_cast<KeyBlockQ8_0*>(page) + t % 64 / 16 * blocks;
+    auto* rows = reinterpret_cast<BlockQ8_0*>(page + half_bytes) + t % 64 * blocks;
+    const auto scale_of = [](const float* x) {
+      return ToHalf(std::abs(*std::max_element(
+                        x, x + 32, [](float a, float b) { return std::abs(a) < std::abs(b); })) /
+                    127);
+    };
+    const auto quantized = [](float x, Half scale) {
+      return static_cast<int8_t>(std::clamp(std::nearbyint(x / FromHalf(scale)), -127.0f, 127.0f));
+    };
+    for (size_t b = 0; b < blocks; ++b) {
+      const float* key = values + b * 32;
+      const float* value = values + head_dim + b * 32;
+      keys[b].d[t % 16] = scale_of(key);
+      rows[b].d = scale_of(value);
+      for (size_t i = 0; i < 32; ++i) {
+        keys[b].q[i][t % 16] = quantized(key[i], keys[b].d[t % 16]);
+        rows[b].q[i] = quantized(value[i], rows[b].d);
+      }
     }
   }
   template <typename Run>
@@ -425,8 +455,8 @@ struct Cache {
     const os::LargeMemory scratch = Memory(floats * sizeof(float));
     std::vector<float> into(tokens * group * head_dim);
     run({q.data(), into.data(), group * head_dim, group, head_dim, first, tokens, bytes.data(),
-         bytes.data() + 128 * width, pages.data(), page_bytes,
-         reinterpret_cast<float*>(scratch.data())});
+         bytes.data() + half_bytes, pages.data(), page_bytes,
+         reinterpret_cast<float*>(scratch.data()), type});
     return into;
   }
   std::vector<float> Attend(const KernelTable& table, std::span<const float> q, size_t group,
@@ -495,16 +525,52 @@ TEST_P(Isa, BrainAttentionEqualsTheReference) {
   }
 }
 
+TEST_P(Isa, AttentionToQ8_0EqualsTheReference) {
+  for (const size_t head_dim : {32, 64, 96, 128}) {
+    for (const size_t group : {1, 4}) {
+      const size_t tokens = 7;
+      for (const size_t first : {0, 11, 60, 508, 1100}) {
+        const Cache cache(head_dim, first + tokens, 7 * first + group, KvType::kQ8_0);
+        const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
+        const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+        ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), expected)
+            << "head_dim " << head_dim << " group " << group << " first " << first;
+        ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), expected)
+            << "head_dim " << head_dim << " group " << group << " first " << first;
+      }
+    }
+  }
+}
+
+// What a step of 1/127 of the largest of 32 costs, against the same keys and values in F16.
+TEST_P(Isa, AttentionToQ8_0IsCloseToF16) {
+  const size_t head_dim = 64, group = 4, tokens = 12, first = 700;
+  const Cache halves(head_dim, first + tokens, 5);
+  const Cache blocks(head_dim, first + tokens, 5, KvType::kQ8_0);
+  const auto q = Normals(tokens * group * head_dim, 6, 0.3f);
+  const auto expected = halves.AttendBrain(table(), q, group, first, tokens);
+  const auto result = blocks.AttendBrain(table(), q, group, first, tokens);
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error += std::pow(result[i] - expected[i], 2);
+    norm += std::pow(expected[i], 2);
+  }
+  EXPECT_LT(std::sqrt(error / norm), 0.02);
+  EXPECT_GT(error, 0);
+}
+
 TEST_P(Isa, BrainAttentionIsChunkInvariant) {
   const size_t head_dim = 32, group = 4, tokens = 24, first = 500;
-  const Cache cache(head_dim, first + tokens, 3);
-  const auto q = Normals(tokens * group * head_dim, 4);
-  const auto together = cache.AttendBrain(table(), q, group, first, tokens);
-  const size_t row = group * head_dim;
-  for (size_t t = 0; t < tokens; ++t) {
-    const auto alone =
-        cache.AttendBrain(table(), std::span(q).subspan(t * row, row), group, first + t, 1);
-    ASSERT_EQ(BitsOf(alone), BitsOf(std::span(together).subspan(t * row, row)));
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    const Cache cache(head_dim, first + tokens, 3, type);
+    const auto q = Normals(tokens * group * head_dim, 4);
+    const auto together = cache.AttendBrain(table(), q, group, first, tokens);
+    const size_t row = group * head_dim;
+    for (size_t t = 0; t < tokens; ++t) {
+      const auto alone =
+          cache.AttendBrain(table(), std::span(q).subspan(t * row, row), group, first + t, 1);
+      ASSERT_EQ(BitsOf(alone), BitsOf(std::span(together).subspan(t * row, row)));
+    }
   }
 }
 
@@ -568,7 +634,7 @@ TEST_P(Isa, BitsAreThoseOfOtherProcessors) {
   }
   const auto x = Normals(1000, 3, 3.0f);
   auto y = Normals(1000, 4);
-  table().silu_multiply(y.data(), x.data(), y.size());
+  table().silu_multiply(y.data(), x.data(), y.size(), y.data());
   EXPECT_EQ(HashOf(y), 0x8bf04142u);
   table().rms_norm(x.data(), y.data(), 1e-5f, y.size(), y.data());
   EXPECT_EQ(HashOf(y), 0xa367d964u);

@@ -7,8 +7,6 @@
 namespace baton::kv {
 namespace {
 
-using device::KvWireType;
-
 constexpr std::string_view kChunkMagic = "BKV1";
 constexpr std::string_view kSealMagic = "BKS1";
 constexpr uint16_t kSealBytes = 64;
@@ -23,7 +21,7 @@ Bytes EncodeChunkHeader(const ChunkHeader& header, std::span<const uint8_t> payl
   writer.WriteBytes(AsBytes(kChunkMagic));
   writer.Write<uint16_t>(kChunkHeaderBytes);
   writer.Write<uint8_t>(kKindGqa);
-  writer.Write<uint8_t>(header.dtype == KvWireType::kQ8_0 ? 3 : 1);
+  writer.Write(static_cast<uint8_t>(header.dtype));
   writer.Write<uint64_t>(header.key.request.value());
   writer.Write<uint32_t>(header.key.epoch);
   writer.Write<int32_t>(header.layer);
@@ -42,10 +40,9 @@ Bytes EncodeChunkHeader(const ChunkHeader& header, std::span<const uint8_t> payl
   return std::move(writer).bytes();
 }
 
-Status CheckShape(uint16_t kv_heads, uint16_t head_dim, KvWireType dtype) {
-  const bool whole_blocks = dtype != KvWireType::kQ8_0 || head_dim % 32 == 0;
+Status CheckShape(uint16_t kv_heads, uint16_t head_dim, KvType dtype) {
   if (kv_heads == 0 || kv_heads > kHeadsMax || head_dim == 0 || head_dim > kHeadDimMax ||
-      !whole_blocks)
+      !CheckHeads(dtype, head_dim).ok())
     return MakeError(Code::kInvalidArgument, "KV chunk of {} heads of {}", kv_heads, head_dim);
   return OkStatus();
 }
@@ -56,7 +53,7 @@ size_t PayloadBytes(const ChunkHeader& header) {
   const auto elements = size_t{2} * static_cast<size_t>(header.token_count) *
                         static_cast<size_t>(header.shape.kv_heads) *
                         static_cast<size_t>(header.shape.head_dim);
-  return header.dtype == KvWireType::kQ8_0 ? elements / 32 * sizeof(BlockQ8_0) : elements * 2;
+  return KvBytesOf(header.dtype, elements);
 }
 
 ChunkBuilder::ChunkBuilder(const ChunkHeader& header)
@@ -73,7 +70,7 @@ Result<Chunk> DecodeChunk(std::span<const uint8_t> frame) {
   ByteReader reader(bytes);
   reader.ReadBytes(6);
   const auto kind = reader.Read<uint8_t>();
-  const auto dtype = reader.Read<uint8_t>();
+  const auto dtype_number = reader.Read<uint8_t>();
   ChunkHeader header;
   header.key.request = RequestId(reader.Read<uint64_t>());
   header.key.epoch = reader.Read<uint32_t>();
@@ -92,13 +89,13 @@ Result<Chunk> DecodeChunk(std::span<const uint8_t> frame) {
 
   if (kind != kKindGqa || rope_applied != 1)
     return MakeError(Code::kUnimplemented, "KV chunk of kind {}, rope {}", kind, rope_applied);
-  if (dtype != 1 && dtype != 3)
-    return MakeError(Code::kUnimplemented, "KV chunk of dtype {}", dtype);
+  const std::optional<KvType> dtype = FindKvType(dtype_number);
+  if (!dtype) return MakeError(Code::kUnimplemented, "KV chunk of dtype {}", dtype_number);
   if (flags > 1) return MakeError(Code::kInvalidArgument, "KV chunk with flags {}", flags);
   if (layer >= kLayersMax) return MakeError(Code::kInvalidArgument, "KV chunk of layer {}", layer);
   if (first >= kTokensMax || count == 0 || count > kTokensMax - first)
     return MakeError(Code::kInvalidArgument, "KV chunk of tokens {} + {}", first, count);
-  header.dtype = dtype == 3 ? KvWireType::kQ8_0 : KvWireType::kF16;
+  header.dtype = *dtype;
   BATON_RETURN_IF_ERROR(CheckShape(kv_heads, head_dim, header.dtype));
   header.layer = static_cast<int32_t>(layer);
   header.first_token = static_cast<int32_t>(first);

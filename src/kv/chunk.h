@@ -25,7 +25,7 @@ struct ChunkHeader {
   int32_t first_token = 0;
   int32_t token_count = 0;
   device::KvShape shape;
-  device::KvWireType dtype = device::KvWireType::kF16;
+  KvType dtype = KvType::kF16;
   bool last_of_layer = false;
   uint64_t prefix_before = 0;
   uint64_t prefix_after = 0;

@@ -25,7 +25,7 @@ struct ExportTarget {
   NodeId node;
   LayerRange layers;        // those of ours that it wants
   int32_t first_token = 0;  // what it has already ends here
-  device::KvWireType dtype = device::KvWireType::kF16;
+  KvType dtype = KvType::kF16;
 };
 
 // Bytes given away and not yet taken by the kernel. Shared with the callbacks of what is under way,

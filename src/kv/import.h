@@ -24,7 +24,7 @@ struct Grant {
   LayerRange layers;        // of this stage
   int32_t first_token = 0;  // what the prefix cache does not hold
   int32_t token_count = 0;  // of the whole prompt
-  device::KvWireType dtype = device::KvWireType::kF16;
+  KvType dtype = KvType::kF16;
   PrefixHashes prefix_hashes;  // of the whole prompt
   os::Duration patience{};     // without progress for longer, the lease ends
 };

@@ -13,6 +13,7 @@ namespace baton::kv {
 namespace {
 
 constexpr KvShape kShape{2, 32};
+constexpr KvLayout kLayout{kShape};
 constexpr LayerRange kLayers{3, 6};
 
 class Pool : public testing::Test {
@@ -20,7 +21,7 @@ class Pool : public testing::Test {
   std::unique_ptr<device::Device> device_ =
       device::MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = 1});
   std::unique_ptr<PagePool> pool_ =
-      PagePool::Create(*device_, kLayers, kShape, 4 * kShape.layer_bytes() * 3).value();
+      PagePool::Create(*device_, kLayers, kLayout, 4 * kLayout.layer_bytes() * 3).value();
 };
 
 TEST_F(Pool, CountsPagesAndRefusesWhenFull) {
@@ -31,7 +32,7 @@ TEST_F(Pool, CountsPagesAndRefusesWhenFull) {
   const Page copy = pages[1];
   pages.clear();
   EXPECT_EQ(pool_->pages_free(), 3);
-  EXPECT_FALSE(PagePool::Create(*device_, kLayers, kShape, 100).ok());
+  EXPECT_FALSE(PagePool::Create(*device_, kLayers, kLayout, 100).ok());
 }
 
 TEST_F(Pool, NobodyReadsWhatAnotherLeft) {
@@ -39,8 +40,8 @@ TEST_F(Pool, NobodyReadsWhatAnotherLeft) {
     const Page page = pool_->Allocate().value();
     for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
       const uint8_t* bytes = page.Layer(layer);
-      for (size_t i = 0; i < kShape.layer_bytes(); ++i) ASSERT_EQ(bytes[i], 0);
-      std::memset(page.Layer(layer), 0xee, kShape.layer_bytes());
+      for (size_t i = 0; i < kLayout.layer_bytes(); ++i) ASSERT_EQ(bytes[i], 0);
+      std::memset(page.Layer(layer), 0xee, kLayout.layer_bytes());
     }
   }
 }
@@ -87,17 +88,31 @@ TEST_F(Pool, TruncateKeepsSharedPagesWhole) {
 TEST_F(Pool, TransferRefusesWhatIsOutside) {
   Sequence sequence(*pool_);
   ASSERT_TRUE(sequence.Reserve(64).ok());
-  const auto refused = [&](Slab slab, KvWireType type) {
+  const auto refused = [&](Slab slab, KvType type) {
     return ExportKv(*pool_, sequence.pages(), slab, type).error().code();
   };
-  EXPECT_EQ(refused({2, 0, 1}, KvWireType::kF16), Code::kInvalidArgument);
-  EXPECT_EQ(refused({3, 0, 65}, KvWireType::kF16), Code::kInvalidArgument);
-  EXPECT_EQ(refused({3, -1, 2}, KvWireType::kF16), Code::kInvalidArgument);
-  EXPECT_EQ(refused({3, 0, 0}, KvWireType::kF16), Code::kInvalidArgument);
-  EXPECT_EQ(refused({3, 1 << 30, 1 << 30}, KvWireType::kF16), Code::kInvalidArgument);
-  EXPECT_EQ(refused({3, 0, 1}, static_cast<KvWireType>(9)), Code::kInvalidArgument);
-  const Bytes wire(WireBytes(kShape, 4, KvWireType::kQ8_0) - 1);
-  EXPECT_FALSE(ImportKv(*pool_, sequence.pages(), {3, 0, 4}, KvWireType::kQ8_0, wire).ok());
+  EXPECT_EQ(refused({2, 0, 1}, KvType::kF16), Code::kInvalidArgument);
+  EXPECT_EQ(refused({3, 0, 65}, KvType::kF16), Code::kInvalidArgument);
+  EXPECT_EQ(refused({3, -1, 2}, KvType::kF16), Code::kInvalidArgument);
+  EXPECT_EQ(refused({3, 0, 0}, KvType::kF16), Code::kInvalidArgument);
+  EXPECT_EQ(refused({3, 1 << 30, 1 << 30}, KvType::kF16), Code::kInvalidArgument);
+  EXPECT_EQ(refused({3, 0, 1}, static_cast<KvType>(9)), Code::kInvalidArgument);
+  const Bytes wire(WireBytes(kShape, 4, KvType::kQ8_0) - 1);
+  EXPECT_FALSE(ImportKv(*pool_, sequence.pages(), {3, 0, 4}, KvType::kQ8_0, wire).ok());
+}
+
+TEST_F(Pool, OfQ8_0TakesWholeBlocksAndTravelsAsItIs) {
+  const auto create = [&](int head_dim) {
+    return PagePool::Create(*device_, kLayers, {{2, head_dim}, KvType::kQ8_0}, 1 << 20);
+  };
+  EXPECT_EQ(create(24).error().code(), Code::kInvalidArgument);
+  const auto pool = create(32).value();
+  EXPECT_EQ(pool->page_bytes() * 64, pool_->page_bytes() * 34);
+  Sequence sequence(*pool);
+  ASSERT_TRUE(sequence.Reserve(1).ok());
+  EXPECT_TRUE(ExportKv(*pool, sequence.pages(), {3, 0, 1}, KvType::kQ8_0).ok());
+  EXPECT_EQ(ExportKv(*pool, sequence.pages(), {3, 0, 1}, KvType::kF16).error().code(),
+            Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -21,9 +21,11 @@ uint8_t* Page::Layer(int layer) const {
 }
 
 Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, LayerRange layers,
-                                                   KvShape shape, size_t bytes_max) {
+                                                   KvLayout layout, size_t bytes_max) {
+  const KvShape shape = layout.shape;
   CHECK(layers.size() > 0 && shape.kv_heads > 0 && shape.head_dim > 0, "an empty KV shape");
-  const size_t page_bytes = shape.layer_bytes() * layers.size();
+  BATON_RETURN_IF_ERROR(CheckHeads(layout.type, shape.head_dim));
+  const size_t page_bytes = layout.layer_bytes() * layers.size();
   const size_t pages =
       std::min<size_t>(bytes_max / page_bytes, std::numeric_limits<int>::max() / 2);
   if (pages == 0) {
@@ -33,15 +35,15 @@ Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, Layer
   }
   BATON_ASSIGN_OR_RETURN(auto storage, device.Allocate(pages * page_bytes));
   return std::unique_ptr<PagePool>(
-      new PagePool(device, std::move(storage), layers, shape, static_cast<int>(pages)));
+      new PagePool(device, std::move(storage), layers, layout, static_cast<int>(pages)));
 }
 
 PagePool::PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage,
-                   LayerRange layers, KvShape shape, int pages)
+                   LayerRange layers, KvLayout layout, int pages)
     : device_(&device),
       storage_(std::move(storage)),
       layers_(layers),
-      shape_(shape),
+      layout_(layout),
       pages_total_(pages),
       references_(pages, 0) {
   free_.reserve(pages);
@@ -77,7 +79,7 @@ int PagePool::pages_free() const {
 
 size_t PagePool::LayerOffset(int layer) const {
   CHECK(layers_.Contains(layer), "layer {} of [{}, {})", layer, layers_.first, layers_.last);
-  return (layer - layers_.first) * shape_.layer_bytes();
+  return (layer - layers_.first) * layout_.layer_bytes();
 }
 
 void PagePool::AddReference(int32_t index) {

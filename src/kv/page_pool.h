@@ -21,6 +21,7 @@
 namespace baton::kv {
 
 using device::kPageTokens;
+using device::KvLayout;
 using device::KvShape;
 
 inline int PagesFor(int tokens) {
@@ -43,7 +44,7 @@ class Page {
 
   // Position in the pool's storage.
   int32_t index() const { return index_; }
-  // K and V of one layer, as device::KvShape describes them.
+  // K and V of one layer, as device::KvLayout describes them.
   uint8_t* Layer(int layer) const;
 
  private:
@@ -55,10 +56,11 @@ class Page {
 
 class PagePool {
  public:
-  // As many pages as fit in `bytes_max`, at least one or kResourceExhausted. Memory is taken from
-  // the system when a page is first used. `device` must outlive the pool.
+  // As many pages as fit in `bytes_max`, at least one or kResourceExhausted; kInvalidArgument if
+  // the layout's type has no such heads. Memory is taken from the system when a page is first used.
+  // `device` must outlive the pool.
   static Result<std::unique_ptr<PagePool>> Create(device::Device& device, LayerRange layers,
-                                                  KvShape shape, size_t bytes_max);
+                                                  KvLayout layout, size_t bytes_max);
   ~PagePool();
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
@@ -67,8 +69,9 @@ class PagePool {
   Result<Page> Allocate() BATON_EXCLUDES(mutex_);
 
   LayerRange layers() const { return layers_; }
-  KvShape shape() const { return shape_; }
-  size_t page_bytes() const { return shape_.layer_bytes() * layers_.size(); }
+  KvLayout layout() const { return layout_; }
+  KvShape shape() const { return layout_.shape; }
+  size_t page_bytes() const { return layout_.layer_bytes() * layers_.size(); }
   int pages_total() const { return pages_total_; }
   int pages_free() const BATON_EXCLUDES(mutex_);
   device::Device& device() const { return *device_; }
@@ -79,7 +82,7 @@ class PagePool {
  private:
   friend class Page;
   PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage, LayerRange layers,
-           KvShape shape, int pages);
+           KvLayout layout, int pages);
   void AddReference(int32_t index) BATON_EXCLUDES(mutex_);
   void Release(int32_t index) BATON_EXCLUDES(mutex_);
   void Clear(int32_t index);
@@ -87,7 +90,7 @@ class PagePool {
   device::Device* const device_;
   const std::unique_ptr<device::Buffer> storage_;
   const LayerRange layers_;
-  const KvShape shape_;
+  const KvLayout layout_;
   const int pages_total_;
 
   mutable Mutex mutex_;

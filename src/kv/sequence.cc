@@ -59,7 +59,7 @@ void Sequence::RefreshIndices() {
 }
 
 device::KvLayer LayerOf(const PagePool& pool, std::span<const int32_t> indices, int layer) {
-  return {&pool.storage(), indices, pool.page_bytes(), pool.LayerOffset(layer), pool.shape()};
+  return {&pool.storage(), indices, pool.page_bytes(), pool.LayerOffset(layer), pool.layout()};
 }
 
 }  // namespace baton::kv

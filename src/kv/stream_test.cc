@@ -18,7 +18,6 @@
 namespace baton::kv {
 namespace {
 
-using device::KvWireType;
 using std::chrono::milliseconds;
 
 const SequenceKey kKey{RequestId(0x0102030405060708), 2};
@@ -51,7 +50,7 @@ Bytes Example() {
                         .first_token = 5,
                         .token_count = 1,
                         .shape = {1, 2},
-                        .dtype = KvWireType::kF16,
+                        .dtype = KvType::kF16,
                         .last_of_layer = true,
                         .prefix_before = 0x1111111111111111,
                         .prefix_after = 0x2222222222222222});
@@ -113,25 +112,24 @@ class StreamTest : public testing::Test {
   }
 
   std::unique_ptr<PagePool> MakePool() {
-    return PagePool::Create(*device_, kLayers, kShape, 64 << 20).value();
+    return PagePool::Create(*device_, kLayers, {kShape}, 64 << 20).value();
   }
 
   // Random keys and values through the import path: halves of modest size.
   void FillSource(Rng& rng) {
     ASSERT_TRUE(source_.Reserve(kTokens).ok());
     for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
-      Bytes wire(WireBytes(kShape, kTokens, KvWireType::kF16));
+      Bytes wire(WireBytes(kShape, kTokens, KvType::kF16));
       for (size_t i = 0; i < wire.size(); i += 2) {
         wire[i] = static_cast<uint8_t>(rng.Next());
         wire[i + 1] = static_cast<uint8_t>(0x30 + rng.Below(12));
       }
       ASSERT_TRUE(
-          ImportKv(*source_pool_, source_.pages(), {layer, 0, kTokens}, KvWireType::kF16, wire)
-              .ok());
+          ImportKv(*source_pool_, source_.pages(), {layer, 0, kTokens}, KvType::kF16, wire).ok());
     }
   }
 
-  Grant MakeGrant(int first, KvWireType dtype = KvWireType::kF16) const {
+  Grant MakeGrant(int first, KvType dtype = KvType::kF16) const {
     return {.key = kKey,
             .layers = kLayers,
             .first_token = first,
@@ -142,7 +140,7 @@ class StreamTest : public testing::Test {
   }
 
   // Everything an exporter sends for the prompt computed in `step`s.
-  std::vector<wire::Frame> Stream(int first, int step, KvWireType dtype = KvWireType::kF16) {
+  std::vector<wire::Frame> Stream(int first, int step, KvType dtype = KvType::kF16) {
     std::vector<wire::Frame> frames;
     Mutex mutex;
     std::optional<Result<ExportStats>> result;
@@ -176,8 +174,8 @@ class StreamTest : public testing::Test {
   bool SameKv(const PagePool& pool, const PageTable& pages, int first) {
     for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
       const Slab slab{layer, first, kTokens - first};
-      if (ExportKv(pool, pages, slab, KvWireType::kF16).value() !=
-          ExportKv(*source_pool_, source_.pages(), slab, KvWireType::kF16).value())
+      if (ExportKv(pool, pages, slab, KvType::kF16).value() !=
+          ExportKv(*source_pool_, source_.pages(), slab, KvType::kF16).value())
         return false;
     }
     return true;
@@ -195,7 +193,7 @@ class StreamTest : public testing::Test {
 
 class ReceiverTest : public StreamTest {
  protected:
-  void Receive(int first, KvWireType dtype = KvWireType::kF16) {
+  void Receive(int first, KvType dtype = KvType::kF16) {
     ASSERT_TRUE(target_.Reserve(kTokens).ok());
     import_ = std::make_unique<Import>(MakeGrant(first, dtype), *target_pool_, nullptr,
                                        target_.pages(), clock_);
@@ -226,15 +224,14 @@ TEST_F(ReceiverTest, OnlyTheUncachedSuffixTravels) {
   for (const wire::Frame& frame : frames) ASSERT_TRUE(Deliver(frame).ok());
   EXPECT_TRUE(import_->Complete());
   EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 64));
-  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(kShape, kTokens - 64, KvWireType::kF16));
+  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(kShape, kTokens - 64, KvType::kF16));
 }
 
 TEST_F(ReceiverTest, Q8OnTheWireIsNearlyHalf) {
-  Receive(0, KvWireType::kQ8_0);
-  for (const wire::Frame& frame : Stream(0, 64, KvWireType::kQ8_0))
-    ASSERT_TRUE(Deliver(frame).ok());
+  Receive(0, KvType::kQ8_0);
+  for (const wire::Frame& frame : Stream(0, 64, KvType::kQ8_0)) ASSERT_TRUE(Deliver(frame).ok());
   EXPECT_TRUE(import_->Complete());
-  EXPECT_EQ(stats_.payload_bytes * 32 * 2, 3 * WireBytes(kShape, kTokens, KvWireType::kF16) * 34);
+  EXPECT_EQ(stats_.payload_bytes * 32 * 2, 3 * WireBytes(kShape, kTokens, KvType::kF16) * 34);
 }
 
 TEST_F(ReceiverTest, AGapIsAFaultAndKeepsTheValidPrefix) {
@@ -331,7 +328,8 @@ TEST_F(CacheTest, FindsTheLongestPrefixAndEvictsTheOldest) {
 }
 
 TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
-  auto pool = PagePool::Create(*device_, kLayers, kShape, 3 * 3 * kShape.layer_bytes()).value();
+  auto pool =
+      PagePool::Create(*device_, kLayers, {kShape}, 3 * 3 * KvLayout{kShape}.layer_bytes()).value();
   ASSERT_EQ(pool->pages_total(), 3);
   PrefixCache cache;
   {

@@ -6,7 +6,7 @@
 namespace baton::kv {
 namespace {
 
-Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type) {
+Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvType type) {
   if (!pool.layers().Contains(slab.layer)) {
     return MakeError(Code::kInvalidArgument, "layer {} is not in [{}, {})", slab.layer,
                      pool.layers().first, pool.layers().last);
@@ -17,14 +17,15 @@ Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvWire
     return MakeError(Code::kInvalidArgument, "tokens [{}, {}) are outside {} pages", slab.first,
                      end, pages.size());
   }
-  if (type != KvWireType::kF16 && type != KvWireType::kQ8_0) {
+  if (!FindKvType(static_cast<uint8_t>(type))) {
     return MakeError(Code::kInvalidArgument, "unknown KV type {}", static_cast<int>(type));
   }
-  if (type == KvWireType::kQ8_0 && pool.shape().head_dim % 32 != 0) {
-    return MakeError(Code::kInvalidArgument, "head dimension {} has no Q8_0 blocks of 32",
-                     pool.shape().head_dim);
+  const KvType kept = pool.layout().type;
+  if (kept != KvType::kF16 && kept != type) {
+    return MakeError(Code::kInvalidArgument, "a KV cache of {} does not travel as {}", NameOf(kept),
+                     NameOf(type));
   }
-  return OkStatus();
+  return CheckHeads(type, pool.shape().head_dim);
 }
 
 std::vector<int32_t> IndicesOf(const PageTable& pages) {
@@ -35,12 +36,11 @@ std::vector<int32_t> IndicesOf(const PageTable& pages) {
 
 }  // namespace
 
-size_t WireBytes(KvShape shape, int count, KvWireType type) {
-  const size_t elements = size_t{2} * shape.kv_heads * shape.head_dim * count;
-  return type == KvWireType::kF16 ? elements * sizeof(Half) : elements / 32 * sizeof(BlockQ8_0);
+size_t WireBytes(KvShape shape, int count, KvType type) {
+  return KvBytesOf(type, size_t{2} * shape.kv_heads * shape.head_dim * count);
 }
 
-Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type,
+Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvType type,
                     std::span<uint8_t> into) {
   BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
   CHECK(into.size() == WireBytes(pool.shape(), slab.count, type));
@@ -49,14 +49,14 @@ Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvW
   return OkStatus();
 }
 
-Result<Bytes> ExportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type) {
+Result<Bytes> ExportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvType type) {
   BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
   Bytes wire(WireBytes(pool.shape(), slab.count, type));
   BATON_RETURN_IF_ERROR(ExportKvInto(pool, pages, slab, type, wire));
   return wire;
 }
 
-Status ImportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvWireType type,
+Status ImportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvType type,
                 std::span<const uint8_t> wire) {
   BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
   const size_t expected = WireBytes(pool.shape(), slab.count, type);

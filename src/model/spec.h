@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/kv_type.h"
+
 namespace baton {
 
 // One forward pass per family (engine/families/). Several architecture names may share one.
@@ -69,8 +71,10 @@ struct ModelSpec {
 
   int32_t q_width() const { return n_heads * head_dim; }
   int32_t kv_width() const { return n_kv_heads * head_dim; }
-  // K and V of one token in one layer, in F16.
-  uint64_t KvBytesPerTokenPerLayer() const { return 2ull * 2 * static_cast<uint64_t>(kv_width()); }
+  // K and V of one token in one layer.
+  uint64_t KvBytesPerTokenPerLayer(KvType type = KvType::kF16) const {
+    return 2 * KvBytesOf(type, static_cast<size_t>(kv_width()));
+  }
   // Multiply and add count as two; attention over the context is not in it.
   double FlopsPerTokenPerLayer() const;
   // The projection to logits.

@@ -100,16 +100,15 @@ class Node::Impl {
     BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile, KnownProfile(measuring));
     const bool measured = profile.measured();
     BATON_ASSIGN_OR_RETURN(auto models, ScanModels());
-    cluster_ = std::make_unique<cluster::Cluster>(
-        io_, clock_,
-        cluster::ClusterOptions{.name = options_.name,
-                                .software_version = Version(),
-                                .device = std::move(profile),
-                                .models = std::move(models),
-                                .threads = options_.threads,
-                                .kernels = options_.kernels,
-                                .workload = options_.workload,
-                                .kv_q8_on_wire = options_.kv_q8_on_wire});
+    cluster_ =
+        std::make_unique<cluster::Cluster>(io_, clock_,
+                                           cluster::ClusterOptions{.name = options_.name,
+                                                                   .software_version = Version(),
+                                                                   .device = std::move(profile),
+                                                                   .models = std::move(models),
+                                                                   .threads = options_.threads,
+                                                                   .kernels = options_.kernels,
+                                                                   .workload = options_.workload});
     mesh_ = std::make_unique<net::Mesh>(io_, identity, std::move(roster),
                                         net::MeshOptions{.name = options_.name,
                                                          .software_version = Version(),

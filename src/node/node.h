@@ -25,7 +25,6 @@ struct NodeOptions {
   int threads = 0;
   std::string kernels;
   plan::Workload workload{.prompt_tokens = 1024, .answer_tokens = 256, .slots = 4};
-  bool kv_q8_on_wire = false;
 };
 
 // The name of a model that was given by its file: "a/b.gguf" is "b".

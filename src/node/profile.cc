@@ -110,8 +110,8 @@ Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const 
   plan::DeviceProfile profile;
   for (const engine::TypeLimits& type : limits.types)
     profile.rates.push_back({type.type, type.matrix_flops_per_s, type.read_bytes_per_s});
-  profile.attention_flops_per_s = limits.attention_flops_per_s;
-  profile.kv_read_bytes_per_s = limits.kv_read_bytes_per_s;
+  profile.attention_flops_per_s = limits.attention.front().flops_per_s;
+  profile.kv_read_bytes_per_s = limits.attention.front().read_bytes_per_s;
   profile.layer_overhead_us = limits.layer_overhead_us;
   if (!options.cache_path.empty()) {
     const std::string text = json::serialize(ToJson(profile, machine.key));

@@ -92,24 +92,8 @@ Status MappedFile::ReadAt(uint64_t offset, std::span<uint8_t> into) const {
   return OkStatus();
 }
 
-namespace {
-
-void Advise(const uint8_t* data, size_t size, uint64_t offset, uint64_t length, int advice) {
-  if (data == nullptr || offset >= size) return;
-  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  const uint64_t begin = offset / page * page;
-  const uint64_t end = std::min<uint64_t>(size, offset + length);
-  ::madvise(const_cast<uint8_t*>(data) + begin, end - begin, advice);
-}
-
-}  // namespace
-
 void MappedFile::WillNeed(uint64_t offset, uint64_t length) const {
-  Advise(data_, size_, offset, length, MADV_WILLNEED);
-}
-
-void MappedFile::DontNeed(uint64_t offset, uint64_t length) const {
-  Advise(data_, size_, offset, length, MADV_DONTNEED);
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
 }
 
 Result<std::string> ReadFile(const std::string& path, size_t size_max_bytes) {

@@ -40,9 +40,8 @@ class MappedFile {
   const std::string& path() const { return path_; }
   // Copies bytes [offset, offset + into.size()) through the file descriptor.
   Status ReadAt(uint64_t offset, std::span<uint8_t> into) const;
-  // Hints, without effect on correctness: will be read soon; is no longer needed.
+  // A hint, without effect on correctness: will be read soon.
   void WillNeed(uint64_t offset, uint64_t length) const;
-  void DontNeed(uint64_t offset, uint64_t length) const;
 
  private:
   MappedFile(std::string path, int fd, const uint8_t* data, size_t size);

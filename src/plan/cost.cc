@@ -33,7 +33,7 @@ uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& wo
   if (embeds) bytes += model.embedding_bytes;
   if (heads && !(embeds && model.tied_embeddings)) bytes += model.head_bytes;
   bytes += static_cast<uint64_t>(workload.slots) * static_cast<uint64_t>(workload.context_tokens) *
-           model.kv_bytes_per_token_per_layer * static_cast<uint64_t>(layers.size());
+           model.KvBytesPerTokenPerLayer(workload.kv_type) * static_cast<uint64_t>(layers.size());
   bytes += static_cast<uint64_t>(kScratchWidths * workload.chunk_tokens * model.hidden_width * 4);
   return bytes + kReserveBytes;
 }
@@ -62,8 +62,8 @@ StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange
   const double compute_s =
       Ratio(layers.size() * model.layer_flops_per_token + (heads ? model.head_flops_per_token : 0),
             rate.matmul_flops_per_s);
-  const double kv_s = Ratio(context * layers.size() * model.kv_bytes_per_token_per_layer,
-                            device.kv_read_bytes_per_s);
+  const auto kv_bytes = static_cast<double>(model.KvBytesPerTokenPerLayer(workload.kv_type));
+  const double kv_s = Ratio(context * layers.size() * kv_bytes, device.kv_read_bytes_per_s);
 
   StageCost cost;
   cost.prefill_whole_s = matrix_s + attention_s + head_once_s + chunks * overhead_s;

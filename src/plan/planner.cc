@@ -90,7 +90,7 @@ Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Gro
   const ModelCost& model = costs.model();
   const double unit_tokens = std::min(tokens, costs.workload().chunk_tokens);
   const double layer_token_bytes =
-      static_cast<double>(model.kv_bytes_per_token_per_layer) * costs.workload().kv_wire_factor;
+      static_cast<double>(model.KvBytesPerTokenPerLayer(costs.workload().TravelType()));
   Exposure worst{0, true};
   for (const GroupStage& from : prefill) {
     for (const GroupStage& to : decode) {

@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "tensor/dtype.h"
+#include "tensor/kv_type.h"
 
 namespace baton::plan {
 
@@ -66,10 +67,14 @@ struct ModelCost {
   uint64_t head_bytes = 0;  // read once per generated token
   bool tied_embeddings = false;
   double head_flops_per_token = 0;
-  uint64_t kv_bytes_per_token_per_layer = 0;  // F16
-  int32_t q_width = 0;                        // attention FLOPs: 4 x q_width per key
+  int32_t kv_width = 0;  // elements of K, and of V, per token and layer
+  int32_t q_width = 0;   // attention FLOPs: 4 x q_width per key
   int32_t hidden_width = 0;
 
+  // K and V of one token in one layer.
+  uint64_t KvBytesPerTokenPerLayer(KvType type) const {
+    return 2 * KvBytesOf(type, static_cast<size_t>(kv_width));
+  }
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
 };
 
@@ -78,11 +83,14 @@ enum class Objective { kLatency, kThroughput, kFit };
 struct Workload {
   int prompt_tokens = 512;
   int answer_tokens = 128;
-  int context_tokens = 8192;  // room in the KV cache per request
-  int slots = 1;              // requests at once
-  int chunk_tokens = 512;     // prefill chunk
-  double kv_wire_factor = 1;  // bytes on the wire over F16 bytes: 0.53 for Q8_0
+  int context_tokens = 8192;           // room in the KV cache per request
+  int slots = 1;                       // requests at once
+  int chunk_tokens = 512;              // prefill chunk
+  KvType kv_type = KvType::kF16;       // of pages
+  KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
   Objective objective = Objective::kLatency;
+
+  KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
 };
 
 }  // namespace baton::plan

@@ -106,6 +106,7 @@ json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of
           {"message", instance.message},
           {"context_tokens", instance.workload.context_tokens},
           {"slots", instance.workload.slots},
+          {"kv_type", baton::NameOf(instance.workload.kv_type)},
           {"requests_running", instance.requests_running},
           {"plan", ToJson(instance.plan, name_of)}};
 }

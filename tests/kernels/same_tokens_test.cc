@@ -44,11 +44,9 @@ Answer Generate(const Model& model, const kernels::KernelTable& table) {
   std::vector<TokenId> history;
   Answer answer;
   while (answer.tokens.size() < kTokens) {
-    const auto output = stage->Run({.layers = layers,
-                                    .first_position = sequence.length(),
-                                    .tokens = next,
-                                    .want_logits = true},
-                                   sequence, workspace, hooks);
+    const auto output = stage->Run(
+        {.layers = layers, .first_position = sequence.length(), .tokens = next, .logit_rows = 1},
+        sequence, workspace, hooks);
     CHECK(output.ok(), "{}", output.error().message());
     // Never the same token twice in a row, so that the text does not settle.
     engine::SamplingParams greedy;

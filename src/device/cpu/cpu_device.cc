@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "device/cpu/kv_layout.h"
 #include "device/cpu/thread_pool.h"
 #include "os/memory.h"
@@ -21,6 +22,8 @@ using kernels::OperandKind;
 // Weights of one task of a matrix product: small enough for L2 beside a tile of activations, large
 // enough that handing out tasks costs nothing.
 constexpr size_t kTaskBytes = 256 << 10;
+// What a thread reads of a file before it packs it: stays in L2.
+constexpr size_t kReadBytes = 256 << 10;
 // Fewer rows than this are not worth waking anyone for.
 constexpr size_t kParallelRows = 4;
 static_assert(kQueryGroupMax <= kernels::kAttentionRowsMax);
@@ -120,6 +123,23 @@ class Scratch {
   os::LargeMemory memory_;
 };
 
+// Of several threads' failures one.
+class FirstFailure {
+ public:
+  void Set(const Status& status) BATON_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (status_.ok()) status_ = status;
+  }
+  Status Get() const BATON_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return status_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  Status status_ BATON_GUARDED_BY(mutex_) = OkStatus();
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(const KernelTable& kernels, const CpuOptions& options)
@@ -135,39 +155,38 @@ class CpuDevice final : public Device {
   Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) override;
 
   void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) override;
-  void RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) override;
-  void MatMul(Rows x, std::initializer_list<Product> products) override;
+  void MatMul(const Input& input, std::initializer_list<Product> products) override;
   void Rope(Rows x, const RopeTable& table, float scale) override;
   void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) override;
   void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
               Rows into) override;
-  void SiluMultiply(Rows gate, Rows up) override;
   Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) override;
   void ReadAll(Buffer& memory) override;
-  void ExportKv(const KvLayer& layer, int first, int count, KvWireType type,
+  void ExportKv(const KvLayer& layer, int first, int count, KvType type,
                 std::span<uint8_t> into) const override {
     ExportSlab(kernels_, layer, first, count, type, into);
   }
-  void ImportKv(const KvLayer& layer, int first, int count, KvWireType type,
+  void ImportKv(const KvLayer& layer, int first, int count, KvType type,
                 std::span<const uint8_t> wire) const override {
     ImportSlab(kernels_, layer, first, count, type, wire);
   }
 
  private:
-  // Rows in parallel if there are enough of them.
+  // Calls body(row, worker), in parallel if there are enough rows.
   template <typename Body>
   void ForEachRow(size_t rows, const Body& body) {
     if (rows < kParallelRows) {
-      for (size_t row = 0; row < rows; ++row) body(row);
+      for (size_t row = 0; row < rows; ++row) body(row, 0);
       return;
     }
     const size_t share = std::max<size_t>(1, rows / (4 * pool_.threads()));
-    pool_.ForEach(DivideUp(rows, share), [&](size_t task, int) {
+    pool_.ForEach(DivideUp(rows, share), [&](size_t task, int worker) {
       const size_t end = std::min(rows, (task + 1) * share);
-      for (size_t row = task * share; row < end; ++row) body(row);
+      for (size_t row = task * share; row < end; ++row) body(row, worker);
     });
   }
-  const uint8_t* Prepare(Rows x, OperandKind kind);
+  const float* RowOf(const Input& input, size_t row, float* scratch) const;
+  const uint8_t* Prepare(const Input& input, OperandKind kind);
 
   // What all tiles of one Attend() share.
   struct AttentionCall {
@@ -188,6 +207,8 @@ class CpuDevice final : public Device {
   Scratch operands_[kernels::kOperandKinds];
   Scratch attention_;
   Scratch partials_;
+  Scratch staging_;
+  Scratch rows_;
   std::vector<size_t> row_begins_;
 };
 
@@ -207,10 +228,6 @@ Status CheckSource(const MatrixSource& source, const MatrixKernels* kernels) {
     return MakeError(Code::kInvalidArgument, "{} weights of {} rows and {} columns",
                      InfoOf(source.type).name, source.rows, source.columns);
   }
-  if (source.bytes.size() < source.rows * BytesOf(source.type, source.columns)) {
-    return MakeError(Code::kInvalidArgument, "{} bytes hold no {} x {} weights of type {}",
-                     source.bytes.size(), source.rows, source.columns, InfoOf(source.type).name);
-  }
   return OkStatus();
 }
 
@@ -222,17 +239,29 @@ Result<std::unique_ptr<Matrix>> CpuDevice::Pack(const MatrixSource& source) {
   BATON_ASSIGN_OR_RETURN(ArenaPiece piece, arena_.Allocate(panels * panel_bytes));
   auto matrix = std::make_unique<CpuMatrix>(source, *kernels, std::move(piece));
   const size_t row_bytes = BytesOf(source.type, source.columns);
-  pool_.ForEach(panels, [&](size_t panel, int) {
-    const size_t first = panel * kPanelRows;
-    kernels->pack(source.bytes.data() + first * row_bytes,
-                  std::min(kPanelRows, source.rows - first), source.columns, matrix->panel(panel));
+  const size_t panels_at_once = std::max<size_t>(1, kReadBytes / (kPanelRows * row_bytes));
+  const size_t bytes_at_once = panels_at_once * kPanelRows * row_bytes;
+  staging_.Get(pool_.threads() * bytes_at_once);
+  FirstFailure failure;
+  pool_.ForEach(DivideUp(panels, panels_at_once), [&](size_t task, int worker) {
+    const size_t begin = task * panels_at_once;
+    const size_t first = begin * kPanelRows;
+    const size_t rows = std::min(source.rows - first, panels_at_once * kPanelRows);
+    uint8_t* bytes = staging_.data() + worker * bytes_at_once;
+    const Status read = source.read(first, rows, {bytes, rows * row_bytes});
+    if (!read.ok()) return failure.Set(read);
+    for (size_t at = 0; at < rows; at += kPanelRows) {
+      kernels->pack(bytes + at * row_bytes, std::min(kPanelRows, rows - at), source.columns,
+                    matrix->panel(begin + at / kPanelRows));
+    }
   });
+  BATON_RETURN_IF_ERROR(failure.Get());
   return std::unique_ptr<Matrix>(std::move(matrix));
 }
 
 void CpuDevice::Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) {
   const CpuMatrix& matrix = Ours(&table);
-  ForEachRow(tokens.size(), [&](size_t row) {
+  ForEachRow(tokens.size(), [&](size_t row, int) {
     const auto token = static_cast<size_t>(tokens[row]);
     CHECK(token < matrix.rows(), "token {}", token);
     matrix.kernels().unpack_row(matrix.panel(token / kPanelRows), token % kPanelRows, into.width,
@@ -240,21 +269,31 @@ void CpuDevice::Embed(const Matrix& table, std::span<const TokenId> tokens, Rows
   });
 }
 
-void CpuDevice::RmsNorm(Rows x, std::span<const float> weight, float epsilon, Rows into) {
-  ForEachRow(x.count, [&](size_t row) {
-    kernels_.rms_norm(x.host() + row * x.width, weight.data(), epsilon, x.width,
-                      into.host() + row * into.width);
-  });
+// One row of an input, made in `scratch` where it is not there already.
+const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) const {
+  const Rows& x = input.x;
+  const float* from = x.host() + row * x.width;
+  if (input.up.buffer != nullptr) {
+    kernels_.silu_multiply(from, input.up.host() + row * x.width, x.width, scratch);
+    return scratch;
+  }
+  if (input.norm.empty()) return from;
+  kernels_.rms_norm(from, input.norm.data(), input.epsilon, x.width, scratch);
+  return scratch;
 }
 
-// Brings x into operand tiles of `kind`.
-const uint8_t* CpuDevice::Prepare(Rows x, OperandKind kind) {
+// Brings the input into operand tiles of `kind`.
+const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
+  const Rows& x = input.x;
   const size_t token_bytes = kernels::OperandBytes(kind, x.width);
   uint8_t* operands = operands_[static_cast<int>(kind)].Get(x.count * token_bytes);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
-  ForEachRow(x.count, [&](size_t row) {
+  const size_t row_bytes = DivideUp(x.width * sizeof(float), 64) * 64;
+  rows_.Get(pool_.threads() * row_bytes);
+  ForEachRow(x.count, [&](size_t row, int worker) {
+    auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
     const size_t first = row / kernels_.tile_tokens * kernels_.tile_tokens;
-    prepare(x.host() + row * x.width, x.width, std::min(kernels_.tile_tokens, x.count - first),
+    prepare(RowOf(input, row, scratch), x.width, std::min(kernels_.tile_tokens, x.count - first),
             row - first, operands + first * token_bytes);
   });
   return operands;
@@ -288,8 +327,10 @@ void RunProductTask(const ProductTasks& tasks, size_t task, Rows x) {
                              product.accumulate});
 }
 
-void CpuDevice::MatMul(Rows x, std::initializer_list<Product> products) {
+void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> products) {
+  const Rows& x = input.x;
   if (x.count == 0) return;
+  CHECK(input.norm.empty() || input.norm.size() == x.width, "shapes disagree");
   constexpr size_t kProductsMax = 4;
   CHECK(products.size() <= kProductsMax, "{} products", products.size());
   const uint8_t* operands[kernels::kOperandKinds] = {};
@@ -301,7 +342,7 @@ void CpuDevice::MatMul(Rows x, std::initializer_list<Product> products) {
     CHECK(matrix.columns() == x.width && matrix.rows() == product.into.width, "shapes disagree");
     const OperandKind kind = matrix.kernels().operand;
     const uint8_t*& prepared = operands[static_cast<int>(kind)];
-    if (prepared == nullptr) prepared = Prepare(x, kind);
+    if (prepared == nullptr) prepared = Prepare(input, kind);
     split[count] = SplitProduct(product, prepared, pool_.threads());
     tasks += split[count++].tasks;
   }
@@ -313,14 +354,14 @@ void CpuDevice::MatMul(Rows x, std::initializer_list<Product> products) {
 }
 
 void CpuDevice::Rope(Rows x, const RopeTable& table, float scale) {
-  ForEachRow(x.count, [&](size_t row) {
+  ForEachRow(x.count, [&](size_t row, int) {
     kernels_.rope(x.host() + row * x.width, table.cos_sin.data() + row * 2 * table.pairs,
                   table.pairs, table.head_dim, x.width / table.head_dim, scale);
   });
 }
 
 void CpuDevice::StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) {
-  const size_t heads = sequences.front().layer.shape.kv_heads;
+  const size_t heads = sequences.front().layer.layout.shape.kv_heads;
   FindBegins(sequences, k.count);
   const auto store = [&](size_t task, int) {
     const KvRows& sequence = sequences[task / heads];
@@ -352,33 +393,36 @@ void CpuDevice::FindBegins(std::span<const KvRows> sequences, size_t rows) {
 kernels::AttentionTile CpuDevice::TileOf(const AttentionCall& call, size_t sequence, size_t head,
                                          size_t token, size_t tokens, int worker) {
   const KvRows& rows = call.sequences[sequence];
-  const KvShape& shape = rows.layer.shape;
-  const uint8_t* keys = rows.layer.storage->host() + rows.layer.layer_offset +
-                        head * (shape.half_bytes() / shape.kv_heads);
-  const size_t at =
-      (row_begins_[sequence] + token) * call.q.width + head * call.group * shape.head_dim;
+  const KvLayout& layout = rows.layer.layout;
+  const auto head_dim = static_cast<size_t>(layout.shape.head_dim);
+  const uint8_t* keys =
+      rows.layer.storage->host() + rows.layer.layer_offset + head * layout.head_bytes();
+  const size_t at = (row_begins_[sequence] + token) * call.q.width + head * call.group * head_dim;
   return {call.q.host() + at,
           call.into.host() + at,
           call.q.width,
           call.group,
-          static_cast<size_t>(shape.head_dim),
+          head_dim,
           static_cast<size_t>(rows.first) + token,
           tokens,
           keys,
-          keys + shape.half_bytes(),
+          keys + layout.half_bytes(),
           rows.layer.pages.data(),
           rows.layer.page_bytes,
-          reinterpret_cast<float*>(attention_.data() + worker * call.scratch_bytes)};
+          reinterpret_cast<float*>(attention_.data() + worker * call.scratch_bytes),
+          layout.type};
 }
 
 void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
                        Rows into) {
   if (q.count == 0) return;
-  const KvShape& shape = sequences.front().layer.shape;
+  const KvLayout& layout = sequences.front().layer.layout;
+  const KvShape& shape = layout.shape;
   const size_t heads = shape.kv_heads;
   const size_t group = q.width / shape.head_dim / heads;
   CHECK(group > 0 && group <= kQueryGroupMax, "{} query heads per KV head", group);
   const bool brain = precision == AttentionPrecision::kBrain;
+  CHECK(brain || layout.type == KvType::kF16, "exact attention to {}", NameOf(layout.type));
   const size_t rows_max = brain ? kernels::kBrainRowsMax : kernels::kAttentionRowsMax;
   const size_t floats = brain ? kernels::BrainScratchFloats(shape.head_dim)
                               : kernels::AttentionScratchFloats(shape.head_dim);
@@ -394,7 +438,8 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
     return AttendInSegments(call, heads);
   }
   const auto attend = brain ? kernels_.attend_brain : kernels_.attend;
-  // Heads outermost, so that threads work on the same keys; late tokens first: they take longest.
+  // Heads outermost, so that a thread stays with the same keys; late tokens first: they take
+  // longest.
   pool_.ForEach(tiles * heads, [&](size_t task, int worker) {
     size_t tile = task % tiles;
     size_t sequence = 0;
@@ -414,7 +459,7 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
 
 // So few tiles that threads would idle: each goes through its keys in segments, side by side.
 void CpuDevice::AttendInSegments(const AttentionCall& call, size_t heads) {
-  const size_t head_dim = call.sequences.front().layer.shape.head_dim;
+  const size_t head_dim = call.sequences.front().layer.layout.shape.head_dim;
   size_t segments = 0;
   size_t rows = 0;
   for (const KvRows& sequence : call.sequences) {
@@ -439,12 +484,6 @@ void CpuDevice::AttendInSegments(const AttentionCall& call, size_t heads) {
   });
   pool_.ForEach(tiles, [&](size_t tile, int worker) {
     kernels_.merge_segments(tile_of(tile, worker), partials + tile * segments * stride, stride);
-  });
-}
-
-void CpuDevice::SiluMultiply(Rows gate, Rows up) {
-  ForEachRow(gate.count, [&](size_t row) {
-    kernels_.silu_multiply(gate.host() + row * gate.width, up.host() + row * up.width, gate.width);
   });
 }
 

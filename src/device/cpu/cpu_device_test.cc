@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include <gmock/gmock.h>
 
@@ -62,30 +63,64 @@ Values Random(Device& device, size_t count, size_t width, uint64_t seed) {
 TEST(CpuDevice, PackRefusesWhatItCannotMultiply) {
   const auto device = Cpu();
   const std::vector<uint8_t> bytes(1000);
-  const auto code = [&](const MatrixSource& source) { return device->Pack(source).error().code(); };
-  EXPECT_EQ(code({DType::kI32, 1, 32, bytes}), Code::kInvalidArgument);
-  EXPECT_EQ(code({DType::kQ4_0, 1, 33, bytes}), Code::kInvalidArgument);
-  EXPECT_EQ(code({DType::kQ4_0, 0, 32, bytes}), Code::kInvalidArgument);
-  EXPECT_EQ(code({DType::kF32, 16, 32, bytes}), Code::kInvalidArgument) << "too few bytes";
+  const auto code = [&](DType type, size_t rows, size_t columns) {
+    const RowReader read = RowsIn(bytes, 128);
+    return device->Pack({type, rows, columns, read}).error().code();
+  };
+  EXPECT_EQ(code(DType::kI32, 1, 32), Code::kInvalidArgument);
+  EXPECT_EQ(code(DType::kQ4_0, 1, 33), Code::kInvalidArgument);
+  EXPECT_EQ(code(DType::kQ4_0, 0, 32), Code::kInvalidArgument);
+  EXPECT_EQ(code(DType::kF32, 16, 32), Code::kInvalidArgument) << "too few bytes";
+}
+
+// Larger than what is read at once, in rows that do not fill the last panel.
+TEST(CpuDevice, PackReadsEveryRowOnceOrFails) {
+  const auto device = Cpu();
+  constexpr size_t kRows = 1000, kColumns = 512;
+  std::vector<std::atomic<int>> reads(kRows);
+  const auto read_until = [&](size_t end) {
+    return [&reads, end](size_t first, size_t count, std::span<uint8_t> into) -> Status {
+      if (first + count > end) return MakeError(Code::kDataLoss, "row {} is gone", end);
+      for (size_t row = first; row < first + count; ++row) {
+        ++reads[row];
+        auto* values = reinterpret_cast<float*>(into.data()) + (row - first) * kColumns;
+        std::fill_n(values, kColumns, static_cast<float>(row));
+      }
+      return OkStatus();
+    };
+  };
+  const auto matrix = device->Pack({DType::kF32, kRows, kColumns, read_until(kRows)}).value();
+  for (const auto& count : reads) EXPECT_EQ(count, 1);
+  const Values rows = Random(*device, kRows, kColumns, 1);
+  std::vector<TokenId> all(kRows);
+  std::iota(all.begin(), all.end(), 0);
+  device->Embed(*matrix, all, rows.rows);
+  for (size_t row = 0; row < kRows; ++row) {
+    EXPECT_EQ(rows.rows.host()[row * kColumns], static_cast<float>(row));
+    EXPECT_EQ(rows.rows.host()[(row + 1) * kColumns - 1], static_cast<float>(row));
+  }
+  const auto failed = device->Pack({DType::kF32, kRows, kColumns, read_until(900)});
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().code(), Code::kDataLoss);
 }
 
 // KV of one layer in pages out of order.
 struct Cache {
-  KvShape shape;
+  KvLayout layout;
   std::vector<int32_t> pages;
   std::unique_ptr<Buffer> storage;
   KvLayer layer;
 
-  Cache(Device& device, KvShape kv, int tokens = 2 * kPageTokens) : shape(kv) {
+  Cache(Device& device, KvLayout kv, int tokens = 2 * kPageTokens) : layout(kv) {
     const size_t page_bytes = 2 * kv.layer_bytes();
     const int count = (tokens + kPageTokens - 1) / kPageTokens;
     for (int i = 0; i < count; ++i) pages.push_back(count - i);
     storage = device.Allocate((count + 1) * page_bytes).value();
     layer = {storage.get(), pages, page_bytes, kv.layer_bytes(), kv};
   }
-  size_t WireBytes(int count, KvWireType type) const {
-    const size_t elements = size_t{2} * shape.kv_heads * shape.head_dim * count;
-    return type == KvWireType::kF16 ? elements * 2 : elements / 32 * 34;
+  size_t WireBytes(int count, KvType type) const {
+    const size_t elements = size_t{2} * layout.shape.kv_heads * layout.shape.head_dim * count;
+    return type == KvType::kF16 ? elements * 2 : elements / 32 * 34;
   }
 };
 
@@ -102,16 +137,17 @@ void Store(Device& device, Rows k, Rows v, const KvLayer& layer, int first) {
 
 // Sequences of different lengths in one call: as each alone, split over threads or not.
 TEST(Attention, OfSeveralSequencesAtOnceIsThatOfEachAlone) {
-  const KvShape shape{2, 32};
   const size_t heads = 6;
   const int lengths[] = {3, 700, 64, 1100};
-  for (const auto precision : {AttentionPrecision::kFloat, AttentionPrecision::kBrain}) {
+  for (const auto& [precision, type] : {std::pair(AttentionPrecision::kFloat, KvType::kF16),
+                                        std::pair(AttentionPrecision::kBrain, KvType::kF16),
+                                        std::pair(AttentionPrecision::kBrain, KvType::kQ8_0)}) {
     for (const int threads : {1, 2, 7}) {
       const auto device = MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = threads});
       std::vector<Cache> caches;
       std::vector<KvRows> together;
       for (const int length : lengths) {
-        caches.emplace_back(*device, shape, length);
+        caches.emplace_back(*device, KvLayout{{2, 32}, type}, length);
         const Values k = Random(*device, length, 64, length);
         Store(*device, k.rows, k.rows, caches.back().layer, 0);
         together.push_back({caches.back().layer, length - 1, 1});
@@ -136,12 +172,12 @@ TEST_P(KvTransfer, WireHoldsKThenVHeadMajor) {
   const KvShape shape{3, GetParam()};
   const size_t width = shape.kv_heads * shape.head_dim;
   const int count = 50, first = 29;
-  Cache cache(*device, shape);
+  Cache cache(*device, {shape});
   const Values k = Random(*device, count, width, 1);
   const Values v = Random(*device, count, width, 2);
   Store(*device, k.rows, v.rows, cache.layer, first);
-  Bytes wire(cache.WireBytes(count, KvWireType::kF16));
-  device->ExportKv(cache.layer, first, count, KvWireType::kF16, wire);
+  Bytes wire(cache.WireBytes(count, KvType::kF16));
+  device->ExportKv(cache.layer, first, count, KvType::kF16, wire);
   size_t at = 0;
   for (const Rows& rows : {k.rows, v.rows}) {
     for (int head = 0; head < shape.kv_heads; ++head) {
@@ -158,31 +194,53 @@ TEST_P(KvTransfer, WireHoldsKThenVHeadMajor) {
 TEST_P(KvTransfer, F16RoundTripsBitForBitInAnyPieces) {
   const auto device = Cpu();
   const KvShape shape{2, GetParam()};
-  Cache from(*device, shape), to(*device, shape);
+  Cache from(*device, {shape}), to(*device, {shape});
   const size_t width = shape.kv_heads * shape.head_dim;
   const Values k = Random(*device, 100, width, 3);
   const Values v = Random(*device, 100, width, 4);
   Store(*device, k.rows, v.rows, from.layer, 0);
   for (const auto& [first, count] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
-    Bytes wire(from.WireBytes(count, KvWireType::kF16));
-    device->ExportKv(from.layer, first, count, KvWireType::kF16, wire);
-    device->ImportKv(to.layer, first, count, KvWireType::kF16, wire);
+    Bytes wire(from.WireBytes(count, KvType::kF16));
+    device->ExportKv(from.layer, first, count, KvType::kF16, wire);
+    device->ImportKv(to.layer, first, count, KvType::kF16, wire);
+  }
+  EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
+}
+
+// Pages of Q8_0 say on the wire what pages of F16 hold, quantised, and keep every bit of it.
+TEST(KvPages, OfQ8_0RoundTripBitForBitInAnyPieces) {
+  const auto device = Cpu();
+  const KvShape shape{3, 64};
+  Cache halves(*device, {shape});
+  Cache from(*device, {shape, KvType::kQ8_0}), to(*device, {shape, KvType::kQ8_0});
+  Values k = Random(*device, 100, 192, 3);
+  Values v = Random(*device, 100, 192, 4);
+  for (const Rows& rows : {k.rows, v.rows}) {
+    for (float& x : rows.values()) x = kernels::FromHalf(kernels::ToHalf(x));
+  }
+  for (const Cache* cache : {&halves, &from}) Store(*device, k.rows, v.rows, cache->layer, 0);
+  for (const auto& [first, count] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
+    Bytes wire(from.WireBytes(count, KvType::kQ8_0)), expected(wire.size());
+    device->ExportKv(halves.layer, first, count, KvType::kQ8_0, expected);
+    device->ExportKv(from.layer, first, count, KvType::kQ8_0, wire);
+    EXPECT_EQ(wire, expected);
+    device->ImportKv(to.layer, first, count, KvType::kQ8_0, wire);
   }
   EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
 }
 
 TEST(KvWire, Q8_0IsWithinHalfAStep) {
   const auto device = Cpu();
-  const KvShape shape{2, 64};
-  Cache from(*device, shape), to(*device, shape);
+  const KvLayout layout{{2, 64}};
+  Cache from(*device, layout), to(*device, layout);
   const Values k = Random(*device, 40, 128, 5);
   Store(*device, k.rows, k.rows, from.layer, 10);
-  Bytes wire(from.WireBytes(40, KvWireType::kQ8_0));
-  device->ExportKv(from.layer, 10, 40, KvWireType::kQ8_0, wire);
-  device->ImportKv(to.layer, 10, 40, KvWireType::kQ8_0, wire);
-  Bytes before(from.WireBytes(40, KvWireType::kF16)), after(before.size());
-  device->ExportKv(from.layer, 10, 40, KvWireType::kF16, before);
-  device->ExportKv(to.layer, 10, 40, KvWireType::kF16, after);
+  Bytes wire(from.WireBytes(40, KvType::kQ8_0));
+  device->ExportKv(from.layer, 10, 40, KvType::kQ8_0, wire);
+  device->ImportKv(to.layer, 10, 40, KvType::kQ8_0, wire);
+  Bytes before(from.WireBytes(40, KvType::kF16)), after(before.size());
+  device->ExportKv(from.layer, 10, 40, KvType::kF16, before);
+  device->ExportKv(to.layer, 10, 40, KvType::kF16, after);
   for (size_t block = 0; block < before.size() / 64; ++block) {
     float amax = 0;
     for (size_t i = 0; i < 32; ++i) {

@@ -6,37 +6,38 @@
 
 #include "base/check.h"
 #include "kernels/half.h"
+#include "kernels/table.h"
 #include "tensor/blocks.h"
 
 namespace baton::device {
 namespace {
 
+using kernels::KernelTable;
+using kernels::KeyBlockQ8_0;
+
 constexpr int kLanes = 16;  // tokens of a key block
+constexpr int kBlock = BlockQ8_0::kElements;
 
-// The F16 elements of one KV head in the page that holds a token.
-struct HeadInPage {
-  Half* keys;
-  Half* values;
-};
+// Rows: the elements of consecutive tokens at one head, as they travel. 16 of them at a time.
+using SomeRows = std::array<uint8_t, kLanes * kHeadDimMax * sizeof(Half)>;
 
-HeadInPage Locate(const KvLayer& layer, int head, int token) {
-  uint8_t* bytes = layer.storage->host() +
-                   static_cast<size_t>(layer.pages[token / kPageTokens]) * layer.page_bytes +
-                   layer.layer_offset;
-  const size_t head_elements = size_t{kPageTokens} * layer.shape.width();
-  auto* keys = reinterpret_cast<Half*>(bytes) + head * head_elements;
-  auto* values = reinterpret_cast<Half*>(bytes + layer.shape.half_bytes()) + head * head_elements;
-  return {keys, values};
+// One head's half of the page that holds a token.
+uint8_t* KeysOf(const KvLayer& layer, int head, int token) {
+  const size_t page = static_cast<size_t>(layer.pages[token / kPageTokens]) * layer.page_bytes;
+  return layer.storage->host() + page + layer.layer_offset + head * layer.layout.head_bytes();
 }
 
-// Element d of a token lies at d * kLanes from here.
-Half* KeyColumn(const KvLayer& layer, int head, int token) {
-  const int at = token % kPageTokens;
-  return Locate(layer, head, token).keys + at / kLanes * layer.shape.width() * kLanes + at % kLanes;
+// The block of 16 tokens that a token's key lies in; its lane there is token % kLanes.
+template <typename T>
+T* KeyBlock(const KvLayer& layer, int head, int token) {
+  const size_t block = token % kPageTokens / kLanes;
+  return reinterpret_cast<T*>(KeysOf(layer, head, token) +
+                              block * KvBytesOf(layer.layout.type, layer.layout.width() * kLanes));
 }
 
-Half* ValueRow(const KvLayer& layer, int head, int token) {
-  return Locate(layer, head, token).values + token % kPageTokens * layer.shape.width();
+uint8_t* ValueRow(const KvLayer& layer, int head, int token) {
+  return KeysOf(layer, head, token) + layer.layout.half_bytes() +
+         token % kPageTokens * KvBytesOf(layer.layout.type, layer.layout.width());
 }
 
 // Copies between `count` <= 16 columns (stride kLanes) and rows (stride `dim`), in squares of 16 so
@@ -59,6 +60,52 @@ void RowsToColumns(const Half* rows, int count, int dim, Half* columns) {
   }
 }
 
+// The same for lanes [lane, lane + count) of Q8_0, whose rows may lie at odd addresses.
+void BlocksToRows(const KeyBlockQ8_0* keys, int lane, int count, int dim, uint8_t* rows) {
+  for (int t = 0; t < count; ++t) {
+    for (int b = 0; b < dim / kBlock; ++b, rows += sizeof(BlockQ8_0)) {
+      BlockQ8_0 block;
+      block.d = keys[b].d[lane + t];
+      for (int i = 0; i < kBlock; ++i) block.q[i] = keys[b].q[i][lane + t];
+      std::memcpy(rows, &block, sizeof(block));
+    }
+  }
+}
+
+void RowsToBlocks(const uint8_t* rows, int lane, int count, int dim, KeyBlockQ8_0* keys) {
+  for (int t = 0; t < count; ++t) {
+    for (int b = 0; b < dim / kBlock; ++b, rows += sizeof(BlockQ8_0)) {
+      BlockQ8_0 block;
+      std::memcpy(&block, rows, sizeof(block));
+      keys[b].d[lane + t] = block.d;
+      for (int i = 0; i < kBlock; ++i) keys[b].q[i][lane + t] = block.q[i];
+    }
+  }
+}
+
+// Keys of tokens within one block of 16 <-> rows of the pages' type.
+void LoadKeys(const KvLayer& layer, int head, int token, int count, SomeRows& rows) {
+  const int dim = layer.layout.shape.head_dim;
+  const int lane = token % kLanes;
+  if (layer.layout.type == KvType::kF16) {
+    ColumnsToRows(KeyBlock<Half>(layer, head, token) + lane, count, dim,
+                  reinterpret_cast<Half*>(rows.data()));
+  } else {
+    BlocksToRows(KeyBlock<KeyBlockQ8_0>(layer, head, token), lane, count, dim, rows.data());
+  }
+}
+
+void SaveKeys(const KvLayer& layer, int head, int token, int count, const SomeRows& rows) {
+  const int dim = layer.layout.shape.head_dim;
+  const int lane = token % kLanes;
+  if (layer.layout.type == KvType::kF16) {
+    RowsToColumns(reinterpret_cast<const Half*>(rows.data()), count, dim,
+                  KeyBlock<Half>(layer, head, token) + lane);
+  } else {
+    RowsToBlocks(rows.data(), lane, count, dim, KeyBlock<KeyBlockQ8_0>(layer, head, token));
+  }
+}
+
 // Calls visit(token, tokens) for the parts of [first, first + count) in each 16-token block.
 template <typename Visit>
 void ForEachKeyBlock(int first, int count, const Visit& visit) {
@@ -70,126 +117,146 @@ void ForEachKeyBlock(int first, int count, const Visit& visit) {
   }
 }
 
-// One wire row of halfs <-> bytes. Quantised as activations are: amax / 127, to nearest even.
-void EncodeRow(const kernels::KernelTable& kernels, const Half* row, int dim, uint8_t* wire) {
-  float x[kHeadDimMax];
-  kernels::OperandBlock blocks[kHeadDimMax / 32];
-  kernels.from_half(row, dim, x);
+// Quantised as activations are: amax / 127, to nearest even.
+void QuantizeRow(const KernelTable& kernels, const float* x, int dim, uint8_t* row) {
+  kernels::OperandBlock blocks[kHeadDimMax / kBlock];
   kernels.prepare_int8(x, dim, 1, 0, reinterpret_cast<uint8_t*>(blocks));
-  for (int b = 0; b < dim / 32; ++b, wire += sizeof(BlockQ8_0)) {
+  for (int b = 0; b < dim / kBlock; ++b, row += sizeof(BlockQ8_0)) {
     const Half d = kernels::ToHalf(blocks[b].scale);
-    std::memcpy(wire, &d, sizeof(d));
-    std::memcpy(wire + sizeof(d), blocks[b].q, sizeof(blocks[b].q));
+    std::memcpy(row, &d, sizeof(d));
+    std::memcpy(row + sizeof(d), blocks[b].q, sizeof(blocks[b].q));
   }
 }
 
-void DecodeRow(const kernels::KernelTable& kernels, const uint8_t* wire, int dim, Half* row) {
-  float x[kHeadDimMax];
-  for (int b = 0; b < dim / 32; ++b) {
+void DequantizeRow(const uint8_t* row, int dim, float* x) {
+  for (int b = 0; b < dim / kBlock; ++b, row += sizeof(BlockQ8_0)) {
     BlockQ8_0 block;
-    std::memcpy(&block, wire + b * sizeof(block), sizeof(block));
+    std::memcpy(&block, row, sizeof(block));
     const float scale = kernels::FromHalf(block.d);
-    for (int i = 0; i < 32; ++i) x[b * 32 + i] = scale * static_cast<float>(block.q[i]);
+    for (int i = 0; i < kBlock; ++i) *x++ = scale * static_cast<float>(block.q[i]);
   }
-  kernels.to_half(x, dim, row);
 }
 
-size_t WireRowBytes(int dim, KvWireType type) {
-  return type == KvWireType::kF16 ? dim * sizeof(Half) : dim / 32 * sizeof(BlockQ8_0);
+void FloatsToRow(const KernelTable& kernels, const float* x, int dim, KvType type, uint8_t* row) {
+  if (type == KvType::kQ8_0) return QuantizeRow(kernels, x, dim, row);
+  kernels.to_half(x, dim, reinterpret_cast<Half*>(row));
 }
 
-// Rows of halfs to the wire and back.
-void Encode(const kernels::KernelTable& kernels, const Half* rows, int count, int dim,
-            KvWireType type, uint8_t* wire) {
-  if (type == KvWireType::kF16) {
-    std::memcpy(wire, rows, static_cast<size_t>(count) * dim * sizeof(Half));
+// From the pages' type to `type`, which are the same or F16 and Q8_0; `into` may lie anywhere.
+void ExportRow(const KernelTable& kernels, const uint8_t* row, const KvLayout& layout, KvType type,
+               uint8_t* into) {
+  const int dim = layout.shape.head_dim;
+  if (layout.type == type) {
+    std::memcpy(into, row, KvBytesOf(type, dim));
     return;
   }
-  for (int t = 0; t < count; ++t) {
-    EncodeRow(kernels, rows + t * dim, dim, wire + t * WireRowBytes(dim, type));
-  }
+  float x[kHeadDimMax];
+  kernels.from_half(reinterpret_cast<const Half*>(row), dim, x);
+  QuantizeRow(kernels, x, dim, into);
 }
 
-void Decode(const kernels::KernelTable& kernels, const uint8_t* wire, int count, int dim,
-            KvWireType type, Half* rows) {
-  if (type == KvWireType::kF16) {
-    std::memcpy(rows, wire, static_cast<size_t>(count) * dim * sizeof(Half));
+void ImportRow(const KernelTable& kernels, const uint8_t* wire, const KvLayout& layout, KvType type,
+               uint8_t* row) {
+  const int dim = layout.shape.head_dim;
+  if (layout.type == type) {
+    std::memcpy(row, wire, KvBytesOf(type, dim));
     return;
   }
-  for (int t = 0; t < count; ++t) {
-    DecodeRow(kernels, wire + t * WireRowBytes(dim, type), dim, rows + t * dim);
-  }
+  float x[kHeadDimMax];
+  DequantizeRow(wire, dim, x);
+  kernels.to_half(x, dim, reinterpret_cast<Half*>(row));
 }
 
-using Square = std::array<Half, kLanes * kHeadDimMax>;
+// One head's keys and values of a slab on the wire.
+template <typename Byte>
+struct WireHead {
+  Byte* keys;
+  Byte* values;
+};
+
+template <typename Byte>
+WireHead<Byte> HeadOf(std::span<Byte> wire, const KvLayout& layout, int head, size_t head_bytes) {
+  Byte* keys = wire.data() + head * head_bytes;
+  return {keys, keys + layout.shape.kv_heads * head_bytes};
+}
+
+// Bytes of one of K and V for `count` tokens of one head.
+size_t HeadBytes(const KvLayout& layout, int count, KvType type, size_t wire_bytes) {
+  CHECK(layout.type == KvType::kF16 || layout.type == type, "pages of {} as {}",
+        NameOf(layout.type), NameOf(type));
+  const size_t bytes = count * KvBytesOf(type, layout.shape.head_dim);
+  CHECK(wire_bytes == 2 * layout.shape.kv_heads * bytes, "{} bytes", wire_bytes);
+  return bytes;
+}
 
 }  // namespace
 
-size_t WireHeadBytes(const KvShape& shape, int count, KvWireType type) {
-  return count * WireRowBytes(shape.head_dim, type);
-}
-
-void StoreKeys(const kernels::KernelTable& kernels, const KvLayer& layer, int head, int first,
-               Rows rows) {
-  const int dim = layer.shape.head_dim;
+void StoreKeys(const KernelTable& kernels, const KvLayer& layer, int head, int first, Rows rows) {
+  const KvLayout& layout = layer.layout;
+  const int dim = layout.shape.head_dim;
+  const size_t row_bytes = KvBytesOf(layout.type, dim);
   const float* source = rows.host() + static_cast<size_t>(head) * dim;
   ForEachKeyBlock(first, static_cast<int>(rows.count), [&](int token, int count) {
-    Square halfs;
+    alignas(64) SomeRows some;
     for (int t = 0; t < count; ++t) {
-      kernels.to_half(source + (token - first + t) * rows.width, dim, halfs.data() + t * dim);
+      FloatsToRow(kernels, source + (token - first + t) * rows.width, dim, layout.type,
+                  some.data() + t * row_bytes);
     }
-    RowsToColumns(halfs.data(), count, dim, KeyColumn(layer, head, token));
+    SaveKeys(layer, head, token, count, some);
   });
 }
 
-void StoreValues(const kernels::KernelTable& kernels, const KvLayer& layer, int head, int first,
-                 Rows rows) {
-  const int dim = layer.shape.head_dim;
+void StoreValues(const KernelTable& kernels, const KvLayer& layer, int head, int first, Rows rows) {
+  const int dim = layer.layout.shape.head_dim;
   const float* source = rows.host() + static_cast<size_t>(head) * dim;
   for (size_t t = 0; t < rows.count; ++t) {
-    kernels.to_half(source + t * rows.width, dim,
-                    ValueRow(layer, head, first + static_cast<int>(t)));
+    FloatsToRow(kernels, source + t * rows.width, dim, layer.layout.type,
+                ValueRow(layer, head, first + static_cast<int>(t)));
   }
 }
 
-void ExportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
-                KvWireType type, std::span<uint8_t> into) {
-  const int dim = layer.shape.head_dim;
-  const size_t head_bytes = WireHeadBytes(layer.shape, count, type);
-  CHECK(into.size() == 2 * layer.shape.kv_heads * head_bytes, "{} bytes", into.size());
-  for (int head = 0; head < layer.shape.kv_heads; ++head) {
-    uint8_t* keys = into.data() + head * head_bytes;
-    uint8_t* values = keys + layer.shape.kv_heads * head_bytes;
+void ExportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int count, KvType type,
+                std::span<uint8_t> into) {
+  const KvLayout& layout = layer.layout;
+  const size_t head_bytes = HeadBytes(layout, count, type, into.size());
+  const size_t row_bytes = KvBytesOf(layout.type, layout.shape.head_dim);
+  const size_t wire_bytes = KvBytesOf(type, layout.shape.head_dim);
+  for (int head = 0; head < layout.shape.kv_heads; ++head) {
+    const WireHead<uint8_t> wire = HeadOf(into, layout, head, head_bytes);
     ForEachKeyBlock(first, count, [&](int token, int tokens) {
-      Square rows;
-      ColumnsToRows(KeyColumn(layer, head, token), tokens, dim, rows.data());
-      Encode(kernels, rows.data(), tokens, dim, type,
-             keys + WireHeadBytes(layer.shape, token - first, type));
+      alignas(64) SomeRows rows;
+      LoadKeys(layer, head, token, tokens, rows);
+      for (int t = 0; t < tokens; ++t) {
+        ExportRow(kernels, rows.data() + t * row_bytes, layout, type,
+                  wire.keys + (token - first + t) * wire_bytes);
+      }
     });
     for (int t = 0; t < count; ++t) {
-      Encode(kernels, ValueRow(layer, head, first + t), 1, dim, type,
-             values + WireHeadBytes(layer.shape, t, type));
+      ExportRow(kernels, ValueRow(layer, head, first + t), layout, type,
+                wire.values + t * wire_bytes);
     }
   }
 }
 
-void ImportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
-                KvWireType type, std::span<const uint8_t> wire) {
-  const int dim = layer.shape.head_dim;
-  const size_t head_bytes = WireHeadBytes(layer.shape, count, type);
-  CHECK(wire.size() == 2 * layer.shape.kv_heads * head_bytes, "{} bytes", wire.size());
-  for (int head = 0; head < layer.shape.kv_heads; ++head) {
-    const uint8_t* keys = wire.data() + head * head_bytes;
-    const uint8_t* values = keys + layer.shape.kv_heads * head_bytes;
+void ImportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int count, KvType type,
+                std::span<const uint8_t> wire) {
+  const KvLayout& layout = layer.layout;
+  const size_t head_bytes = HeadBytes(layout, count, type, wire.size());
+  const size_t row_bytes = KvBytesOf(layout.type, layout.shape.head_dim);
+  const size_t wire_bytes = KvBytesOf(type, layout.shape.head_dim);
+  for (int head = 0; head < layout.shape.kv_heads; ++head) {
+    const WireHead<const uint8_t> from = HeadOf(wire, layout, head, head_bytes);
     ForEachKeyBlock(first, count, [&](int token, int tokens) {
-      Square rows;
-      Decode(kernels, keys + WireHeadBytes(layer.shape, token - first, type), tokens, dim, type,
-             rows.data());
-      RowsToColumns(rows.data(), tokens, dim, KeyColumn(layer, head, token));
+      alignas(64) SomeRows rows;
+      for (int t = 0; t < tokens; ++t) {
+        ImportRow(kernels, from.keys + (token - first + t) * wire_bytes, layout, type,
+                  rows.data() + t * row_bytes);
+      }
+      SaveKeys(layer, head, token, tokens, rows);
     });
     for (int t = 0; t < count; ++t) {
-      Decode(kernels, values + WireHeadBytes(layer.shape, t, type), 1, dim, type,
-             ValueRow(layer, head, first + t));
+      ImportRow(kernels, from.values + t * wire_bytes, layout, type,
+                ValueRow(layer, head, first + t));
     }
   }
 }

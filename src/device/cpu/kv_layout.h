@@ -1,5 +1,5 @@
 // Moves one layer's K and V of one sequence between rows, pages and the wire. Plain code over the
-// page layout that device::KvShape describes; conversions come from the kernel table.
+// page layout that device::KvLayout describes; conversions come from the kernel table.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,10 @@ void StoreKeys(const kernels::KernelTable& kernels, const KvLayer& layer, int he
 void StoreValues(const kernels::KernelTable& kernels, const KvLayer& layer, int head, int first,
                  Rows rows);
 
-// Bytes of one of K and V for `count` tokens of one head.
-size_t WireHeadBytes(const KvShape& shape, int count, KvWireType type);
-
+// Between pages and what travels (Device::ExportKv, ImportKv).
 void ExportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
-                KvWireType type, std::span<uint8_t> into);
+                KvType type, std::span<uint8_t> into);
 void ImportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
-                KvWireType type, std::span<const uint8_t> wire);
+                KvType type, std::span<const uint8_t> wire);
 
 }  // namespace baton::device

@@ -1,5 +1,7 @@
 #include "device/cpu/thread_pool.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "os/system.h"
 #include "os/topology.h"
@@ -20,7 +22,7 @@ inline void Relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads, bool pin) {
+ThreadPool::ThreadPool(int threads, bool pin) : ranges_(static_cast<size_t>(std::max(threads, 1))) {
   CHECK(threads >= 1, "{} threads", threads);
   const std::vector<int> processors = pin ? os::ComputeProcessors() : std::vector<int>();
   for (int worker = 1; worker < threads; ++worker) {
@@ -41,7 +43,11 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::Run(const Loop& loop) {
   loop_ = loop;
-  next_.store(0, std::memory_order_relaxed);
+  const size_t workers = ranges_.size();
+  for (size_t i = 0; i < workers; ++i) {
+    ranges_[i].next.store(loop.count * i / workers, std::memory_order_relaxed);
+    ranges_[i].end = loop.count * (i + 1) / workers;
+  }
   gate_.fetch_or(kOpen, std::memory_order_release);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -61,10 +67,14 @@ void ThreadPool::AwaitLeavers() {
 }
 
 void ThreadPool::Share(int worker) {
-  while (true) {
-    const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= loop_.count) return;
-    loop_.call(loop_.context, index, worker);
+  const size_t workers = ranges_.size();
+  for (size_t i = 0; i < workers; ++i) {
+    Range& range = ranges_[(static_cast<size_t>(worker) + i) % workers];
+    while (true) {
+      const size_t index = range.next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= range.end) break;
+      loop_.call(loop_.context, index, worker);
+    }
   }
 }
 

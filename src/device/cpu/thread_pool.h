@@ -2,8 +2,10 @@
 // few microseconds, then park, so that processes that share a core are not starved. A worker that
 // the system does not run in time misses the loop: nobody waits for a thread that took no index.
 //
-// One thread at a time calls ForEach(); it works too, so `threads` counts it. Which thread takes
-// which index is left to chance (machines are shared and cores unequal): bodies must not care.
+// One thread at a time calls ForEach(); it works too, so `threads` counts it. Each thread begins
+// with its own share of consecutive indices, so that what one index prefetches serves the next, and
+// then takes what others have not come to (machines are shared and cores unequal): bodies must not
+// care who takes which.
 #pragma once
 
 #include <atomic>
@@ -53,13 +55,19 @@ class ThreadPool {
   // The gate of the running loop: kOpen while workers may join, plus the number of those inside.
   static constexpr uint32_t kOpen = uint32_t{1} << 31;
 
+  // What is left of one worker's share: anybody takes the next index.
+  struct alignas(64) Range {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+
   // Written by the caller while the gate is closed and nobody is inside, read by who has joined.
   Loop loop_;
+  std::vector<Range> ranges_;  // per worker
   std::atomic<bool> stopping_{false};
 
   alignas(64) std::atomic<uint32_t> round_{0};  // raised for every loop: what workers wait for
   alignas(64) std::atomic<uint32_t> gate_{0};
-  alignas(64) std::atomic<size_t> next_{0};
   std::vector<std::thread> workers_;
 };
 

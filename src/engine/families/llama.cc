@@ -23,7 +23,7 @@ struct LayerWeights {
 struct LlamaScratch final : Scratch {
   explicit LlamaScratch(const RopeSpec& rope) : angles(rope) {}
   std::unique_ptr<device::Buffer> memory;
-  Rows x, normed, q, k, v, attended, gate, up, logits;
+  Rows x, q, k, v, attended, gate, up, logits;
   RopeAngles angles;
 };
 
@@ -62,8 +62,7 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
                                Scratch& scratch) const {
   auto& s = static_cast<LlamaScratch&>(scratch);
   const size_t n = input.positions.size();
-  const Rows normed = s.normed.Slice(0, n), q = s.q.Slice(0, n), k = s.k.Slice(0, n),
-             v = s.v.Slice(0, n);
+  const Rows q = s.q.Slice(0, n), k = s.k.Slice(0, n), v = s.v.Slice(0, n);
   Rows x = s.x.Slice(0, n);
   Begin(input, device, x);
   const device::RopeTable angles = {s.angles.At(input.positions), s.angles.pairs(), spec_.head_dim};
@@ -71,8 +70,7 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
 
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
     const LayerWeights& w = weights_[layer - layers_.first];
-    device.RmsNorm(x, w.attention_norm, spec_.rms_epsilon, normed);
-    device.MatMul(normed,
+    device.MatMul(Normed(x, w.attention_norm, spec_.rms_epsilon),
                   {{w.q.get(), q, w.q_bias}, {w.k.get(), k, w.k_bias}, {w.v.get(), v, w.v_bias}});
     device.Rope(q, angles, q_scale);
     device.Rope(k, angles, 1.0f);
@@ -84,18 +82,15 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
     x = Last(x, needed);
     device.MatMul(attended, {{w.output.get(), x, w.output_bias, true}});
 
-    device.RmsNorm(x, w.ffn_norm, spec_.rms_epsilon, normed.Slice(0, needed));
-    device.MatMul(normed.Slice(0, needed),
+    device.MatMul(Normed(x, w.ffn_norm, spec_.rms_epsilon),
                   {{w.gate.get(), gate, w.gate_bias}, {w.up.get(), up, w.up_bias}});
-    device.SiluMultiply(gate, up);
-    device.MatMul(gate, {{w.down.get(), x, w.down_bias, true}});
+    device.MatMul(Gated(gate, up), {{w.down.get(), x, w.down_bias, true}});
   }
 
   if (input.layers.last < spec_.n_layers) return StageOutput{x.values(), {}};
   if (input.logit_rows == 0) return StageOutput{};
-  const Rows last = normed.Slice(0, input.logit_rows), logits = s.logits.Slice(0, input.logit_rows);
-  device.RmsNorm(x, final_norm_, spec_.rms_epsilon, last);
-  device.MatMul(last, {{head_.get(), logits}});
+  const Rows logits = s.logits.Slice(0, input.logit_rows);
+  device.MatMul(Normed(x, final_norm_, spec_.rms_epsilon), {{head_.get(), logits}});
   return StageOutput{{}, logits.values()};
 }
 
@@ -124,7 +119,6 @@ Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
     return placed;
   };
   scratch->x = place(n, spec_.hidden_width);
-  scratch->normed = place(n, spec_.hidden_width);
   scratch->q = place(n, spec_.q_width());
   scratch->k = place(n, spec_.kv_width());
   scratch->v = place(n, spec_.kv_width());
@@ -133,8 +127,8 @@ Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
   scratch->up = place(n, spec_.ffn_width);
   scratch->logits = place(layers_.last == spec_.n_layers ? logit_rows_max : 0, spec_.vocab_size);
   BATON_ASSIGN_OR_RETURN(scratch->memory, device.Allocate(floats * sizeof(float)));
-  for (Rows* rows : {&scratch->x, &scratch->normed, &scratch->q, &scratch->k, &scratch->v,
-                     &scratch->attended, &scratch->gate, &scratch->up, &scratch->logits}) {
+  for (Rows* rows : {&scratch->x, &scratch->q, &scratch->k, &scratch->v, &scratch->attended,
+                     &scratch->gate, &scratch->up, &scratch->logits}) {
     rows->buffer = scratch->memory.get();
   }
   return std::unique_ptr<Scratch>(std::move(scratch));

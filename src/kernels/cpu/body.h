@@ -601,12 +601,12 @@ inline F32x16 Exp(F32x16 x) {
   return Times(p, PowerOfTwo(n));
 }
 
-void SiluMultiply(float* gate, const float* up, size_t n) {
+void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
   for (size_t i = 0; i < n; i += 16) {
     const Mask mask = LanesFrom(i, n);
     const F32x16 x = Load(gate + i, mask);
     const F32x16 silu = Divide(x, Add(Broadcast(1.0f), Exp(Negate(x))));
-    Store(Times(silu, Load(up + i, mask)), gate + i, mask);
+    Store(Times(silu, Load(up + i, mask)), into + i, mask);
   }
 }
 

@@ -1,6 +1,7 @@
 // Attention whose products are of BF16 pairs, the order of which kernels/table.h fixes. Included by
-// body.h alone. The pages hold F16: each block of 64 keys is brought into the pairs that brain.h
-// multiplies once for all rows of a tile, so that a prompt pays for it once in some hundred rows.
+// body.h alone. The pages hold F16 or Q8_0: each block of 64 keys is brought into the pairs that
+// brain.h multiplies once for all rows of a tile, so that a prompt pays for it once in some hundred
+// rows.
 //
 // On top of body.h's lanes it asks brain.h for
 //   kPairBytes, FactorPair           sixteen lanes' pairs in memory, and one pair to broadcast
@@ -71,12 +72,16 @@ inline void LoadQueries(const AttentionTile& tile, FactorPair* into) {
   }
 }
 
-inline void LoadKeyPairs(const AttentionTile& tile, const uint16_t* keys, size_t visible,
+// Lines of 16 keys that ScorePairs() reads where `visible` keys count.
+inline size_t KeyLines(size_t visible) {
+  return (visible + kVectors * 16 - 1) / (kVectors * 16) * kVectors;
+}
+
+inline void LoadHalfKeys(const AttentionTile& tile, const uint16_t* keys, size_t visible,
                          uint8_t* into) {
   const size_t width = WidthOf(tile);
   const size_t pairs = PairsOf(tile);
-  const size_t vectors = (visible + kVectors * 16 - 1) / (kVectors * 16) * kVectors;
-  for (size_t v = 0; v < vectors; ++v) {
+  for (size_t v = 0; v < KeyLines(visible); ++v) {
     const uint16_t* from = keys + v * width * 16;
     for (size_t i = 0; i < pairs; ++i, from += 32, into += kPairBytes) {
       const bool whole = 2 * i + 1 < tile.head_dim;
@@ -85,7 +90,31 @@ inline void LoadKeyPairs(const AttentionTile& tile, const uint16_t* keys, size_t
   }
 }
 
-inline void LoadValuePairs(const AttentionTile& tile, const uint16_t* values, size_t visible,
+inline F32x16 LoadInt8(const int8_t* from) {
+  return LoadS8(reinterpret_cast<const uint8_t*>(from));
+}
+
+inline void LoadQ8Keys(const AttentionTile& tile, const KeyBlockQ8_0* keys, size_t visible,
+                       uint8_t* into) {
+  const size_t blocks = tile.head_dim / 32;
+  for (size_t b = 0; b < KeyLines(visible) * blocks; ++b, ++keys) {
+    const F32x16 scale = LoadHalf(keys->d);
+    for (size_t i = 0; i < 32; i += 2, into += kPairBytes) {
+      StorePairs(Times(LoadInt8(keys->q[i]), scale), Times(LoadInt8(keys->q[i + 1]), scale), into);
+    }
+  }
+}
+
+inline void LoadKeyPairs(const AttentionTile& tile, const uint8_t* keys, size_t visible,
+                         uint8_t* into) {
+  if (tile.kv_type == KvType::kF16) {
+    LoadHalfKeys(tile, HalvesAt(keys), visible, into);
+  } else {
+    LoadQ8Keys(tile, reinterpret_cast<const KeyBlockQ8_0*>(keys), visible, into);
+  }
+}
+
+inline void LoadHalfValues(const AttentionTile& tile, const uint16_t* values, size_t visible,
                            uint8_t* into) {
   const size_t width = WidthOf(tile);
   for (size_t j = 0; j < visible; j += 2, values += 2 * width) {
@@ -93,6 +122,32 @@ inline void LoadValuePairs(const AttentionTile& tile, const uint16_t* values, si
       const F32x16 second = j + 1 < visible ? LoadHalf(values + width + d) : Zero();
       StorePairs(LoadHalf(values + d), second, into);
     }
+  }
+}
+
+inline F32x16 LoadQ8(const BlockQ8_0& block, size_t first) {
+  return Times(LoadInt8(block.q + first), BroadcastHalf(block.d));
+}
+
+inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, size_t visible,
+                         uint8_t* into) {
+  const size_t blocks = tile.head_dim / 32;
+  for (size_t j = 0; j < visible; j += 2, values += 2 * blocks) {
+    for (size_t b = 0; b < blocks; ++b) {
+      for (size_t i = 0; i < 32; i += 16, into += kPairBytes) {
+        const F32x16 second = j + 1 < visible ? LoadQ8(values[blocks + b], i) : Zero();
+        StorePairs(LoadQ8(values[b], i), second, into);
+      }
+    }
+  }
+}
+
+inline void LoadValuePairs(const AttentionTile& tile, const uint8_t* values, size_t visible,
+                           uint8_t* into) {
+  if (tile.kv_type == KvType::kF16) {
+    LoadHalfValues(tile, HalvesAt(values), visible, into);
+  } else {
+    LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), visible, into);
   }
 }
 
@@ -279,8 +334,8 @@ inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
   for (size_t begin = first_key; begin < last; begin += kKeyBlock) {
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
     const size_t visible = VisibleTo(tile, rows - 1, begin);
-    LoadKeyPairs(tile, HalvesAt(tile.keys + page), visible, state.keys);
-    LoadValuePairs(tile, HalvesAt(tile.values + page), visible, state.values);
+    LoadKeyPairs(tile, tile.keys + page, visible, state.keys);
+    LoadValuePairs(tile, tile.values + page, visible, state.values);
     AddBlock<kAttentionRows>(tile, state, segment, 0, begin);
   }
   for (size_t r = 0; r < rows; ++r) {

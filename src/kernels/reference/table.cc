@@ -244,8 +244,8 @@ float Exp(float x) {
   return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 
-void SiluMultiply(float* gate, const float* up, size_t n) {
-  for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
+void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
+  for (size_t i = 0; i < n; ++i) into[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
 }
 
 void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
@@ -365,12 +365,31 @@ struct Segment {
   std::vector<float> sums;
 };
 
-void BrainScores(std::span<const float> q, const uint8_t* keys, size_t visible, float* scores) {
+// Element d of key j of the page at `keys`.
+float KeyAt(const AttentionTile& tile, const uint8_t* keys, size_t j, size_t d) {
+  const size_t line = j / kLanes;
+  const size_t lane = j % kLanes;
+  if (tile.kv_type == KvType::kF16) {
+    return FromHalf(Load<Half>(keys, (line * KvWidth(tile.head_dim) + d) * kLanes + lane));
+  }
+  const auto block = Load<KeyBlockQ8_0>(keys, line * (tile.head_dim / 32) + d / 32);
+  return FromHalf(block.d[lane]) * static_cast<float>(block.q[d % 32][lane]);
+}
+
+float ValueAt(const AttentionTile& tile, const uint8_t* values, size_t j, size_t d) {
+  if (tile.kv_type == KvType::kF16) {
+    return FromHalf(Load<Half>(values, j * KvWidth(tile.head_dim) + d));
+  }
+  const auto block = Load<BlockQ8_0>(values, j * (tile.head_dim / 32) + d / 32);
+  return FromHalf(block.d) * static_cast<float>(block.q[d % 32]);
+}
+
+void BrainScores(const AttentionTile& tile, std::span<const float> q, const uint8_t* keys,
+                 size_t visible, float* scores) {
   const size_t head_dim = q.size();
   for (size_t j = 0; j < visible; ++j) {
-    const uint8_t* block = keys + j / kLanes * KvWidth(head_dim) * kLanes * sizeof(Half);
     const auto key = [&](size_t d) {
-      return d < head_dim ? ToBrain(FromHalf(Load<Half>(block, d * kLanes + j % kLanes))) : 0.0f;
+      return d < head_dim ? ToBrain(KeyAt(tile, keys, j, d)) : 0.0f;
     };
     scores[j] = 0;
     for (size_t d = 0; d < head_dim; d += 2) {
@@ -403,13 +422,12 @@ Segment AttendToSegment(const AttentionTile& tile, std::span<const float> q, siz
     const size_t visible = std::min(kKeyBlock, end - begin);
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
     float scores[kKeyBlock + 1];
-    BrainScores(q, tile.keys + page, visible, scores);
+    BrainScores(tile, q, tile.keys + page, visible, scores);
     const float shrink = BrainWeights(scores, visible, segment.max, lanes);
     scores[visible] = 0;
     for (size_t d = 0; d < q.size(); ++d) {
       const auto value = [&](size_t j) {
-        const size_t at = j * KvWidth(q.size()) + d;
-        return j < visible ? ToBrain(FromHalf(Load<Half>(tile.values + page, at))) : 0.0f;
+        return j < visible ? ToBrain(ValueAt(tile, tile.values + page, j, d)) : 0.0f;
       };
       float& sum = segment.sums[d];
       sum *= shrink;

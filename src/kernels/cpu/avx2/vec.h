@@ -115,6 +115,10 @@ inline __m128i Load128(const void* from) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm256_cvtph_ps(Load128(from)), _mm256_cvtph_ps(Load128(from + 8))};
 }
+inline F32x16 BroadcastHalf(uint16_t half) {
+  const __m256 x = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+  return {x, x};
+}
 inline const uint16_t* HalvesAt(const uint8_t* at) {
   return reinterpret_cast<const uint16_t*>(at);
 }

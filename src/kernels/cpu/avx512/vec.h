@@ -94,6 +94,9 @@ inline float Largest(F32x16 x) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
 }
+inline F32x16 BroadcastHalf(uint16_t half) {
+  return {_mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)))};
+}
 inline const uint16_t* HalvesAt(const uint8_t* at) {
   return reinterpret_cast<const uint16_t*>(at);
 }

@@ -131,6 +131,10 @@ inline F32x16 LoadHalf(const uint16_t* from) {
   return {vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
           vcvt_high_f32_f16(high)};
 }
+inline F32x16 BroadcastHalf(uint16_t half) {
+  const float32x4_t x = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half)));
+  return {x, x, x, x};
+}
 inline const uint16_t* HalvesAt(const uint8_t* at) {
   return reinterpret_cast<const uint16_t*>(at);
 }

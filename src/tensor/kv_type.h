@@ -1,0 +1,29 @@
+// KvType: what K and V are kept as in pages, and sent as between nodes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace baton {
+
+// The numbers are those of a KV chunk's dtype (docs/formats/kv-stream.md).
+enum class KvType : uint8_t {
+  kF16 = 1,
+  kQ8_0 = 3,  // blocks of 32 along head dim: tensor/blocks.h BlockQ8_0
+};
+
+std::optional<KvType> FindKvType(uint8_t number);
+std::optional<KvType> FindKvTypeByName(std::string_view name);
+// "f16", "q8_0".
+std::string_view NameOf(KvType type);
+
+// kInvalidArgument where heads of so many elements are not whole blocks of `type`.
+Status CheckHeads(KvType type, int head_dim);
+// Bytes of `elements` of one head.
+size_t KvBytesOf(KvType type, size_t elements);
+
+}  // namespace baton
