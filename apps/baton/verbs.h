@@ -11,6 +11,7 @@ void AddJoin(CLI::App& root, const Environment& environment, Work& chosen);
 void AddLogits(CLI::App& root, const Environment& environment, Work& chosen);
 void AddLs(CLI::App& root, const Environment& environment, Work& chosen);
 void AddNodes(CLI::App& root, const Environment& environment, Work& chosen);
+void AddPerplexity(CLI::App& root, const Environment& environment, Work& chosen);
 void AddPlace(CLI::App& root, const Environment& environment, Work& chosen);
 void AddPlan(CLI::App& root, const Environment& environment, Work& chosen);
 void AddPs(CLI::App& root, const Environment& environment, Work& chosen);
