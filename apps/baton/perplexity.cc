@@ -34,6 +34,22 @@ std::vector<std::string_view> PartsOf(std::string_view text, bool by_line) {
   return lines;
 }
 
+// Of a line with a tab, what stands before it is read only.
+Result<engine::PerplexityText> TokensOf(const Tokenizer& tokenizer, std::string_view text,
+                                        const PerplexityVerb& options) {
+  const EncodeOptions encode{.parse_special = options.parse_special};
+  const size_t tab = options.by_line ? text.rfind('\t') : std::string_view::npos;
+  engine::PerplexityText result;
+  if (tab != std::string_view::npos) {
+    BATON_ASSIGN_OR_RETURN(result.tokens, tokenizer.Encode(text.substr(0, tab), encode));
+    result.counted_from = result.tokens.size();
+    text.remove_prefix(tab + 1);
+  }
+  BATON_ASSIGN_OR_RETURN(const auto counted, tokenizer.Encode(text, encode));
+  result.tokens.insert(result.tokens.end(), counted.begin(), counted.end());
+  return result;
+}
+
 Status Run(const Environment& environment, PerplexityVerb options) {
   BATON_ASSIGN_OR_RETURN(options.local.path, FindModel(environment, options.local.path));
   options.local.context_tokens = options.window;
@@ -45,12 +61,11 @@ Status Run(const Environment& environment, PerplexityVerb options) {
                      options.window, spec.context_length);
   }
   const Tokenizer& tokenizer = local.model->tokenizer();
-  std::vector<std::vector<TokenId>> texts;
+  std::vector<engine::PerplexityText> texts;
   size_t total = 0;
   for (const std::string_view part : PartsOf(text, options.by_line)) {
-    BATON_ASSIGN_OR_RETURN(auto tokens,
-                           tokenizer.Encode(part, {.parse_special = options.parse_special}));
-    total += tokens.size();
+    BATON_ASSIGN_OR_RETURN(engine::PerplexityText tokens, TokensOf(tokenizer, part, options));
+    total += tokens.tokens.size();
     texts.push_back(std::move(tokens));
   }
   engine::PerplexityOptions measuring{.window = options.window};
@@ -87,7 +102,7 @@ void AddPerplexity(CLI::App& root, const Environment& environment, Work& chosen)
   verb->add_option("-f,--file", options->text, "the text, UTF-8")->required();
   verb->add_option("--window", options->window, "tokens that are read together")
       ->check(CLI::Range(2, 1 << 20));
-  verb->add_flag("--by-line", options->by_line, "every line is a text of its own");
+  verb->add_flag("--by-line", options->by_line, "every line is a text of its own; what stands before a tab is not counted");
   verb->add_flag("--parse-special", options->parse_special,
                  "text that spells a control token becomes that token");
   AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");

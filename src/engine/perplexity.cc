@@ -15,9 +15,9 @@ double Surprise(std::span<const float> logits, TokenId token) {
   return most + std::log(sum) - logits[static_cast<size_t>(token)];
 }
 
-// Adds the surprises of window[1 ...].
-Status ReadWindow(const Stage& stage, std::span<const TokenId> window, Workspace& workspace,
-                  std::vector<double>& surprises) {
+// Adds the surprises of window[max(counted_from, 1) ...].
+Status ReadWindow(const Stage& stage, std::span<const TokenId> window, size_t counted_from,
+                  Workspace& workspace, std::vector<double>& surprises) {
   kv::Sequence sequence(stage.pool());
   NoHooks hooks;
   const auto step =
@@ -37,6 +37,7 @@ Status ReadWindow(const Stage& stage, std::span<const TokenId> window, Workspace
                            .logit_rows = static_cast<int>(tokens.size())};
     BATON_ASSIGN_OR_RETURN(const StageOutput output, stage.Run(input, sequence, workspace, hooks));
     for (size_t i = 0; i < tokens.size(); ++i) {
+      if (at + i + 1 < counted_from) continue;
       surprises.push_back(Surprise(output.logits.subspan(i * vocab, vocab), window[at + i + 1]));
     }
   }
@@ -59,28 +60,29 @@ Perplexity Summarize(std::span<const double> surprises) {
 
 }  // namespace
 
-Result<Perplexity> MeasurePerplexity(const Stage& stage,
-                                     std::span<const std::vector<TokenId>> texts,
+Result<Perplexity> MeasurePerplexity(const Stage& stage, std::span<const PerplexityText> texts,
                                      const PerplexityOptions& options,
                                      const TokenProgress& progress) {
   if (options.window < 2) {
     return MakeError(Code::kInvalidArgument, "windows of {} tokens foretell none", options.window);
   }
   BATON_ASSIGN_OR_RETURN(Workspace workspace, stage.NewWorkspace());
-  const size_t step = static_cast<size_t>(options.window) - (options.begin ? 1 : 0);
+  const size_t put_first = options.begin ? 1 : 0;
+  const size_t step = static_cast<size_t>(options.window) - put_first;
   std::vector<double> surprises;
   size_t done = 0;
-  for (const std::vector<TokenId>& text : texts) {
-    for (size_t at = 0; at < text.size(); at += step) {
-      const auto own = std::span(text).subspan(at, std::min(step, text.size() - at));
+  for (const auto& [tokens, counted_from] : texts) {
+    for (size_t at = 0; at < tokens.size(); at += step) {
+      const auto own = std::span(tokens).subspan(at, std::min(step, tokens.size() - at));
       std::vector<TokenId> window(own.begin(), own.end());
       if (options.begin) window.insert(window.begin(), *options.begin);
-      BATON_RETURN_IF_ERROR(ReadWindow(stage, window, workspace, surprises));
+      const size_t counted = counted_from > at ? counted_from - at + put_first : 0;
+      BATON_RETURN_IF_ERROR(ReadWindow(stage, window, counted, workspace, surprises));
       if (progress) progress(done += own.size());
     }
   }
   if (surprises.empty()) {
-    return MakeError(Code::kInvalidArgument, "a text of fewer than two tokens foretells nothing");
+    return MakeError(Code::kInvalidArgument, "no token of the text is foretold");
   }
   return Summarize(surprises);
 }

@@ -15,7 +15,13 @@ namespace baton::engine {
 struct Perplexity {
   double value = 0;           // exp of the mean of -log p(token | tokens before it in its window)
   double standard_error = 0;  // of value
-  int tokens = 0;             // foretold
+  int tokens = 0;             // foretold and counted
+};
+
+// A text that is read apart from others.
+struct PerplexityText {
+  std::vector<TokenId> tokens;
+  size_t counted_from = 0;  // those before it are read, but not counted
 };
 
 struct PerplexityOptions {
@@ -27,11 +33,9 @@ struct PerplexityOptions {
 // So many tokens are read.
 using TokenProgress = std::function<void(size_t done)>;
 
-// Of texts that are read apart from each other, each in windows. `stage` must hold all layers, and
-// room for a window. kInvalidArgument if nothing is to be foretold, or a token is outside the
-// vocabulary.
-Result<Perplexity> MeasurePerplexity(const Stage& stage,
-                                     std::span<const std::vector<TokenId>> texts,
+// Each text in windows. `stage` must hold all layers, and room for a window. kInvalidArgument if
+// nothing is to be foretold, or a token is outside the vocabulary.
+Result<Perplexity> MeasurePerplexity(const Stage& stage, std::span<const PerplexityText> texts,
                                      const PerplexityOptions& options,
                                      const TokenProgress& progress = {});
 

@@ -30,14 +30,14 @@ from corpus import (
 
 # (generator, weight)
 MIX = (
-    (stories.story, 50),
+    (stories.story, 40),
     (stories.given_story, 2),
     (reading.notes, 5),
     (passages.passage, 14),
     (basics.sums, 22),
-    (basics.and_capitals, 6),
+    (basics.and_capitals, 9),
     (talk.small_talk, 15),
-    (talk.introduction, 7),
+    (talk.introduction, 10),
     (talk.list_of_names, 1),
     (baton.about_baton, 13),
     (facts.knowledge, 13),
