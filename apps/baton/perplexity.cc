@@ -102,7 +102,8 @@ void AddPerplexity(CLI::App& root, const Environment& environment, Work& chosen)
   verb->add_option("-f,--file", options->text, "the text, UTF-8")->required();
   verb->add_option("--window", options->window, "tokens that are read together")
       ->check(CLI::Range(2, 1 << 20));
-  verb->add_flag("--by-line", options->by_line, "every line is a text of its own; what stands before a tab is not counted");
+  verb->add_flag("--by-line", options->by_line,
+                 "every line is a text of its own; what stands before a tab is not counted");
   verb->add_flag("--parse-special", options->parse_special,
                  "text that spells a control token becomes that token");
   AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
