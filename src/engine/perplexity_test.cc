@@ -125,8 +125,9 @@ TEST(Perplexity, EightBitsCostTheShippedModelLessThanHalfAPercent) {
   });
   const Loaded exact = Load(file.path());
   ASSERT_TRUE(exact.model->spec().exact_attention);
-  const auto texts = LinesOf(kText, exact.model->tokenizer());
+  auto texts = LinesOf(kText, exact.model->tokenizer());
   ASSERT_GT(texts.size(), 100u);
+  texts.resize(32);  // sanitizers take their time; bench/perplexity reads all
   const PerplexityOptions options{.begin = exact.model->tokenizer().vocabulary().bos()};
   const double expected = MeasurePerplexity(*exact.stage, texts, options).value().value;
   EXPECT_LT(expected, 3) << "the model knows such texts";
