@@ -508,35 +508,27 @@ TEST_P(Isa, AttentionIsChunkInvariant) {
   }
 }
 
-TEST_P(Isa, BrainAttentionEqualsTheReference) {
-  for (const size_t head_dim : {2, 16, 24, 64, 80, 128}) {
-    for (const size_t group : {1, 3, 4, 8}) {
-      const size_t tokens = 7;
-      for (const size_t first : {0, 11, 60, 64, 150, 508, 1100}) {
-        const Cache cache(head_dim, first + tokens, 7 * first + group);
-        const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
-        const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
-        ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), expected)
-            << "head_dim " << head_dim << " group " << group << " first " << first;
-        ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), expected)
-            << "head_dim " << head_dim << " group " << group << " first " << first;
-      }
-    }
-  }
+// At once, and in segments.
+void ExpectTheReferencesBits(const KernelTable& table, size_t head_dim, size_t group, size_t first,
+                             KvType type) {
+  const size_t tokens = 7;
+  const Cache cache(head_dim, first + tokens, 7 * first + group, type);
+  const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
+  const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+  ASSERT_EQ(BitsOf(cache.AttendBrain(table, q, group, first, tokens)), expected)
+      << NameOf(type) << " head_dim " << head_dim << " group " << group << " first " << first;
+  ASSERT_EQ(BitsOf(cache.AttendInSegments(table, q, group, first, tokens)), expected)
+      << NameOf(type) << " head_dim " << head_dim << " group " << group << " first " << first;
 }
 
-TEST_P(Isa, AttentionToQ8_0EqualsTheReference) {
-  for (const size_t head_dim : {32, 64, 96, 128}) {
-    for (const size_t group : {1, 4}) {
-      const size_t tokens = 7;
-      for (const size_t first : {0, 11, 60, 508, 1100}) {
-        const Cache cache(head_dim, first + tokens, 7 * first + group, KvType::kQ8_0);
-        const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
-        const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
-        ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), expected)
-            << "head_dim " << head_dim << " group " << group << " first " << first;
-        ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), expected)
-            << "head_dim " << head_dim << " group " << group << " first " << first;
+TEST_P(Isa, BrainAttentionEqualsTheReference) {
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    for (const size_t head_dim : {2, 16, 24, 32, 64, 80, 96, 128}) {
+      if (!CheckHeads(type, static_cast<int>(head_dim)).ok()) continue;
+      for (const size_t group : {1, 3, 4, 8}) {
+        for (const size_t first : {0, 11, 60, 64, 150, 508, 1100}) {
+          ExpectTheReferencesBits(table(), head_dim, group, first, type);
+        }
       }
     }
   }
