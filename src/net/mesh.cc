@@ -411,9 +411,12 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     link->last_heard = clock_.Now();
     TuneBulk(link->lanes[1]->stream());
     for (const auto& connection : link->lanes) {
+      // The link owns the connection, so what the connection keeps must not own the link.
       connection->Start(
-          [weak = weak_from_this(), link](Frame frame) {
-            if (const auto self = weak.lock()) self->OnFrame(link, std::move(frame));
+          [weak = weak_from_this(), weak_link = std::weak_ptr(link)](Frame frame) {
+            const auto self = weak.lock();
+            const auto link = weak_link.lock();
+            if (self != nullptr && link != nullptr) self->OnFrame(link, std::move(frame));
           },
           [weak = weak_from_this(), link](const Error& reason) {
             if (const auto self = weak.lock()) self->OnLaneClosed(link, reason);
