@@ -18,6 +18,21 @@ std::string Show(const json::value& value) {
   return text.substr(0, end) + "...";
 }
 
+// The field that holds a number beyond the range of a double, which Boost.JSON reads as infinity
+// and then writes as a number that it does not read: nothing where there is none. Depth is bounded
+// by the parser.
+std::optional<std::string> FieldOfInfinity(const json::value& value, std::string_view field) {
+  if (const double* number = value.if_double())
+    return std::isfinite(*number) ? std::nullopt : std::optional(std::string(field));
+  if (const json::array* list = value.if_array())
+    for (const json::value& item : *list)
+      if (auto found = FieldOfInfinity(item, field)) return found;
+  if (const json::object* object = value.if_object())
+    for (const auto& [key, item] : *object)
+      if (auto found = FieldOfInfinity(item, {key.data(), key.size()})) return found;
+  return std::nullopt;
+}
+
 }  // namespace
 
 const json::value* Fields::Any(std::string_view name) {
@@ -125,7 +140,11 @@ Result<json::value> ParseJson(std::string_view text) {
   if (failed)
     return MakeError(Code::kInvalidArgument, "the body is not JSON: {} near byte {}",
                      failed.message(), read);
-  return parser.release();
+  json::value value = parser.release();
+  if (const auto field = FieldOfInfinity(value, ""))
+    return MakeError(Code::kInvalidArgument, "the number of '{}' is beyond the range of a double",
+                     field->substr(0, 40));
+  return value;
 }
 
 }  // namespace baton::serve

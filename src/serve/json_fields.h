@@ -45,7 +45,8 @@ class Fields {
   std::optional<FieldError> error_;
 };
 
-// `text` as JSON with bounded depth; the error says where it breaks.
+// `text` as JSON with bounded depth and finite numbers; the error says where it breaks, or which
+// field's number no double holds.
 Result<json::value> ParseJson(std::string_view text);
 
 }  // namespace baton::serve

@@ -54,6 +54,8 @@ TEST(Sampling, RefusalsNameTheFieldAndTheValue) {
   EXPECT_THAT(Refusal(R"({"model":"m","prompt":"p","top_p":"x"})"), HasSubstr("top_p"));
   EXPECT_THAT(Refusal(R"({"prompt":"p"})"), HasSubstr("model"));
   EXPECT_THAT(Refusal(R"([1])"), HasSubstr("object"));
+  EXPECT_THAT(Refusal(R"({"model":"m","prompt":"p","metadata":[{"n":-1e733}]})"),
+              AllOf(HasSubstr("'n'"), HasSubstr("range")));
 }
 
 TEST(Fields, AMisspeltFieldIsNamed) {
