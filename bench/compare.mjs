@@ -231,7 +231,7 @@ function spread(values, places = digits(median(values))) {
 // The peaks that make up a row's limit: of the weights' products, and of attention.
 function limitedBy({ decode }, type, { bf16_ops_per_s, float_ops_per_s }) {
   if (decode) return 'read';
-  const weights = { F32: 'f32', F16: 'f32', BF16: 'bf16' }[type] ?? 'int8';
+  const weights = { F32: 'f32', F16: 'bf16', BF16: 'bf16' }[type] ?? 'int8';
   const attention = bf16_ops_per_s > 1.1 * float_ops_per_s ? 'bf16' : 'f32';
   return weights === attention ? weights : `${weights}+${attention}`;
 }

@@ -155,8 +155,8 @@ boost::json::object Summary(const engine::Limits& limits) {
 double PeakOf(DType type, const device::Peaks& peaks) {
   switch (type) {
     case DType::kF32:
-    case DType::kF16:
       return peaks.float_ops_per_s;
+    case DType::kF16:
     case DType::kBF16:
       return peaks.brain_ops_per_s;
     default:

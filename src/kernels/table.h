@@ -10,9 +10,9 @@
 //                     the exact d * sub-scale; with sub-blocks of 16: both =
 //                     fma(float(dot1), scale1, float(dot0) * scale0), acc = fma(both, x.scale,
 //                     acc); then, for types with minima, acc = fma(minimum, x.scale * sum of x.q,
-//                     acc) per sub-block. F32, F16: acc = fma(w, x, acc). BF16: the same with x
-//                     rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors' own
-//                     BF16 dot products), factors below 2^-50 zero (half.h)
+//                     acc) per sub-block. F32: acc = fma(w, x, acc). BF16, F16: the same with w and
+//                     x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors'
+//                     own BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -93,7 +93,7 @@ struct MatrixKernels {
   // `count` <= 16 rows as GGUF stores them; absent rows become zero.
   void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
   // Row `row` of a panel as floats, as the format publishes them: the exact scale * integer, plus
-  // the minimum where there is one, rounded once.
+  // the minimum where there is one, rounded once. F16 as products read it, rounded to BF16.
   void (*unpack_row)(const uint8_t* panel, size_t row, size_t columns, float* into);
   void (*multiply)(const MatrixProduct& product);
 };

@@ -60,9 +60,7 @@ struct Operands {
   size_t first;
 };
 
-// Float weights. kLoad brings 16 of them to F32.
-template <typename Element, F32x16 (*kLoad)(const Element*)>
-struct FloatWeights {
+struct F32Weights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
   // A single token waits for each addition, so several panels go side by side; many share each
   // broadcast among two panels if there are registers.
@@ -71,22 +69,20 @@ struct FloatWeights {
                                     : kTokens < 4 || kWideRegisters ? 2
                                                                     : 1;
 
-  static size_t PanelBytes(size_t columns) {
-    return panel::RoundUpToLine(columns * kPanelRows * sizeof(Element));
-  }
+  static size_t PanelBytes(size_t columns) { return columns * kPanelRows * sizeof(float); }
 
   template <size_t kTokens, size_t kSideBySide>
   static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
                          F32x16 (&sums)[kSideBySide][kTokens]) {
-    const auto* w = reinterpret_cast<const Element*>(panels) + columns.begin * kPanelRows;
-    const size_t stride = PanelBytes(columns.all) / sizeof(Element);
+    const auto* w = reinterpret_cast<const float*>(panels) + columns.begin * kPanelRows;
+    const size_t stride = columns.all * kPanelRows;
     const auto* x = reinterpret_cast<const float*>(operands.bytes) + columns.begin * operands.tile +
                     operands.first;
     for (size_t k = columns.begin; k < columns.end; ++k, w += kPanelRows, x += operands.tile) {
       F32x16 weights[kSideBySide];
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
-        weights[p] = kLoad(w + p * stride);
+        weights[p] = Load(w + p * stride);
         if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, 4096);
       }
 #pragma GCC unroll 16
@@ -99,14 +95,8 @@ struct FloatWeights {
   }
 };
 
-inline F32x16 LoadF32(const float* from) {
-  return Load(from);
-}
-using F32Weights = FloatWeights<float, LoadF32>;
-using F16Weights = FloatWeights<uint16_t, LoadHalf>;
-
 // BF16 weights and activations, two of each at a time.
-struct BF16Weights {
+struct BrainWeights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
   template <size_t kTokens>
   static constexpr size_t kPanels = kTokens == 1                    ? 4
@@ -863,16 +853,16 @@ constexpr MatrixKernels BlockKernels() {
 }
 
 constexpr KernelTable BodyTable(const char* name) {
-  using panel::BytesF16, panel::BytesF32, panel::PackF16, panel::PackF32;
+  using panel::BytesBF16, panel::BytesF32, panel::UnpackBF16, panel::UnpackF32;
   constexpr OperandKind kFloat = OperandKind::kFloat;
   constexpr OperandKind kBrain = OperandKind::kBrain;
+  constexpr auto kMultiplyBrain = MultiplyAll<BrainWeights, kBrain>;
   return {
       .name = name,
       .tile_tokens = kTileTokens,
-      .f32 = {kFloat, BytesF32, PackF32, panel::UnpackF32, MultiplyAll<F32Weights, kFloat>},
-      .f16 = {kFloat, BytesF16, PackF16, panel::UnpackF16, MultiplyAll<F16Weights, kFloat>},
-      .bf16 = {kBrain, panel::BytesBF16, panel::PackBF16, panel::UnpackBF16,
-               MultiplyAll<BF16Weights, kBrain>},
+      .f32 = {kFloat, BytesF32, panel::PackF32, UnpackF32, MultiplyAll<F32Weights, kFloat>},
+      .f16 = {kBrain, BytesBF16, panel::PackF16, UnpackBF16, kMultiplyBrain},
+      .bf16 = {kBrain, BytesBF16, panel::PackBF16, UnpackBF16, kMultiplyBrain},
       .q8_0 = BlockKernels<BlockQ8_0>(),
       .q4_0 = BlockKernels<BlockQ4_0>(),
       .q4_k = BlockKernels<BlockQ4_K>(),

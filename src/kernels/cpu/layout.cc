@@ -31,17 +31,19 @@ void SetLane(uint8_t* at, size_t row, T value) {
   Store(at + row * sizeof(T), value);
 }
 
-template <typename T>
-void PackFloats(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  std::memset(panel, 0, columns * kPanelRows * sizeof(T));
-  constexpr size_t kStripe = 16;  // columns at a time, so that the panel's lines stay in L1
-  for (size_t begin = 0; begin < columns; begin += kStripe) {
-    const size_t end = begin + kStripe < columns ? begin + kStripe : columns;
+// Pairs of columns of 16-bit floats, which `brain` brings to BF16.
+template <typename Brain>
+void PackPairs(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel, Brain brain) {
+  std::memset(panel, 0, BrainPanelBytes(columns));
+  constexpr size_t kStripe = 16;  // pairs at a time, so that the panel's lines stay in L1
+  const size_t pairs = (columns + 1) / 2;
+  for (size_t begin = 0; begin < pairs; begin += kStripe) {
+    const size_t end = begin + kStripe < pairs ? begin + kStripe : pairs;
     for (size_t r = 0; r < count; ++r) {
-      const uint8_t* row = rows + r * columns * sizeof(T);
-      for (size_t k = begin; k < end; ++k) {
-        SetLane(panel + k * kPanelRows * sizeof(T), r, Load<T>(row + k * sizeof(T)));
-      }
+      const uint8_t* row = rows + r * columns * sizeof(uint16_t);
+      for (size_t k = 2 * begin; k < 2 * end && k < columns; ++k)
+        Store<uint16_t>(panel + k / 2 * 64 + r * 4 + k % 2 * 2,
+                        brain(Load<uint16_t>(row + k * sizeof(uint16_t))));
     }
   }
 }
@@ -142,42 +144,33 @@ requires SuperBlock<Block> && Block::kMinimum &&(Block::kSubBlock == 32) Scaling
 size_t BytesF32(size_t columns) {
   return columns * kPanelRows * sizeof(float);
 }
-size_t BytesF16(size_t columns) {
-  return RoundUpToLine(columns * kPanelRows * sizeof(Half));
-}
 size_t BytesBF16(size_t columns) {
   return BrainPanelBytes(columns);
 }
 
 void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  PackFloats<uint32_t>(rows, count, columns, panel);
-}
-
-void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  PackFloats<uint16_t>(rows, count, columns, panel);
-}
-
-void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  std::memset(panel, 0, BrainPanelBytes(columns));
-  constexpr size_t kStripe = 16;  // pairs at a time, so that the panel's lines stay in L1
-  const size_t pairs = (columns + 1) / 2;
-  for (size_t begin = 0; begin < pairs; begin += kStripe) {
-    const size_t end = begin + kStripe < pairs ? begin + kStripe : pairs;
+  std::memset(panel, 0, BytesF32(columns));
+  constexpr size_t kStripe = 16;  // columns at a time, as above
+  for (size_t begin = 0; begin < columns; begin += kStripe) {
+    const size_t end = begin + kStripe < columns ? begin + kStripe : columns;
     for (size_t r = 0; r < count; ++r) {
-      const uint8_t* row = rows + r * columns * sizeof(uint16_t);
-      for (size_t k = 2 * begin; k < 2 * end && k < columns; ++k)
-        Store(panel + k / 2 * 64 + r * 4 + k % 2 * 2,
-              BrainFactor(Load<uint16_t>(row + k * sizeof(uint16_t))));
+      const uint8_t* row = rows + r * columns * sizeof(float);
+      for (size_t k = begin; k < end; ++k)
+        SetLane(panel + k * 64, r, Load<float>(row + k * sizeof(float)));
     }
   }
 }
 
-void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  for (size_t k = 0; k < columns; ++k) into[k] = Lane<float>(panel + k * 64, row);
+void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  PackPairs(rows, count, columns, panel, [](Half half) { return ToBrainFactor(FromHalf(half)); });
 }
 
-void UnpackF16(const uint8_t* panel, size_t row, size_t columns, float* into) {
-  for (size_t k = 0; k < columns; ++k) into[k] = FromHalf(Lane<Half>(panel + k * 32, row));
+void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  PackPairs(rows, count, columns, panel, BrainFactor);
+}
+
+void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into) {
+  for (size_t k = 0; k < columns; ++k) into[k] = Lane<float>(panel + k * 64, row);
 }
 
 void UnpackBF16(const uint8_t* panel, size_t row, size_t columns, float* into) {

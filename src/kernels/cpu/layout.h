@@ -14,8 +14,8 @@
 // n bits per weight make n lines of [x16][4 bytes]. The four bytes of a row belong to weights 4g to
 // 4g + 3 of group g < 8: line g * n / 8 has them in its bits g * n % 8 and up.
 //
-//   F32, F16   columns x x16
-//   BF16   columns / 2 (rounded up) x x16 x 2   pairs of columns
+//   F32        columns x x16
+//   BF16, F16  columns / 2 (rounded up) x x16 x 2   pairs of columns, all as BF16
 //
 // Panels begin at multiples of 64 bytes if the first one does.
 #pragma once
@@ -96,7 +96,6 @@ template <>
 struct Format<BlockQ2_K> : PanelFormat<2, 0, 2, 4> {};
 
 size_t BytesF32(size_t columns);
-size_t BytesF16(size_t columns);
 size_t BytesBF16(size_t columns);
 
 // As MatrixKernels::pack and ::unpack_row.
@@ -105,7 +104,6 @@ void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 
 void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into);
-void UnpackF16(const uint8_t* panel, size_t row, size_t columns, float* into);
 void UnpackBF16(const uint8_t* panel, size_t row, size_t columns, float* into);
 
 // For every quantised block type.

@@ -45,22 +45,21 @@ T Load(const uint8_t* bytes, size_t index) {
 float Element(DType type, const uint8_t* row, size_t k) {
   if (type == DType::kF32) return Load<float>(row, k);
   const uint16_t bits = Load<uint16_t>(row, k);
-  return type == DType::kF16 ? FromHalf(bits) : FromBrain(BrainFactor(bits));
+  return FromBrain(type == DType::kF16 ? ToBrainFactor(FromHalf(bits)) : BrainFactor(bits));
 }
 
-template <DType kType>
 float FloatDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   float sum = 0;
-  for (size_t k = 0; k < columns; ++k) {
-    sum = std::fma(Element(kType, row, k), Load<float>(operand, k), sum);
-  }
+  for (size_t k = 0; k < columns; ++k)
+    sum = std::fma(Load<float>(row, k), Load<float>(operand, k), sum);
   return sum;
 }
 
+template <DType kType>
 float BrainDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   const auto product = [&](size_t k, float sum) {
     if (k >= columns) return sum;
-    return std::fma(Element(DType::kBF16, row, k), FromBrain(Load<uint16_t>(operand, k)), sum);
+    return std::fma(Element(kType, row, k), FromBrain(Load<uint16_t>(operand, k)), sum);
   };
   float sum = 0;
   for (size_t k = 0; k < columns; k += 2) sum = product(k, product(k + 1, sum));
@@ -138,10 +137,10 @@ void UnpackFloatRow(const uint8_t* panel, size_t row, size_t columns, float* int
   for (size_t k = 0; k < columns; ++k) into[k] = Element(kType, bytes, k);
 }
 
-template <DType kType>
+template <DType kType, OperandKind kOperand, RowDot kDot>
 constexpr MatrixKernels FloatKernels() {
-  return {OperandKind::kFloat, PanelBytes<kType>, Pack<kType>, UnpackFloatRow<kType>,
-          Multiply<kType, OperandKind::kFloat, FloatDot<kType>>};
+  return {kOperand, PanelBytes<kType>, Pack<kType>, UnpackFloatRow<kType>,
+          Multiply<kType, kOperand, kDot>};
 }
 
 template <DType kType, typename Block>
@@ -529,10 +528,9 @@ uint64_t PeakRead(const uint8_t* bytes, size_t count) {
 const KernelTable kReferenceTable = {
     .name = "reference",
     .tile_tokens = 1,
-    .f32 = FloatKernels<DType::kF32>(),
-    .f16 = FloatKernels<DType::kF16>(),
-    .bf16 = {OperandKind::kBrain, PanelBytes<DType::kBF16>, Pack<DType::kBF16>,
-             UnpackFloatRow<DType::kBF16>, Multiply<DType::kBF16, OperandKind::kBrain, BrainDot>},
+    .f32 = FloatKernels<DType::kF32, OperandKind::kFloat, FloatDot>(),
+    .f16 = FloatKernels<DType::kF16, OperandKind::kBrain, BrainDot<DType::kF16>>(),
+    .bf16 = FloatKernels<DType::kBF16, OperandKind::kBrain, BrainDot<DType::kBF16>>(),
     .q8_0 = IntegerKernels<DType::kQ8_0, BlockQ8_0>(),
     .q4_0 = IntegerKernels<DType::kQ4_0, BlockQ4_0>(),
     .q4_k = IntegerKernels<DType::kQ4_K, BlockQ4_K>(),
