@@ -95,6 +95,22 @@ struct F32Weights {
   }
 };
 
+// F16 becomes BF16, as panels keep it.
+void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
+  if (count < kPanelRows) __builtin_memset(panel, 0, panel::BrainPanelBytes(columns));
+  for (size_t k = 0; k < columns; k += 16) {
+    const size_t n = columns - k < 16 ? columns - k : 16;
+    for (size_t r = 0; r < count; ++r) {
+      uint16_t halves[16] = {};
+      __builtin_memcpy(halves, rows + (r * columns + k) * sizeof(Half), n * sizeof(Half));
+      uint32_t pairs[8];
+      StoreBrainFactors(LoadHalf(halves), pairs);
+      for (size_t i = 0; i < (n + 1) / 2; ++i)
+        __builtin_memcpy(panel + (k / 2 + i) * 64 + r * 4, &pairs[i], 4);
+    }
+  }
+}
+
 // BF16 weights and activations, two of each at a time.
 struct BrainWeights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
@@ -861,7 +877,7 @@ constexpr KernelTable BodyTable(const char* name) {
       .name = name,
       .tile_tokens = kTileTokens,
       .f32 = {kFloat, BytesF32, panel::PackF32, UnpackF32, MultiplyAll<F32Weights, kFloat>},
-      .f16 = {kBrain, BytesBF16, panel::PackF16, UnpackBF16, kMultiplyBrain},
+      .f16 = {kBrain, BytesBF16, PackF16, UnpackBF16, kMultiplyBrain},
       .bf16 = {kBrain, BytesBF16, panel::PackBF16, UnpackBF16, kMultiplyBrain},
       .q8_0 = BlockKernels<BlockQ8_0>(),
       .q4_0 = BlockKernels<BlockQ4_0>(),

@@ -31,39 +31,42 @@ void SetLane(uint8_t* at, size_t row, T value) {
   Store(at + row * sizeof(T), value);
 }
 
-// Pairs of columns of 16-bit floats, which `brain` brings to BF16.
-template <typename Brain>
-void PackPairs(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel, Brain brain) {
-  std::memset(panel, 0, BrainPanelBytes(columns));
-  constexpr size_t kStripe = 16;  // pairs at a time, so that the panel's lines stay in L1
-  const size_t pairs = (columns + 1) / 2;
-  for (size_t begin = 0; begin < pairs; begin += kStripe) {
-    const size_t end = begin + kStripe < pairs ? begin + kStripe : pairs;
+// Words of a row, `filter`ed, as lanes of lines that the rows share.
+template <typename Filter>
+void PackWords(const uint8_t* rows, size_t count, size_t row_bytes, uint8_t* panel, Filter filter) {
+  const size_t words = row_bytes / sizeof(uint32_t);
+  constexpr size_t kStripe = 16;  // words at a time, so that the panel's lines stay in L1
+  for (size_t begin = 0; begin < words; begin += kStripe) {
+    const size_t end = begin + kStripe < words ? begin + kStripe : words;
     for (size_t r = 0; r < count; ++r) {
-      const uint8_t* row = rows + r * columns * sizeof(uint16_t);
-      for (size_t k = 2 * begin; k < 2 * end && k < columns; ++k)
-        Store<uint16_t>(panel + k / 2 * 64 + r * 4 + k % 2 * 2,
-                        brain(Load<uint16_t>(row + k * sizeof(uint16_t))));
+      const uint8_t* row = rows + r * row_bytes;
+      for (size_t i = begin; i < end; ++i)
+        SetLane(panel + i * 64, r, filter(Load<uint32_t>(row + i * sizeof(uint32_t))));
     }
   }
 }
 
-// Bits kFrom to kFrom + kBits of 32 integers, four a word, as one row of kBits lines.
+uint32_t BrainFactors(uint32_t pair) {
+  const uint32_t second = BrainFactor(static_cast<uint16_t>(pair >> 16));
+  return second << 16 | BrainFactor(static_cast<uint16_t>(pair));
+}
+
+// The integers of 32 weights of each row, four a word.
+using Fours = uint32_t[8][kPanelRows];
+
+// Their bits kFrom to kFrom + kBits as kBits lines.
 template <size_t kBits, size_t kFrom>
-void SetBits(uint8_t* lines, size_t row, const uint32_t (&fours)[8]) {
+void StoreBits(const Fours& fours, uint8_t* lines) {
   constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
-  if constexpr (kBits > 0) {
-    constexpr size_t kGroups = 8 / kBits;  // of a line
+  constexpr size_t kGroups = kBits == 0 ? 0 : 8 / kBits;  // of a line
+  for (size_t line = 0; line < kBits; ++line) {
+    uint32_t words[kPanelRows] = {};
 #pragma GCC unroll 8
-    for (size_t line = 0; line < kBits; ++line) {
-      uint32_t four = 0;
-#pragma GCC unroll 8
-      for (size_t i = 0; i < kGroups; ++i) {
-        const uint32_t group = fours[line * kGroups + i] >> kFrom & kMask;
-        four |= group << (i * kBits);
-      }
-      SetLane(lines + line * 64, row, four);
+    for (size_t i = 0; i < kGroups; ++i) {
+      for (size_t r = 0; r < kPanelRows; ++r)
+        words[r] |= (fours[line * kGroups + i][r] >> kFrom & kMask) << (i * kBits);
     }
+    std::memcpy(lines + line * 64, words, sizeof(words));
   }
 }
 
@@ -149,24 +152,19 @@ size_t BytesBF16(size_t columns) {
 }
 
 void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  std::memset(panel, 0, BytesF32(columns));
-  constexpr size_t kStripe = 16;  // columns at a time, as above
-  for (size_t begin = 0; begin < columns; begin += kStripe) {
-    const size_t end = begin + kStripe < columns ? begin + kStripe : columns;
-    for (size_t r = 0; r < count; ++r) {
-      const uint8_t* row = rows + r * columns * sizeof(float);
-      for (size_t k = begin; k < end; ++k)
-        SetLane(panel + k * 64, r, Load<float>(row + k * sizeof(float)));
-    }
-  }
-}
-
-void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  PackPairs(rows, count, columns, panel, [](Half half) { return ToBrainFactor(FromHalf(half)); });
+  if (count < kPanelRows) std::memset(panel, 0, BytesF32(columns));
+  PackWords(rows, count, columns * sizeof(float), panel, [](uint32_t word) { return word; });
 }
 
 void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
-  PackPairs(rows, count, columns, panel, BrainFactor);
+  const size_t row_bytes = columns * sizeof(uint16_t);
+  if (count < kPanelRows) std::memset(panel, 0, BytesBF16(columns));
+  PackWords(rows, count, row_bytes, panel, BrainFactors);
+  if (columns % 2 == 0) return;
+  for (size_t r = 0; r < count; ++r) {
+    const auto last = Load<uint16_t>(rows + (r + 1) * row_bytes - sizeof(uint16_t));
+    SetLane<uint32_t>(panel + columns / 2 * 64, r, BrainFactor(last));
+  }
 }
 
 void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into) {
@@ -189,20 +187,24 @@ void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
   constexpr size_t kBlocks = Block::kElements / 32;
   const Parts parts = F::PartsOf(columns);
   const size_t row_blocks = columns / Block::kElements;
-  std::memset(panel, 0, parts.total);
+  if (count < kPanelRows) std::memset(panel, 0, parts.total);
+  Fours fours[kBlocks] = {};
   for (size_t b = 0; b < row_blocks; ++b) {
+    uint8_t* scales = panel + parts.scales + b * kBlocks * kPanelRows * F::kScaleBytes;
     uint8_t* super = panel + parts.super + b * kPanelRows * F::kSuperBytes;
     for (size_t r = 0; r < count; ++r) {
       const auto w = Load<Block>(rows + (r * row_blocks + b) * sizeof(Block));
-      for (size_t s = 0; s < kBlocks; ++s) {
-        uint32_t fours[8];
 #pragma GCC unroll 8
-        for (size_t g = 0; g < 8; ++g) fours[g] = QuantsOf(w, s * 8 + g);
-        const size_t at = b * kBlocks + s;
-        SetBits<F::kLowBits, 0>(panel + at * 64 * F::kLowBits, r, fours);
-        SetBits<F::kHighBits, F::kLowBits>(panel + parts.high + at * 64 * F::kHighBits, r, fours);
-        SetScales(w, s, panel + parts.scales + at * kPanelRows * F::kScaleBytes, super, r);
+      for (size_t s = 0; s < kBlocks; ++s) {
+#pragma GCC unroll 8
+        for (size_t g = 0; g < 8; ++g) fours[s][g][r] = QuantsOf(w, s * 8 + g);
+        SetScales(w, s, scales + s * kPanelRows * F::kScaleBytes, super, r);
       }
+    }
+    for (size_t s = 0; s < kBlocks; ++s) {
+      const size_t at = b * kBlocks + s;
+      StoreBits<F::kLowBits, 0>(fours[s], panel + at * 64 * F::kLowBits);
+      StoreBits<F::kHighBits, F::kLowBits>(fours[s], panel + parts.high + at * 64 * F::kHighBits);
     }
   }
 }

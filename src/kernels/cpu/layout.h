@@ -100,7 +100,6 @@ size_t BytesBF16(size_t columns);
 
 // As MatrixKernels::pack and ::unpack_row.
 void PackF32(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
-void PackF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 void PackBF16(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
 
 void UnpackF32(const uint8_t* panel, size_t row, size_t columns, float* into);
