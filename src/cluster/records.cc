@@ -110,6 +110,7 @@ plan::ModelCost CostOf(const Model& model, const std::string& name) {
   return {.name = name,
           .weight_type = most->first,
           .layer_weight_bytes = spec.layer_weight_bytes,
+          .layer_active_bytes = spec.layer_active_bytes,
           .layer_flops_per_token = spec.FlopsPerTokenPerLayer(),
           .embedding_bytes = spec.embedding_bytes,
           .head_bytes = spec.head_bytes,

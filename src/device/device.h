@@ -101,6 +101,16 @@ struct Product {
   bool accumulate = false;
 };
 
+// One product of MatMulGroups(): rows [first, first + count) of `into` = those of the gathered
+// input times W^T, plus bias.
+struct GroupProduct {
+  const Matrix* weights = nullptr;
+  size_t first = 0;
+  size_t count = 0;
+  Rows into;
+  std::span<const float> bias;  // one per row of W, or empty
+};
+
 // Tokens per page of KV cache. On the wire and in every node: never changes.
 inline constexpr int kPageTokens = 64;
 
@@ -154,6 +164,13 @@ struct KvRows {
 // KvType, so that all nodes agree (kernels/table.h has the exact orders).
 enum class AttentionPrecision : uint8_t { kFloat, kBrain };
 
+// How a layer attends, where not as most do.
+struct AttentionForm {
+  int window = 0;                // a token sees so many, itself the last of them; 0: all before it
+  float softcap = 0;             // scores s become softcap * tanh(s / softcap); 0: they stay
+  std::span<const float> sinks;  // per query head a score that has no value; empty: none
+};
+
 // The angles of some rows: the pairs (2i, 2i + 1) of every head turn, the rest of a head stays.
 struct RopeTable {
   std::span<const float> cos_sin;  // [row][pair][cos, sin]
@@ -184,14 +201,26 @@ class Device {
   // All products share the input, which is brought into the weights' operand format once. The
   // input is read whole before anything is written.
   virtual void MatMul(const Input& input, std::initializer_list<Product> products) = 0;
+  // Products of some rows each: gathered row i is row gather[i] of the input, or row i where
+  // `gather` is empty. Rows of two products are the same or have none in common.
+  virtual void MatMulGroups(const Input& input, std::span<const int32_t> gather,
+                            std::span<const GroupProduct> products) = 0;
+  // Row r of `x` += the sum over j < k of weights[r * k + j] * row places[r * k + j] of `from`, in
+  // that order, where k is places.size() / x.count.
+  virtual void AddWeighted(Rows from, std::span<const int32_t> places,
+                           std::span<const float> weights, Rows x) = 0;
+  // Every head, which is a run of weight.size() elements of a row, becomes
+  // head / sqrt(mean(head^2) + epsilon) * weight.
+  virtual void NormHeads(Rows x, std::span<const float> weight, float epsilon) = 0;
   // Turns every head of every row and multiplies all of it by `scale`.
   virtual void Rope(Rows x, const RopeTable& table, float scale) = 0;
   // Writes K and V rows into the pages of their sequences, converted to what those hold.
   virtual void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) = 0;
-  // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence.
-  // Query heads share KV heads evenly; all sequences have one layout. kFloat takes F16 alone.
+  // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence,
+  // or the window's. Query heads share KV heads evenly; all sequences have one layout. kFloat takes
+  // F16 alone.
   virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
-                      Rows into) = 0;
+                      const AttentionForm& form, Rows into) = 0;
 
   // Takes about half a second. `memory` is read: larger than the caches, written before.
   virtual Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) = 0;

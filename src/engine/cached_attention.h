@@ -30,15 +30,16 @@ class CachedAttention {
         hooks_(hooks) {}
 
   // Stores k and v of all rows and attends from `q`, already scaled, to all tokens up to each
-  // query's own. `q` and `into` may be the last rows only, or none.
-  Status Run(int layer, device::Rows q, device::Rows k, device::Rows v, device::Rows into) {
+  // query's own, or those of the window. `q` and `into` may be the last rows only, or none.
+  Status Run(int layer, device::Rows q, device::Rows k, device::Rows v, device::Rows into,
+             const device::AttentionForm& form = {}) {
     BATON_RETURN_IF_ERROR(hooks_.BeforeAttention(layer));
     for (size_t i = 0; i < parts_.size(); ++i) {
       rows_[i] = {parts_[i].sequence->Layer(layer), parts_[i].first, parts_[i].count};
     }
     device_.StoreKv(k, v, rows_);
     hooks_.AfterKvWritten(layer);
-    device_.Attend(q, LastRows(k.count - q.count), precision_, into);
+    device_.Attend(q, LastRows(k.count - q.count), precision_, form, into);
     return OkStatus();
   }
 

@@ -125,7 +125,7 @@ Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
   const auto attend = [&](size_t queries) {
     return Shortest(clock_, [&] {
       const device::KvRows last{layer, kKeys - static_cast<int>(queries), queries};
-      device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain,
+      device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain, {},
                      into.rows.Slice(0, queries));
     });
   };

@@ -4,7 +4,7 @@
 
 namespace baton::engine {
 
-RopeAngles::RopeAngles(const RopeSpec& spec) {
+RopeAngles::RopeAngles(const RopeSpec& spec) : magnitude_(spec.magnitude) {
   for (int i = 0; i < spec.dimensions / 2; ++i) {
     const double divisor = spec.divisors.empty() ? 1.0 : spec.divisors[i];
     frequencies_.push_back(std::pow(double{spec.base}, -2.0 * i / spec.dimensions) / divisor);
@@ -16,8 +16,8 @@ std::span<const float> RopeAngles::At(std::span<const int> positions) {
   float* into = angles_.data();
   for (const int position : positions) {
     for (const double frequency : frequencies_) {
-      *into++ = static_cast<float>(std::cos(position * frequency));
-      *into++ = static_cast<float>(std::sin(position * frequency));
+      *into++ = static_cast<float>(magnitude_ * std::cos(position * frequency));
+      *into++ = static_cast<float>(magnitude_ * std::sin(position * frequency));
     }
   }
   return angles_;

@@ -19,6 +19,7 @@ class RopeAngles {
   std::span<const float> At(std::span<const int> positions);
 
  private:
+  const double magnitude_;
   std::vector<double> frequencies_;  // radians per position
   std::vector<float> angles_;
 };

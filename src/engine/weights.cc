@@ -16,43 +16,89 @@ Result<Vector> CopyOf(const Model& model, const TensorView& tensor) {
 
 }  // namespace
 
-Result<MatrixPtr> WeightLoader::Pack(const TensorView& tensor) {
-  model_.mapping().WillNeed(tensor.file_offset, tensor.size_bytes);
-  const auto read = [&](size_t first, size_t count, std::span<uint8_t> into) {
-    return model_.ReadRows(tensor, static_cast<int64_t>(first), static_cast<int64_t>(count), into);
+int64_t RowOrder::InFile(int64_t row) const {
+  if (turning == 0 || row % head_dim >= turning) return row;
+  const int64_t in_head = row % head_dim;
+  return row - in_head + in_head % 2 * (turning / 2) + in_head / 2;
+}
+
+RowOrder TurningOrder(const ModelSpec& spec) {
+  if (!spec.rope.halves) return {};
+  return {.head_dim = spec.head_dim, .turning = spec.rope.dimensions};
+}
+
+Status WeightLoader::ReadRows(const TensorView& tensor, RowOrder order, int64_t first,
+                              int64_t count, std::span<uint8_t> into) const {
+  if (order.turning == 0) return model_.ReadRows(tensor, first, count, into);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto row = into.subspan(i * tensor.row_bytes(), tensor.row_bytes());
+    BATON_RETURN_IF_ERROR(model_.ReadRows(tensor, order.InFile(first + i), 1, row));
+  }
+  return OkStatus();
+}
+
+Result<MatrixPtr> WeightLoader::Pack(const TensorView& tensor, int64_t first, int64_t rows,
+                                     RowOrder order) {
+  const uint64_t bytes = static_cast<uint64_t>(rows) * tensor.row_bytes();
+  model_.mapping().WillNeed(tensor.file_offset + static_cast<uint64_t>(first) * tensor.row_bytes(),
+                            bytes);
+  const auto read = [&](size_t begin, size_t count, std::span<uint8_t> into) {
+    return ReadRows(tensor, order, first + static_cast<int64_t>(begin), static_cast<int64_t>(count),
+                    into);
   };
-  BATON_ASSIGN_OR_RETURN(auto matrix, device_.Pack({tensor.type, static_cast<size_t>(tensor.rows()),
+  BATON_ASSIGN_OR_RETURN(auto matrix, device_.Pack({tensor.type, static_cast<size_t>(rows),
                                                     static_cast<size_t>(tensor.cols()), read}));
   packed_bytes_ += matrix->size_bytes();
-  Report(tensor);
+  Report(bytes);
   return MatrixPtr(std::move(matrix));
 }
 
-void WeightLoader::Report(const TensorView& tensor) {
-  bytes_done_ += tensor.size_bytes;
+void WeightLoader::Report(uint64_t bytes) {
+  bytes_done_ += bytes;
   if (progress_) progress_(bytes_done_, bytes_total_);
 }
 
 Result<MatrixPtr> WeightLoader::LoadMatrix(std::string_view name) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.Tensor(name));
-  return Pack(tensor);
+  return Pack(tensor, 0, tensor.rows(), {});
 }
 
-Result<MatrixPtr> WeightLoader::LoadLayerMatrix(int layer, std::string_view name) {
+Result<MatrixPtr> WeightLoader::LoadLayerMatrix(int layer, std::string_view name, RowOrder order) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
-  return Pack(tensor);
+  return Pack(tensor, 0, tensor.rows(), order);
+}
+
+Result<MatrixPtr> WeightLoader::LoadLayerRows(int layer, std::string_view name, int64_t first,
+                                              int64_t rows, RowOrder order) {
+  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  return Pack(tensor, first, rows, order);
+}
+
+Result<std::vector<MatrixPtr>> WeightLoader::LoadLayerExperts(int layer, std::string_view name) {
+  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  std::vector<MatrixPtr> experts;
+  const int64_t rows = tensor.shape[1];
+  for (int64_t expert = 0; expert < tensor.shape[2]; ++expert) {
+    BATON_ASSIGN_OR_RETURN(MatrixPtr matrix, Pack(tensor, expert * rows, rows, {}));
+    experts.push_back(std::move(matrix));
+  }
+  return experts;
 }
 
 Result<Vector> WeightLoader::LoadVector(std::string_view name) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.Tensor(name));
-  Report(tensor);
+  Report(tensor.size_bytes);
   return CopyOf(model_, tensor);
 }
 
-Result<Vector> WeightLoader::LoadLayerVector(int layer, std::string_view name) {
+Result<Vector> WeightLoader::LoadLayerVector(int layer, std::string_view name, RowOrder order) {
   BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
-  Report(tensor);
-  return CopyOf(model_, tensor);
+  Report(tensor.size_bytes);
+  BATON_ASSIGN_OR_RETURN(const Vector in_file, CopyOf(model_, tensor));
+  Vector values(in_file.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = in_file[order.InFile(static_cast<int64_t>(i))];
+  return values;
 }
 
 }  // namespace baton::engine

@@ -18,6 +18,17 @@ namespace baton::engine {
 using MatrixPtr = std::shared_ptr<const device::Matrix>;
 using Vector = std::vector<float>;
 
+// The order in which rows of a tensor become rows of a matrix: those of the file, or, where heads
+// of `head_dim` rows have the pairs that turn together as halves of their first `turning` rows,
+// rows i and i + turning / 2 of each head become 2i and 2i + 1.
+struct RowOrder {
+  int64_t head_dim = 0;
+  int64_t turning = 0;
+
+  int64_t InFile(int64_t row) const;
+};
+RowOrder TurningOrder(const ModelSpec& spec);
+
 class WeightLoader {
  public:
   // `bytes_total` is what `progress` is told to expect.
@@ -25,17 +36,25 @@ class WeightLoader {
       : model_(model), device_(device), bytes_total_(bytes_total), progress_(std::move(progress)) {}
 
   Result<MatrixPtr> LoadMatrix(std::string_view name);
-  Result<MatrixPtr> LoadLayerMatrix(int layer, std::string_view name);
+  Result<MatrixPtr> LoadLayerMatrix(int layer, std::string_view name, RowOrder order = {});
+  // Rows [first, first + rows) of a tensor that holds several matrices, whole heads each.
+  Result<MatrixPtr> LoadLayerRows(int layer, std::string_view name, int64_t first, int64_t rows,
+                                  RowOrder order = {});
+  // A tensor of [experts][rows][cols] as a matrix each.
+  Result<std::vector<MatrixPtr>> LoadLayerExperts(int layer, std::string_view name);
   // F32 vectors: norms and biases.
   Result<Vector> LoadVector(std::string_view name);
-  Result<Vector> LoadLayerVector(int layer, std::string_view name);
+  Result<Vector> LoadLayerVector(int layer, std::string_view name, RowOrder order = {});
 
   // Bytes of packed weights so far.
   uint64_t packed_bytes() const { return packed_bytes_; }
 
  private:
-  Result<MatrixPtr> Pack(const TensorView& tensor);
-  void Report(const TensorView& tensor);
+  // Rows [first, first + rows) of a tensor.
+  Result<MatrixPtr> Pack(const TensorView& tensor, int64_t first, int64_t rows, RowOrder order);
+  Status ReadRows(const TensorView& tensor, RowOrder order, int64_t first, int64_t count,
+                  std::span<uint8_t> into) const;
+  void Report(uint64_t bytes);
 
   const Model& model_;
   device::Device& device_;

@@ -157,6 +157,38 @@ TEST(SyntheticModel, EveryTypeOpensAndIsReproducible) {
   }
 }
 
+TEST(SyntheticModel, EveryArchitectureOpens) {
+  const Folder folder;
+  constexpr std::string_view kSmall = ",layers=2,hidden=64,heads=4,head_dim=16,ffn=96,vocab=300";
+  for (const std::string arch : {"llama", "qwen2", "qwen3"}) {
+    SyntheticOptions options;
+    options.shape = *ParseShape(fmt::format("arch={}{}", arch, kSmall));
+    ASSERT_TRUE(WriteSyntheticModel(folder / "a.gguf", options).ok()) << arch;
+    const auto model = Model::Open(folder / "a.gguf");
+    ASSERT_TRUE(model.ok()) << model.error().message();
+    EXPECT_EQ((*model)->spec().architecture, arch);
+    EXPECT_EQ((*model)->spec().qkv_bias, arch == "qwen2");
+    EXPECT_EQ((*model)->spec().qk_norm, arch == "qwen3");
+    EXPECT_EQ((*model)->spec().rope.halves, arch != "llama");
+  }
+}
+
+TEST(SyntheticModel, ExpertsAreCountedByWhatATokenReads) {
+  const Folder folder;
+  SyntheticOptions options;
+  options.shape = *ParseShape("tiny-moe");
+  options.type = "Q8_0";
+  ASSERT_TRUE(WriteSyntheticModel(folder / "a.gguf", options).ok());
+  const auto model = Model::Open(folder / "a.gguf");
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const ModelSpec& spec = (*model)->spec();
+  EXPECT_EQ(spec.experts.count, 8);
+  EXPECT_EQ(spec.experts.used, 2);
+  const uint64_t expert = 3 * 256 * 256;  // of each layer
+  EXPECT_EQ(spec.parameters - spec.active_parameters, 4 * 6 * expert);
+  EXPECT_EQ(spec.layer_weight_bytes[1] - spec.layer_active_bytes[1], 6 * expert / 32 * 34);
+}
+
 TEST(SyntheticModel, AnUnknownTypeListsTheKnownOnes) {
   SyntheticOptions options;
   options.shape = *ParseShape("tiny");
@@ -173,6 +205,11 @@ TEST(SyntheticModel, ShapesFromText) {
   EXPECT_THAT(ParseShape("layers=x").error().message(), HasSubstr("layers=x"));
   EXPECT_THAT(ParseShape("frob=1").error().message(), HasSubstr("'frob'"));
   EXPECT_THAT(ParseShape("heads=3,kv_heads=2").error().message(), HasSubstr("multiple"));
+  EXPECT_THAT(ParseShape("arch=gpt2").error().message(),
+              HasSubstr("llama, qwen2, qwen3, qwen3moe"));
+  EXPECT_THAT(ParseShape("experts=4,experts_used=5,expert_ffn=64").error().message(),
+              HasSubstr("experts_used=5 of experts=4"));
+  EXPECT_THAT(ParseShape("arch=qwen3moe").error().message(), HasSubstr("experts=0"));
 }
 
 }  // namespace

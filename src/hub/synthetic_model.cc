@@ -29,19 +29,27 @@ constexpr float kEmbeddingDeviation = 0.05f;
 
 const std::vector<SyntheticShape>& Shapes() {
   static const std::vector<SyntheticShape> kShapes = {
-      {"tiny", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, false},
-      {"tiny-tied", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, true},
-      {"small", 8, 512, 8, 2, 64, 1536, 2048, 8192, 1e4f, false},
-      {"medium", 12, 1024, 16, 4, 64, 2816, 8192, 8192, 1e4f, false},
-      {"tinyllama-1.1b", 22, 2048, 32, 4, 64, 5632, 32000, 2048, 1e4f, false},
-      {"llama-3.2-1b", 16, 2048, 32, 8, 64, 8192, 32000, 131072, 5e5f, true},
-      {"llama-3.2-3b", 28, 3072, 24, 8, 128, 8192, 128256, 131072, 5e5f, true},
-      {"llama-3.1-8b", 32, 4096, 32, 8, 128, 14336, 128256, 131072, 5e5f, false},
-      {"llama-3.1-70b", 80, 8192, 64, 8, 128, 28672, 128256, 131072, 5e5f, false},
-      {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32768, 32768, 1e6f, false},
-      {"qwen-0.5b", 24, 896, 14, 2, 64, 4864, 151936, 32768, 1e6f, true},
-      {"qwen-1.5b", 28, 1536, 12, 2, 128, 8960, 151936, 32768, 1e6f, true},
-      {"qwen-7b", 28, 3584, 28, 4, 128, 18944, 152064, 32768, 1e6f, false},
+      {"tiny", "llama", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, false},
+      {"tiny-tied", "llama", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, true},
+      {"small", "llama", 8, 512, 8, 2, 64, 1536, 2048, 8192, 1e4f, false},
+      {"medium", "llama", 12, 1024, 16, 4, 64, 2816, 8192, 8192, 1e4f, false},
+      {"tinyllama-1.1b", "llama", 22, 2048, 32, 4, 64, 5632, 32000, 2048, 1e4f, false},
+      {"llama-3.2-1b", "llama", 16, 2048, 32, 8, 64, 8192, 32000, 131072, 5e5f, true},
+      {"llama-3.2-3b", "llama", 28, 3072, 24, 8, 128, 8192, 128256, 131072, 5e5f, true},
+      {"llama-3.1-8b", "llama", 32, 4096, 32, 8, 128, 14336, 128256, 131072, 5e5f, false},
+      {"llama-3.1-70b", "llama", 80, 8192, 64, 8, 128, 28672, 128256, 131072, 5e5f, false},
+      {"mistral-7b", "llama", 32, 4096, 32, 8, 128, 14336, 32768, 32768, 1e6f, false},
+      {"qwen-0.5b", "qwen2", 24, 896, 14, 2, 64, 4864, 151936, 32768, 1e6f, true},
+      {"qwen-1.5b", "qwen2", 28, 1536, 12, 2, 128, 8960, 151936, 32768, 1e6f, true},
+      {"qwen-7b", "qwen2", 28, 3584, 28, 4, 128, 18944, 152064, 32768, 1e6f, false},
+      {"qwen3-0.6b", "qwen3", 28, 1024, 16, 8, 128, 3072, 151936, 40960, 1e6f, true},
+      {"qwen3-4b", "qwen3", 36, 2560, 32, 8, 128, 9728, 151936, 40960, 1e6f, true},
+      {"qwen3-8b", "qwen3", 36, 4096, 32, 8, 128, 12288, 151936, 40960, 1e6f, false},
+      {"tiny-moe", "qwen3moe", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, false, 8, 2, 256},
+      {"qwen3-30b-a3b", "qwen3moe", 48, 2048, 32, 4, 128, 6144, 151936, 40960, 1e6f, false, 128, 8,
+       768},
+      {"mixtral-8x7b", "llama", 32, 4096, 32, 8, 128, 14336, 32000, 32768, 1e6f, false, 8, 2,
+       14336},
   };
   return kShapes;
 }
@@ -52,11 +60,17 @@ struct ShapeKey {
   std::string_view name;
   int32_t SyntheticShape::*field;
 };
-constexpr ShapeKey kShapeKeys[] = {
-    {"layers", &SyntheticShape::n_layers},   {"hidden", &SyntheticShape::hidden_width},
-    {"heads", &SyntheticShape::n_heads},     {"kv_heads", &SyntheticShape::n_kv_heads},
-    {"head_dim", &SyntheticShape::head_dim}, {"ffn", &SyntheticShape::ffn_width},
-    {"vocab", &SyntheticShape::vocab_size},  {"context", &SyntheticShape::context_length}};
+constexpr ShapeKey kShapeKeys[] = {{"layers", &SyntheticShape::n_layers},
+                                   {"hidden", &SyntheticShape::hidden_width},
+                                   {"heads", &SyntheticShape::n_heads},
+                                   {"kv_heads", &SyntheticShape::n_kv_heads},
+                                   {"head_dim", &SyntheticShape::head_dim},
+                                   {"ffn", &SyntheticShape::ffn_width},
+                                   {"vocab", &SyntheticShape::vocab_size},
+                                   {"context", &SyntheticShape::context_length},
+                                   {"experts", &SyntheticShape::n_experts},
+                                   {"experts_used", &SyntheticShape::experts_used},
+                                   {"expert_ffn", &SyntheticShape::expert_ffn_width}};
 
 template <typename T>
 Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max) {
@@ -68,7 +82,20 @@ Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max)
   return value;
 }
 
+constexpr std::string_view kArchitectures[] = {"llama", "qwen2", "qwen3", "qwen3moe"};
+
+Status SetArchitecture(SyntheticShape& shape, std::string_view value) {
+  for (const std::string_view known : kArchitectures) {
+    if (known != value) continue;
+    shape.architecture = known;
+    return OkStatus();
+  }
+  return MakeError(Code::kInvalidArgument, "arch={} is not one of {}", value,
+                   fmt::join(kArchitectures, ", "));
+}
+
 Status SetKey(SyntheticShape& shape, std::string_view key, std::string_view value) {
+  if (key == "arch") return SetArchitecture(shape, value);
   for (const ShapeKey& row : kShapeKeys) {
     if (row.name != key) continue;
     BATON_ASSIGN_OR_RETURN(shape.*row.field, ParseNumber<int32_t>(key, value, 1, 1 << 20));
@@ -83,10 +110,11 @@ Status SetKey(SyntheticShape& shape, std::string_view key, std::string_view valu
     BATON_ASSIGN_OR_RETURN(shape.rope_base, ParseNumber<float>(key, value, 1.0f, 1e9f));
     return OkStatus();
   }
-  return MakeError(Code::kInvalidArgument,
-                   "shape key '{}' is not one of layers, hidden, heads, kv_heads, head_dim, ffn, "
-                   "vocab, context, rope_base, tied",
-                   key);
+  return MakeError(
+      Code::kInvalidArgument,
+      "shape key '{}' is not one of arch, layers, hidden, heads, kv_heads, head_dim, ffn, "
+      "vocab, context, rope_base, tied, experts, experts_used, expert_ffn",
+      key);
 }
 
 Status CheckShape(const SyntheticShape& shape) {
@@ -98,6 +126,13 @@ Status CheckShape(const SyntheticShape& shape) {
                      shape.n_heads, shape.n_kv_heads);
   if (shape.head_dim % 2 != 0)
     return MakeError(Code::kInvalidArgument, "head_dim={} is odd", shape.head_dim);
+  if (shape.experts_used > shape.n_experts || (shape.experts_used == 0) != (shape.n_experts == 0))
+    return MakeError(Code::kInvalidArgument, "experts_used={} of experts={}", shape.experts_used,
+                     shape.n_experts);
+  if ((shape.n_experts > 0 && shape.expert_ffn_width == 0) ||
+      (shape.n_experts == 0 && shape.architecture == "qwen3moe"))
+    return MakeError(Code::kInvalidArgument, "arch={} with experts={}, expert_ffn={}",
+                     shape.architecture, shape.n_experts, shape.expert_ffn_width);
   return OkStatus();
 }
 
@@ -413,7 +448,8 @@ class SyntheticModel {
     std::string wanted = options_.type;
     if (wanted.ends_with("_M")) {
       const bool head = role == "output" || (role == "token_embd" && shape_.tied_embeddings);
-      const bool layer_more = (role == "attn_v" || role == "ffn_down") && WantsMoreBits(layer);
+      const bool layer_more =
+          (role == "attn_v" || role.starts_with("ffn_down")) && WantsMoreBits(layer);
       wanted = head || layer_more ? "Q6_K" : wanted.substr(0, wanted.size() - 2);
     }
     const auto type = FindDTypeByName(wanted);
@@ -422,60 +458,101 @@ class SyntheticModel {
     return cols % 32 == 0 ? DType::kQ8_0 : DType::kF16;  // rows that are no whole blocks
   }
 
-  Status Matrix(std::string_view role, int32_t layer, int64_t cols, int64_t rows, float deviation) {
+  Status Matrix(std::string_view role, int32_t layer, int64_t cols, int64_t rows, float deviation,
+                int64_t experts = 1) {
     BATON_ASSIGN_OR_RETURN(const DType type, TypeFor(role, layer, cols));
     const std::string prefix = layer < 0 ? "" : fmt::format("blk.{}.", layer);
     tensors_.push_back(
-        {fmt::format("{}{}.weight", prefix, role), type, {cols, rows, 1, 1}, deviation});
+        {fmt::format("{}{}.weight", prefix, role), type, {cols, rows, experts, 1}, deviation});
     return OkStatus();
   }
-  void Norm(std::string name) {
-    tensors_.push_back({std::move(name), DType::kF32, {shape_.hidden_width, 1, 1, 1}, 0.0f});
+  void Norm(std::string name) { Vector(std::move(name), shape_.hidden_width, 0.0f); }
+  // Ones where `deviation` is zero.
+  void Vector(std::string name, int64_t elements, float deviation) {
+    tensors_.push_back({std::move(name), DType::kF32, {elements, 1, 1, 1}, deviation});
+  }
+
+  static float Gain(int64_t inputs) { return kMatrixGain / std::sqrt(static_cast<float>(inputs)); }
+
+  Status PlanFeedForward(int32_t layer) {
+    const int64_t hidden = shape_.hidden_width;
+    const int64_t experts = shape_.n_experts;
+    if (experts == 0) {
+      const int64_t width = shape_.ffn_width;
+      BATON_RETURN_IF_ERROR(Matrix("ffn_gate", layer, hidden, width, Gain(hidden)));
+      BATON_RETURN_IF_ERROR(Matrix("ffn_up", layer, hidden, width, Gain(hidden)));
+      return Matrix("ffn_down", layer, width, hidden, Gain(width));
+    }
+    const int64_t width = shape_.expert_ffn_width;
+    tensors_.push_back({fmt::format("blk.{}.ffn_gate_inp.weight", layer),
+                        DType::kF32,
+                        {hidden, experts, 1, 1},
+                        Gain(hidden)});
+    BATON_RETURN_IF_ERROR(Matrix("ffn_gate_exps", layer, hidden, width, Gain(hidden), experts));
+    BATON_RETURN_IF_ERROR(Matrix("ffn_up_exps", layer, hidden, width, Gain(hidden), experts));
+    return Matrix("ffn_down_exps", layer, width, hidden, Gain(width), experts);
   }
 
   Status PlanTensors() {
-    const auto gain = [](int64_t inputs) {
-      return kMatrixGain / std::sqrt(static_cast<float>(inputs));
-    };
     const int64_t hidden = shape_.hidden_width;
     const int64_t q_width = int64_t{shape_.n_heads} * shape_.head_dim;
     const int64_t kv_width = int64_t{shape_.n_kv_heads} * shape_.head_dim;
     BATON_RETURN_IF_ERROR(Matrix("token_embd", -1, hidden, shape_.vocab_size, kEmbeddingDeviation));
     for (int32_t layer = 0; layer < shape_.n_layers; ++layer) {
       Norm(fmt::format("blk.{}.attn_norm.weight", layer));
-      BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, q_width, gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_k", layer, hidden, kv_width, gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_v", layer, hidden, kv_width, gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_output", layer, q_width, hidden, gain(q_width)));
+      BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, q_width, Gain(hidden)));
+      BATON_RETURN_IF_ERROR(Matrix("attn_k", layer, hidden, kv_width, Gain(hidden)));
+      BATON_RETURN_IF_ERROR(Matrix("attn_v", layer, hidden, kv_width, Gain(hidden)));
+      BATON_RETURN_IF_ERROR(Matrix("attn_output", layer, q_width, hidden, Gain(q_width)));
+      PlanExtras(layer, q_width, kv_width);
       Norm(fmt::format("blk.{}.ffn_norm.weight", layer));
-      BATON_RETURN_IF_ERROR(Matrix("ffn_gate", layer, hidden, shape_.ffn_width, gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("ffn_up", layer, hidden, shape_.ffn_width, gain(hidden)));
-      BATON_RETURN_IF_ERROR(
-          Matrix("ffn_down", layer, shape_.ffn_width, hidden, gain(shape_.ffn_width)));
+      BATON_RETURN_IF_ERROR(PlanFeedForward(layer));
     }
     Norm("output_norm.weight");
     if (shape_.tied_embeddings) return OkStatus();
-    return Matrix("output", -1, hidden, shape_.vocab_size, gain(hidden));
+    return Matrix("output", -1, hidden, shape_.vocab_size, Gain(hidden));
+  }
+
+  // What an architecture has in a layer besides what llama has.
+  void PlanExtras(int32_t layer, int64_t q_width, int64_t kv_width) {
+    constexpr float kBiasDeviation = 0.1f;
+    if (shape_.architecture == "qwen2") {
+      Vector(fmt::format("blk.{}.attn_q.bias", layer), q_width, kBiasDeviation);
+      Vector(fmt::format("blk.{}.attn_k.bias", layer), kv_width, kBiasDeviation);
+      Vector(fmt::format("blk.{}.attn_v.bias", layer), kv_width, kBiasDeviation);
+    }
+    if (shape_.architecture.starts_with("qwen3")) {
+      Vector(fmt::format("blk.{}.attn_q_norm.weight", layer), shape_.head_dim, 0.0f);
+      Vector(fmt::format("blk.{}.attn_k_norm.weight", layer), shape_.head_dim, 0.0f);
+    }
   }
 
   void AddMetadata() {
-    const auto u32 = [this](std::string_view key, int64_t value) {
-      header_.AddUint32(key, static_cast<uint32_t>(value));
+    const auto key = [this](std::string_view rest) {
+      return fmt::format("{}.{}", shape_.architecture, rest);
     };
-    header_.AddString("general.architecture", "llama");
+    const auto u32 = [this](std::string_view name, int64_t value) {
+      header_.AddUint32(name, static_cast<uint32_t>(value));
+    };
+    header_.AddString("general.architecture", shape_.architecture);
     header_.AddString("general.name", "synthetic " + shape_.name);
-    u32("llama.block_count", shape_.n_layers);
-    u32("llama.context_length", shape_.context_length);
-    u32("llama.embedding_length", shape_.hidden_width);
-    u32("llama.feed_forward_length", shape_.ffn_width);
-    u32("llama.attention.head_count", shape_.n_heads);
-    u32("llama.attention.head_count_kv", shape_.n_kv_heads);
-    u32("llama.attention.key_length", shape_.head_dim);
-    u32("llama.attention.value_length", shape_.head_dim);
-    u32("llama.rope.dimension_count", shape_.head_dim);
-    u32("llama.vocab_size", shape_.vocab_size);
-    header_.AddFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    header_.AddFloat32("llama.rope.freq_base", shape_.rope_base);
+    u32(key("block_count"), shape_.n_layers);
+    u32(key("context_length"), shape_.context_length);
+    u32(key("embedding_length"), shape_.hidden_width);
+    u32(key("feed_forward_length"), shape_.ffn_width);
+    u32(key("attention.head_count"), shape_.n_heads);
+    u32(key("attention.head_count_kv"), shape_.n_kv_heads);
+    u32(key("attention.key_length"), shape_.head_dim);
+    u32(key("attention.value_length"), shape_.head_dim);
+    u32(key("rope.dimension_count"), shape_.head_dim);
+    u32(key("vocab_size"), shape_.vocab_size);
+    if (shape_.n_experts > 0) {
+      u32(key("expert_count"), shape_.n_experts);
+      u32(key("expert_used_count"), shape_.experts_used);
+      u32(key("expert_feed_forward_length"), shape_.expert_ffn_width);
+    }
+    header_.AddFloat32(key("attention.layer_norm_rms_epsilon"), 1e-5f);
+    header_.AddFloat32(key("rope.freq_base"), shape_.rope_base);
     if (options_.type == "Q4_K_M") u32("general.file_type", 15);
     if (options_.type == "Q5_K_M") u32("general.file_type", 17);
   }
@@ -514,7 +591,8 @@ class SyntheticModel {
       return writer.Append({reinterpret_cast<const uint8_t*>(ones.data()), 4 * ones.size()});
     }
     const DTypeInfo& info = InfoOf(tensor.type);
-    const auto elements = static_cast<uint64_t>(tensor.shape[0] * tensor.shape[1]);
+    const auto elements =
+        static_cast<uint64_t>(tensor.shape[0] * tensor.shape[1] * tensor.shape[2]);
     const uint64_t total = elements / info.block_elements * info.block_bytes;
     const uint64_t chunk = kChunkBlocks * info.block_bytes;
     const uint64_t batch = chunk * std::max<size_t>(1, os::AllowedProcessors().size());

@@ -14,6 +14,7 @@ namespace baton::hub {
 
 struct SyntheticShape {
   std::string name;
+  std::string architecture = "llama";  // or qwen2, qwen3, qwen3moe
   int32_t n_layers = 4;
   int32_t hidden_width = 256;
   int32_t n_heads = 4;
@@ -24,13 +25,16 @@ struct SyntheticShape {
   int32_t context_length = 4096;
   float rope_base = 10000.0f;
   bool tied_embeddings = false;
+  int32_t n_experts = 0;  // 0: dense
+  int32_t experts_used = 0;
+  int32_t expert_ffn_width = 0;
 };
 
 // The shapes that have a name.
 std::vector<SyntheticShape> KnownShapes();
-// A known name, or "key=value,..." with keys layers, hidden, heads, kv_heads, head_dim, ffn, vocab,
-// context, rope_base, tied; absent keys are those of "tiny". An unknown name or key is an error
-// that lists the known ones.
+// A known name, or "key=value,..." with keys arch, layers, hidden, heads, kv_heads, head_dim, ffn,
+// vocab, context, rope_base, tied, experts, experts_used, expert_ffn; absent keys are those of
+// "tiny". An unknown name or key is an error that lists the known ones.
 Result<SyntheticShape> ParseShape(std::string_view text);
 
 // Every weight type, and the mixtures Q4_K_M and Q5_K_M.

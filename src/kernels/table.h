@@ -16,7 +16,9 @@
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
-//                     boundaries are absolute positions; values sequential over keys
+//                     boundaries are absolute positions, blocks without a key in sight left out;
+//                     values sequential over keys; a sink comes last. A soft cap is
+//                     cap * (1 - 2 / (exp(score * (2 / cap)) + 1))
 //   attend_brain      the same with queries * log2(e), keys, weights and values rounded to BF16 and
 //                     products in pairs, the second first, over head dim and over keys; the softmax
 //                     is of powers of two. Its total adds the rounded weights, 16 partial sums. It
@@ -136,6 +138,9 @@ struct AttentionTile {
   size_t page_bytes;
   float* scratch;  // AttentionScratchFloats(), or BrainScratchFloats(); 64-byte aligned
   KvType kv_type = KvType::kF16;  // attend() takes F16 alone
+  size_t window = 0;              // a token sees so many, itself the last of them; 0: all before it
+  float softcap = 0;              // scores s become softcap * tanh(s / softcap); 0: they stay
+  const float* sinks = nullptr;   // [group] scores that take weight and have no value, or null
 };
 inline size_t AttentionScratchFloats(size_t head_dim) {
   return kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
@@ -182,6 +187,8 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
   // into = (gate / (1 + exp(-gate))) * up.
   void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
+  // into = fma(x, scale, into).
+  void (*add_scaled)(const float* x, float scale, size_t n, float* into);
   // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.
   void (*rope)(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
                float scale);

@@ -355,6 +355,9 @@ TEST_P(Isa, RowOperationsEqualTheReference) {
     table().silu_multiply(ours.data(), w.data(), n, ours.data());
     kReferenceTable.silu_multiply(theirs.data(), w.data(), n, theirs.data());
     EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
+    table().add_scaled(x.data(), 0.3f, n, ours.data());
+    kReferenceTable.add_scaled(x.data(), 0.3f, n, theirs.data());
+    EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
   }
 }
 
@@ -453,6 +456,11 @@ struct Cache {
       }
     }
   }
+  // What a tile asks for besides.
+  size_t window = 0;
+  float softcap = 0;
+  std::vector<float> sinks;
+
   template <typename Run>
   std::vector<float> With(std::span<const float> q, size_t group, size_t first, size_t tokens,
                           const Run& run) const {
@@ -461,7 +469,8 @@ struct Cache {
     std::vector<float> into(tokens * group * head_dim);
     run({q.data(), into.data(), group * head_dim, group, head_dim, first, tokens, bytes.data(),
          bytes.data() + half_bytes, pages.data(), page_bytes,
-         reinterpret_cast<float*>(scratch.data()), type});
+         reinterpret_cast<float*>(scratch.data()), type, window, softcap,
+         sinks.empty() ? nullptr : sinks.data()});
     return into;
   }
   std::vector<float> Attend(const KernelTable& table, std::span<const float> q, size_t group,
@@ -500,9 +509,83 @@ TEST_P(Isa, AttentionEqualsTheReference) {
   }
 }
 
+// Windows that begin within a block, at its edge, within a segment, and before everything; sinks
+// above and below the scores.
+TEST_P(Isa, WindowsCapsAndSinksEqualTheReference) {
+  const size_t group = 3, tokens = 9;
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    for (const size_t head_dim : {32, 64}) {
+      for (const size_t first : {0, 61, 130, 1020}) {
+        for (const size_t window : {0, 1, 2, 64, 100, 129, 600, 5000}) {
+          Cache cache(head_dim, first + tokens, 7 * first + window, type);
+          cache.window = window;
+          cache.softcap = window % 2 == 0 ? 2.5f : 0.0f;
+          if (window % 3 != 0) cache.sinks = {0.7f, -3.0f, 20.0f};
+          const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
+          const auto brain = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+          ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), brain)
+              << NameOf(type) << " first " << first << " window " << window;
+          ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), brain)
+              << NameOf(type) << " first " << first << " window " << window;
+          if (type != KvType::kF16) continue;
+          ASSERT_EQ(BitsOf(cache.Attend(table(), q, group, first, tokens)),
+                    BitsOf(cache.Attend(kReferenceTable, q, group, first, tokens)))
+              << "first " << first << " window " << window;
+        }
+      }
+    }
+  }
+}
+
+// Against the formulas in double precision.
+TEST(Reference, WindowsCapsAndSinksAreWhatTheyAreCalled) {
+  const size_t head_dim = 16, first = 90, window = 40;
+  const float softcap = 1.5f, sink = 0.4f;
+  Cache cache(head_dim, first + 1, 3);
+  cache.window = window;
+  cache.softcap = softcap;
+  cache.sinks = {sink};
+  const auto q = Normals(head_dim, 4);
+  const auto values = Normals(2 * (first + 1) * head_dim, 3);
+  const auto half = [&](size_t t, size_t d) {
+    return static_cast<double>(FromHalf(ToHalf(values[2 * t * head_dim + d])));
+  };
+  double total = std::exp(static_cast<double>(sink));
+  std::vector<double> expected(head_dim);
+  for (size_t t = first + 1 - window; t <= first; ++t) {
+    double score = 0;
+    for (size_t d = 0; d < head_dim; ++d) score += q[d] * half(t, d);
+    const double weight = std::exp(softcap * std::tanh(score / softcap));
+    total += weight;
+    for (size_t d = 0; d < head_dim; ++d) expected[d] += weight * half(t, head_dim + d);
+  }
+  const auto exact = cache.Attend(kReferenceTable, q, 1, first, 1);
+  const auto brain = cache.AttendBrain(kReferenceTable, q, 1, first, 1);
+  for (size_t d = 0; d < head_dim; ++d) {
+    EXPECT_NEAR(exact[d], expected[d] / total, 1e-5);
+    EXPECT_NEAR(brain[d], expected[d] / total, 2e-2);
+  }
+}
+
+// What lies before the window may be anything: pages that hold nothing any more.
+TEST_P(Isa, KeysBeforeTheWindowAreNotRead) {
+  const size_t head_dim = 64, group = 2, tokens = 5, first = 700, window = 70;
+  Cache whole(head_dim, first + tokens, 5);
+  Cache rest(head_dim, first + tokens, 5);
+  whole.window = rest.window = window;
+  const std::vector<float> nothing(2 * head_dim, std::nanf(""));
+  for (size_t t = 0; t + window < first + 1; ++t) rest.Write(t, nothing.data());
+  const auto q = Normals(tokens * group * head_dim, 6, 0.3f);
+  EXPECT_EQ(BitsOf(rest.Attend(table(), q, group, first, tokens)),
+            BitsOf(whole.Attend(table(), q, group, first, tokens)));
+  EXPECT_EQ(BitsOf(rest.AttendBrain(table(), q, group, first, tokens)),
+            BitsOf(whole.AttendBrain(table(), q, group, first, tokens)));
+}
+
 TEST_P(Isa, AttentionIsChunkInvariant) {
   const size_t head_dim = 32, group = 4, tokens = 12, first = 58;
-  const Cache cache(head_dim, first + tokens, 3);
+  Cache cache(head_dim, first + tokens, 3);
+  cache.window = 20;  // the first rows begin in another block than the last
   const auto q = Normals(tokens * group * head_dim, 4);
   const auto together = cache.Attend(table(), q, group, first, tokens);
   const size_t row = group * head_dim;
@@ -559,7 +642,8 @@ TEST_P(Isa, AttentionToQ8_0IsCloseToF16) {
 TEST_P(Isa, BrainAttentionIsChunkInvariant) {
   const size_t head_dim = 32, group = 4, tokens = 24, first = 500;
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-    const Cache cache(head_dim, first + tokens, 3, type);
+    Cache cache(head_dim, first + tokens, 3, type);
+    cache.window = 508;  // the first rows see one segment more than the last
     const auto q = Normals(tokens * group * head_dim, 4);
     const auto together = cache.AttendBrain(table(), q, group, first, tokens);
     const size_t row = group * head_dim;

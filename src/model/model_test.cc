@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include <cmath>
 #include <filesystem>
 
 #include <boost/json.hpp>
@@ -95,7 +96,7 @@ TEST(ModelHostile, SaysWhatIsWrong) {
   EXPECT_THAT(with([](auto& m) { m.n_layers = 0; }), HasSubstr("llama.block_count' is 0"));
   EXPECT_THAT(with([](auto& m) { m.n_layers = 3; }),
               HasSubstr("'blk.2.attn_norm.weight' is missing"));
-  EXPECT_THAT(with([](auto& m) { m.n_layers = 1; }), HasSubstr("layer tensors"));
+  EXPECT_THAT(with([](auto& m) { m.n_layers = 1; }), HasSubstr("llama of 1 layers"));
   EXPECT_THAT(with([](auto& m) { m.kv_heads = 3; }),
               HasSubstr("not a multiple of head_count_kv 3"));
   EXPECT_THAT(with([](auto& m) { m.ffn = 65; }), HasSubstr("blk.0.ffn_gate.weight' is 32x64x1x1"));
@@ -108,15 +109,15 @@ TEST(ModelHostile, SaysWhatIsWrong) {
   EXPECT_THAT(with([](auto& m) {
                 m.more_integers = {{"llama.expert_count", 8}};
               }),
-              HasSubstr("llama.expert_count 8"));
+              HasSubstr("llama.expert_used_count"));
   EXPECT_THAT(with([](auto& m) {
                 m.more_integers = {{"llama.vocab_size", 8}};
               }),
               HasSubstr("llama.vocab_size is 8"));
   EXPECT_THAT(with([](auto& m) {
-                m.more_strings = {{"llama.rope.scaling.type", "yarn"}};
+                m.more_strings = {{"llama.rope.scaling.type", "longrope"}};
               }),
-              HasSubstr("'yarn' is not supported"));
+              HasSubstr("'longrope' is not supported"));
   EXPECT_THAT(with([](auto& m) {
                 m.more_integers = {{"llama.rope.dimension_count", 10}};
               }),
@@ -182,6 +183,36 @@ TEST(Model, GoldenFilesOpenAsTheyWereMade) {
   ASSERT_EQ(stored.divisors.size(), 8u);
   EXPECT_EQ(stored.divisors.front(), 1.0f);
   EXPECT_NEAR(stored.divisors.back(), 8.0f, 1e-5f);
+}
+
+TEST(Model, FamiliesDifferInWhatTheirFilesSay) {
+  const auto spec = [](const std::string& name) {
+    const auto model = Model::Open(std::string(BATON_SOURCE_DIR) + "/tests/golden/" + name);
+    CHECK(model.ok(), "{}", model.error().message());
+    return (*model)->spec();
+  };
+  EXPECT_TRUE(spec("qwen2.gguf").qkv_bias);
+  EXPECT_TRUE(spec("qwen2.gguf").rope.halves);
+  EXPECT_TRUE(spec("qwen3.gguf").qk_norm);
+  EXPECT_EQ(spec("mistral-window.gguf").WindowOf(0), 40);
+  EXPECT_EQ(spec("gqa-untied.gguf").WindowOf(0), 0);
+  EXPECT_TRUE(spec("phi3.gguf").fused_qkv);
+  EXPECT_EQ(spec("phi3.gguf").rope.dimensions, 12);
+  const ModelSpec mixture = spec("mixtral.gguf");
+  EXPECT_EQ(mixture.experts, (ExpertSpec{.count = 4, .used = 2, .ffn_width = 48}));
+  EXPECT_EQ(mixture.FlopsPerTokenPerLayer(), 2.0 * 64 * (2 * 64 + 2 * 32 + 4 + 3 * 2 * 48));
+  const RopeSpec yarn = spec("qwen2-yarn.gguf").rope;
+  EXPECT_FLOAT_EQ(yarn.magnitude, 1.0f + 0.1f * std::log(4.0f));
+  EXPECT_FLOAT_EQ(yarn.divisors.front(), 1.0f);
+  EXPECT_FLOAT_EQ(yarn.divisors.back(), 4.0f);
+}
+
+TEST(Model, NonsensicalExpertsAreRefused) {
+  SmallModel small;
+  small.more_integers = {{"llama.expert_count", 4}, {"llama.expert_used_count", 5}};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("llama.expert_used_count"));
+  small.more_integers = {{"llama.expert_count", 4}, {"llama.expert_used_count", 2}};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("blk.0.ffn_gate_inp.weight"));
 }
 
 TEST(Model, Llama3ScalingFromKeysMatchesItsRule) {

@@ -6,7 +6,8 @@ namespace baton {
 
 double ModelSpec::FlopsPerTokenPerLayer() const {
   const double attention = 2.0 * q_width() + 2.0 * kv_width();  // Q and output, K and V
-  return 2.0 * hidden_width * (attention + 3.0 * ffn_width);
+  if (experts.count == 0) return 2.0 * hidden_width * (attention + 3.0 * ffn_width);
+  return 2.0 * hidden_width * (attention + experts.count + 3.0 * experts.used * experts.ffn_width);
 }
 
 uint64_t ModelSpec::TotalWeightBytes() const {

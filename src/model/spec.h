@@ -12,18 +12,22 @@
 
 namespace baton {
 
-// One forward pass per family (engine/families/). Several architecture names may share one.
+// One forward pass per family (engine/families/). Several architecture names share one: kLlama is
+// also Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE and Phi-3.
 enum class Family { kLlama };
 
 // Rotary position embedding: element pair i of a head turns by
 //   position * base^(-2i / dimensions) / divisor(i)
 // where divisor(i) is `divisors[i]`, or 1 where `divisors` is empty. Every scaling that baton knows
-// (linear, Llama 3) comes down to these divisors. Pairs are adjacent elements (2i, 2i + 1), as
-// GGUF's llama layout stores them.
+// (linear, Llama 3, YaRN) comes down to these divisors and the magnitude. Pairs are adjacent
+// elements (2i, 2i + 1); where `halves`, the file has them at i and i + dimensions / 2 of each
+// head, and loading brings the rows of Q and K together.
 struct RopeSpec {
   int32_t dimensions = 0;  // even; <= head_dim: only the first `dimensions` elements turn
   float base = 10000.0f;
   std::vector<float> divisors;  // empty, or dimensions / 2 positive numbers
+  float magnitude = 1.0f;       // what turns is multiplied by it (YaRN)
+  bool halves = false;
   bool operator==(const RopeSpec&) const = default;
 };
 
@@ -35,6 +39,15 @@ struct SamplingChoice {
   std::optional<float> min_p;        // [0, 1]
 
   bool operator==(const SamplingChoice&) const = default;
+};
+
+// A feed-forward made of experts (engine/experts.h).
+struct ExpertSpec {
+  int32_t count = 0;      // 0: the feed-forward is dense
+  int32_t used = 0;       // by each token
+  int32_t ffn_width = 0;  // of one
+
+  bool operator==(const ExpertSpec&) const = default;
 };
 
 struct ModelSpec {
@@ -52,7 +65,9 @@ struct ModelSpec {
   int32_t vocab_size = 0;
   int32_t context_length = 0;  // what the model was trained for
   float rms_epsilon = 1e-5f;
+  int32_t window = 0;  // tokens that a layer with a sliding window sees; 0: no layer has one
   RopeSpec rope;
+  ExpertSpec experts;
   SamplingChoice sampling;  // general.sampling.*, where a request says nothing
 
   // Attention multiplies in F32 rather than BF16: where all weights of the layers are F32, which
@@ -62,13 +77,19 @@ struct ModelSpec {
   bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer
   bool attention_output_bias = false;  // blk.N.attn_output.bias
   bool ffn_bias = false;               // blk.N.ffn_{gate,up,down}.bias
+  bool fused_qkv = false;              // blk.N.attn_qkv.weight: rows of Q, then K, then V
+  bool fused_gate_up = false;          // blk.N.ffn_up.weight: rows of the gate, then of up
+  bool qk_norm = false;                // blk.N.attn_{q,k}_norm.weight, of each head before it turns
 
   std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as stored in the file
+  std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads
   uint64_t embedding_bytes = 0;              // token_embd.weight
   uint64_t head_bytes = 0;  // output_norm.weight and the matrix that makes logits (tied: again)
   uint64_t parameters = 0;  // all weights in the file
   uint64_t active_parameters = 0;  // those one token reads; equal for dense models
 
+  // How many tokens attention sees in a layer, 0: all.
+  int32_t WindowOf(int32_t) const { return window; }
   int32_t q_width() const { return n_heads * head_dim; }
   int32_t kv_width() const { return n_kv_heads * head_dim; }
   // K and V of one token in one layer.

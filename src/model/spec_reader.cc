@@ -10,9 +10,13 @@ namespace {
 
 struct ArchitectureRow {
   std::string_view name;  // general.architecture
-  Result<ModelSpec> (*read)(const gguf::File& file);
+  Result<ModelSpec> (*read)(const gguf::File& file, std::string_view architecture);
 };
-constexpr std::array<ArchitectureRow, 1> kArchitectures = {{{"llama", ReadLlamaSpec}}};
+constexpr std::array<ArchitectureRow, 5> kArchitectures = {{{"llama", ReadLlamaSpec},
+                                                            {"qwen2", ReadLlamaSpec},
+                                                            {"qwen3", ReadLlamaSpec},
+                                                            {"qwen3moe", ReadLlamaSpec},
+                                                            {"phi3", ReadLlamaSpec}}};
 
 std::string KnownArchitectures() {
   std::string names;
@@ -81,7 +85,7 @@ Result<ModelSpec> ReadSpec(const gguf::File& file) {
   BATON_ASSIGN_OR_RETURN(const auto name, file.metadata().StringOr("general.name", ""));
   for (const ArchitectureRow& row : kArchitectures) {
     if (row.name != architecture) continue;
-    BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(file));
+    BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(file, architecture));
     spec.architecture = architecture;
     spec.name = name;
     spec.quantization = QuantizationOf(file);

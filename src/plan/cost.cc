@@ -15,9 +15,8 @@ constexpr double kSoftwareSeconds = 60e-6;
 constexpr double kScratchWidths = 16;
 constexpr uint64_t kReserveBytes = 64 << 20;
 
-uint64_t LayerBytes(const ModelCost& model, LayerRange layers) {
-  return std::accumulate(model.layer_weight_bytes.begin() + layers.first,
-                         model.layer_weight_bytes.begin() + layers.last, uint64_t{0});
+uint64_t SumOf(const std::vector<uint64_t>& bytes, LayerRange layers) {
+  return std::accumulate(bytes.begin() + layers.first, bytes.begin() + layers.last, uint64_t{0});
 }
 
 double Ratio(double amount, double rate) {
@@ -29,7 +28,7 @@ double Ratio(double amount, double rate) {
 uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload) {
   const bool embeds = layers.first == 0;
   const bool heads = layers.last == model.n_layers();
-  uint64_t bytes = LayerBytes(model, layers);
+  uint64_t bytes = SumOf(model.layer_weight_bytes, layers);
   if (embeds) bytes += model.embedding_bytes;
   if (heads && !(embeds && model.tied_embeddings)) bytes += model.head_bytes;
   bytes += static_cast<uint64_t>(workload.slots) * static_cast<uint64_t>(workload.context_tokens) *
@@ -56,8 +55,10 @@ StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange
       heads ? Ratio(static_cast<double>(model.head_bytes), rate.read_bytes_per_s) : 0;
 
   const double context = prompt + workload.answer_tokens / 2.0;
+  const auto& read_bytes =
+      model.layer_active_bytes.empty() ? model.layer_weight_bytes : model.layer_active_bytes;
   const double weights =
-      static_cast<double>(LayerBytes(model, layers)) + (heads ? model.head_bytes : 0);
+      static_cast<double>(SumOf(read_bytes, layers)) + (heads ? model.head_bytes : 0);
   const double weights_s = Ratio(weights, rate.read_bytes_per_s);
   const double compute_s =
       Ratio(layers.size() * model.layer_flops_per_token + (heads ? model.head_flops_per_token : 0),

@@ -62,6 +62,7 @@ struct ModelCost {
   std::string name;
   DType weight_type = DType::kF16;           // of most of its bytes
   std::vector<uint64_t> layer_weight_bytes;  // per layer
+  std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads; empty: all
   double layer_flops_per_token = 0;          // matrices of one layer
   uint64_t embedding_bytes = 0;
   uint64_t head_bytes = 0;  // read once per generated token

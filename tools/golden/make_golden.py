@@ -1,6 +1,6 @@
-"""Writes the golden models of tests/golden: tiny random llamas as GGUF, with what transformers says.
+"""Writes the golden models of tests/golden: tiny random models as GGUF, with what transformers says.
 
-Usage: python make_golden.py OUTPUT_FOLDER   (needs torch, transformers, gguf, numpy; see README.md)
+Usage: python make_golden.py OUTPUT_FOLDER [MODEL...]   (needs torch, transformers, gguf, numpy; see README.md)
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import gguf
 import numpy
 import torch
 import transformers
-from transformers.models.llama import modeling_llama
 
 VOCABULARY_SIZE = 272
 PROMPT_LENGTHS = (1, 7, 33, 130)
@@ -28,6 +27,11 @@ BASE = dict(
     attn_implementation="eager",
 )
 
+# The class of transformers, and what GGUF calls its architecture.
+ARCHITECTURES = {"Llama": "llama", "Mistral": "llama", "Mixtral": "llama", "Qwen2": "qwen2", "Qwen3": "qwen3",
+                 "Qwen3Moe": "qwen3moe", "Phi3": "phi3"}
+
+# Llamas, unless they say otherwise.
 MODELS = {
     "gqa-untied": dict(
         hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -48,6 +52,31 @@ MODELS = {
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
         head_dim=24, intermediate_size=64,
         rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0)),
+    "qwen2": dict(
+        family="Qwen2", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=96, tie_word_embeddings=True),
+    "qwen2-yarn": dict(
+        family="Qwen2", hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, intermediate_size=64,
+        rope_parameters=dict(rope_type="yarn", rope_theta=1000000.0, factor=4.0,
+                             original_max_position_embeddings=64)),
+    "qwen3": dict(
+        family="Qwen3", hidden_size=48, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, intermediate_size=80),
+    "qwen3moe": dict(
+        family="Qwen3Moe", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, intermediate_size=96, moe_intermediate_size=32,
+        num_experts=8, num_experts_per_tok=3, norm_topk_prob=True),
+    "mixtral": dict(
+        family="Mixtral", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=48, num_local_experts=4, num_experts_per_tok=2),
+    "mistral-window": dict(
+        family="Mistral", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=24, intermediate_size=96, sliding_window=40),
+    "phi3": dict(
+        family="Phi3", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=80, partial_rotary_factor=0.75,
+        sliding_window=60, pad_token_id=0),
 }
 
 
@@ -72,10 +101,10 @@ def vocabulary():
     return tokens, kinds, merges
 
 
-def make_model(overrides, seed):
-    config = transformers.LlamaConfig(**{**BASE, **overrides})
+def make_model(family, overrides, seed):
+    config = getattr(transformers, f"{family}Config")(**{**BASE, **overrides})
     torch.manual_seed(seed)
-    model = transformers.LlamaForCausalLM(config).float().eval()
+    model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith("norm.weight"):
@@ -85,20 +114,24 @@ def make_model(overrides, seed):
             elif "embed_tokens" in name:
                 weight.copy_(torch.randn_like(weight))
             else:
-                weight.copy_(1.5 / math.sqrt(weight.shape[1]) * torch.randn_like(weight))
+                weight.copy_(1.5 / math.sqrt(weight.shape[-1]) * torch.randn_like(weight))
     return model
 
 
 def interleave(weight, heads):
-    """GGUF turns adjacent pairs, transformers the two halves of a head: reorder the rows."""
+    """GGUF's llama turns adjacent pairs, transformers the two halves of a head: reorder the rows."""
     halves = weight.reshape(heads, 2, -1, *weight.shape[1:])
     return numpy.ascontiguousarray(numpy.swapaxes(halves, 1, 2).reshape(weight.shape))
+
+
+def head_dim(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def rope_divisors(model):
     """What the scaled frequencies divide the plain ones by."""
     config = model.config
-    dimensions = config.head_dim
+    dimensions = head_dim(config)
     plain = config.rope_parameters["rope_theta"] ** (
         -numpy.arange(0, dimensions, 2, dtype=numpy.float64) / dimensions)
     scaled = model.model.rotary_emb.inv_freq.numpy().astype(numpy.float64)
@@ -109,7 +142,9 @@ LAYER_NAMES = {
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
+    "mlp.down_proj": "ffn_down", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "self_attn.qkv_proj": "attn_qkv",
+    "mlp.gate_up_proj": "ffn_up", "mlp.gate": "ffn_gate_inp",
 }
 TOP_NAMES = {
     "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
@@ -117,16 +152,22 @@ TOP_NAMES = {
 }
 
 
-def gguf_tensor(name, value, config):
+def gguf_tensors(architecture, name, value, config):
+    """Name and value of what becomes of a tensor."""
     if name in TOP_NAMES:
-        return TOP_NAMES[name], value
+        return [(TOP_NAMES[name], value)]
     _, _, layer, rest = name.split(".", 3)
+    if rest == "mlp.experts.gate_up_proj":
+        gate, up = (numpy.ascontiguousarray(half) for half in numpy.split(value, 2, axis=1))
+        return [(f"blk.{layer}.ffn_gate_exps.weight", gate), (f"blk.{layer}.ffn_up_exps.weight", up)]
+    if rest == "mlp.experts.down_proj":
+        return [(f"blk.{layer}.ffn_down_exps.weight", value)]
     part, kind = rest.rsplit(".", 1)
-    if part == "self_attn.q_proj":
+    if architecture == "llama" and part == "self_attn.q_proj":
         value = interleave(value, config.num_attention_heads)
-    if part == "self_attn.k_proj":
+    if architecture == "llama" and part == "self_attn.k_proj":
         value = interleave(value, config.num_key_value_heads)
-    return f"blk.{layer}.{LAYER_NAMES[part]}.{kind}", value
+    return [(f"blk.{layer}.{LAYER_NAMES[part]}.{kind}", value)]
 
 
 def write_metadata(writer, name, config):
@@ -139,15 +180,27 @@ def write_metadata(writer, name, config):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.head_dim)
+    rotary = config.rope_parameters.get("partial_rotary_factor", 1)
+    writer.add_rope_dimension_count(int(head_dim(config) * rotary))
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    if config.head_dim * config.num_attention_heads != config.hidden_size:
-        writer.add_key_length(config.head_dim)
-        writer.add_value_length(config.head_dim)
-    if config.rope_parameters["rope_type"] == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(config.rope_parameters["factor"])
+    if head_dim(config) * config.num_attention_heads != config.hidden_size:
+        writer.add_key_length(head_dim(config))
+        writer.add_value_length(head_dim(config))
+    if getattr(config, "sliding_window", None):
+        writer.add_sliding_window(config.sliding_window)
+    experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
+    if experts:
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+    if hasattr(config, "moe_intermediate_size"):
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    rope = config.rope_parameters
+    if rope["rope_type"] in ("linear", "yarn"):
+        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
+        writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
 
 def write_vocabulary(writer):
@@ -161,15 +214,17 @@ def write_vocabulary(writer):
     writer.add_eos_token_id(tokens.index("<|eot_id|>"))
 
 
-def write_gguf(path, name, model):
-    writer = gguf.GGUFWriter(path, "llama")
+def write_gguf(path, name, architecture, model):
+    writer = gguf.GGUFWriter(path, architecture)
     write_metadata(writer, name, model.config)
     write_vocabulary(writer)
     if model.config.rope_parameters["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_divisors(model))
     tensors = dict(model.named_parameters())  # a tied head appears once
     for hf_name, parameter in tensors.items():
-        writer.add_tensor(*gguf_tensor(hf_name, parameter.detach().numpy(), model.config))
+        value = parameter.detach().numpy()
+        for name_and_value in gguf_tensors(architecture, hf_name, value, model.config):
+            writer.add_tensor(*name_and_value)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -189,18 +244,19 @@ def continue_greedily(model, prompt):
 
 
 @contextlib.contextmanager
-def half_precision_kv():
+def half_precision_kv(model):
     """Attention reads keys and values as a KV cache in F16 holds them."""
-    plain = modeling_llama.eager_attention_forward
+    module_of_family = sys.modules[type(model).__module__]
+    plain = module_of_family.eager_attention_forward
 
     def rounded(module, query, key, value, *rest, **options):
         return plain(module, query, key.half().float(), value.half().float(), *rest, **options)
 
-    modeling_llama.eager_attention_forward = rounded
+    module_of_family.eager_attention_forward = rounded
     try:
         yield
     finally:
-        modeling_llama.eager_attention_forward = plain
+        module_of_family.eager_attention_forward = plain
 
 
 def last_logits(model, tokens):
@@ -216,18 +272,24 @@ def make_cases(model, seed):
         while margin < MARGIN_MIN:
             prompt = [int(t) for t in random.integers(0, VOCABULARY_SIZE, length)]
             greedy, margin = continue_greedily(model, prompt)
-        with half_precision_kv():
+            if margin >= MARGIN_MIN:
+                with half_precision_kv(model):
+                    margin *= continue_greedily(model, prompt)[0] == greedy
+        with half_precision_kv(model):
             rounded = last_logits(model, prompt)
         cases.append(dict(prompt=prompt, logits=last_logits(model, prompt), logits_f16_kv=rounded,
                           greedy=greedy, margin_min=margin))
     return cases
 
 
-def main(folder):
+def main(folder, wanted):
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, overrides) in enumerate(MODELS.items()):
-        model = make_model(overrides, seed)
-        write_gguf(folder / f"{name}.gguf", name, model)
+        if wanted and name not in wanted:
+            continue
+        family = overrides.pop("family", "Llama")
+        model = make_model(family, overrides, seed)
+        write_gguf(folder / f"{name}.gguf", name, ARCHITECTURES[family], model)
         cases = make_cases(model, seed)
         golden = dict(model=f"{name}.gguf", transformers=transformers.__version__, cases=cases)
         (folder / f"{name}.json").write_text(json.dumps(golden) + "\n")
@@ -237,4 +299,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:])

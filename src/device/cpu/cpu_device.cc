@@ -140,6 +140,17 @@ class FirstFailure {
   Status status_ BATON_GUARDED_BY(mutex_) = OkStatus();
 };
 
+// One product as tasks of some panels each.
+struct ProductTasks {
+  const CpuMatrix* matrix = nullptr;
+  const uint8_t* operands = nullptr;
+  Rows into;
+  const float* bias = nullptr;
+  bool accumulate = false;
+  size_t panels_per_task = 0;
+  size_t tasks = 0;
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(const KernelTable& kernels, const CpuOptions& options)
@@ -156,10 +167,15 @@ class CpuDevice final : public Device {
 
   void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) override;
   void MatMul(const Input& input, std::initializer_list<Product> products) override;
+  void MatMulGroups(const Input& input, std::span<const int32_t> gather,
+                    std::span<const GroupProduct> products) override;
+  void AddWeighted(Rows from, std::span<const int32_t> places, std::span<const float> weights,
+                   Rows x) override;
+  void NormHeads(Rows x, std::span<const float> weight, float epsilon) override;
   void Rope(Rows x, const RopeTable& table, float scale) override;
   void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) override;
   void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
-              Rows into) override;
+              const AttentionForm& form, Rows into) override;
   Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) override;
   void ReadAll(Buffer& memory) override;
   void ExportKv(const KvLayer& layer, int first, int count, KvType type,
@@ -186,13 +202,27 @@ class CpuDevice final : public Device {
     });
   }
   const float* RowOf(const Input& input, size_t row, float* scratch) const;
+  // Rows [first, first + count) that one matrix multiplies.
+  struct RowGroup {
+    size_t first = 0;
+    size_t count = 0;
+  };
+  struct Source {
+    size_t row;
+    RowGroup group;
+  };
   const uint8_t* Prepare(const Input& input, OperandKind kind);
+  template <typename SourceOf>
+  const uint8_t* PrepareRows(const Input& input, OperandKind kind, size_t count,
+                             const SourceOf& source);
+  void RunProducts(std::span<const ProductTasks> products);
 
   // What all tiles of one Attend() share.
   struct AttentionCall {
     Rows q;
     Rows into;
     std::span<const KvRows> sequences;
+    const AttentionForm& form;
     size_t group;          // query heads per KV head
     size_t scratch_bytes;  // of one worker
   };
@@ -210,6 +240,8 @@ class CpuDevice final : public Device {
   Scratch staging_;
   Scratch rows_;
   std::vector<size_t> row_begins_;
+  std::vector<RowGroup> row_groups_;
+  std::vector<ProductTasks> group_tasks_;
 };
 
 Result<std::unique_ptr<Buffer>> CpuDevice::Allocate(size_t bytes) {
@@ -284,47 +316,59 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
 
 // Brings the input into operand tiles of `kind`.
 const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
+  const RowGroup all{0, input.x.count};
+  return PrepareRows(input, kind, all.count, [&](size_t row) { return Source{row, all}; });
+}
+
+// Row i of the operands comes from row source(i).row of the input. Rows of one group make tiles of
+// their own.
+template <typename SourceOf>
+const uint8_t* CpuDevice::PrepareRows(const Input& input, OperandKind kind, size_t count,
+                                      const SourceOf& source) {
   const Rows& x = input.x;
   const size_t token_bytes = kernels::OperandBytes(kind, x.width);
-  uint8_t* operands = operands_[static_cast<int>(kind)].Get(x.count * token_bytes);
+  uint8_t* operands = operands_[static_cast<int>(kind)].Get(count * token_bytes);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
   const size_t row_bytes = DivideUp(x.width * sizeof(float), 64) * 64;
   rows_.Get(pool_.threads() * row_bytes);
-  ForEachRow(x.count, [&](size_t row, int worker) {
+  ForEachRow(count, [&](size_t i, int worker) {
     auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
-    const size_t first = row / kernels_.tile_tokens * kernels_.tile_tokens;
-    prepare(RowOf(input, row, scratch), x.width, std::min(kernels_.tile_tokens, x.count - first),
-            row - first, operands + first * token_bytes);
+    const auto [row, group] = source(i);
+    const size_t in_group = i - group.first;
+    const size_t in_tile = in_group % kernels_.tile_tokens;
+    const size_t tile = in_group - in_tile;
+    prepare(RowOf(input, row, scratch), x.width, std::min(kernels_.tile_tokens, group.count - tile),
+            in_tile, operands + (group.first + tile) * token_bytes);
   });
   return operands;
 }
 
-// Panels [first, first + panels_per_task) of one product.
-struct ProductTasks {
-  const Product* product = nullptr;
-  const uint8_t* operands = nullptr;
-  size_t panels_per_task = 0;
-  size_t tasks = 0;
-};
-
-ProductTasks SplitProduct(const Product& product, const uint8_t* operands, int threads) {
-  const CpuMatrix& matrix = Ours(product.weights);
-  const size_t fair = std::max<size_t>(1, matrix.panel_count() / (8 * threads));
+void SplitIntoTasks(ProductTasks& product, size_t panels_at_most) {
+  const CpuMatrix& matrix = *product.matrix;
   const size_t fitting = std::max<size_t>(1, kTaskBytes / matrix.panel_bytes());
-  const size_t panels = DivideUp(std::min(fair, fitting), 4) * 4;
-  return {&product, operands, panels, DivideUp(matrix.panel_count(), panels)};
+  product.panels_per_task = DivideUp(std::min(panels_at_most, fitting), 4) * 4;
+  product.tasks = DivideUp(matrix.panel_count(), product.panels_per_task);
 }
 
-void RunProductTask(const ProductTasks& tasks, size_t task, Rows x) {
-  const Product& product = *tasks.product;
-  const CpuMatrix& matrix = Ours(product.weights);
-  const size_t panel = task * tasks.panels_per_task;
+void RunProductTask(const ProductTasks& product, size_t task) {
+  const CpuMatrix& matrix = *product.matrix;
+  const size_t panel = task * product.panels_per_task;
   const size_t row = panel * kPanelRows;
-  const size_t rows = std::min(matrix.rows() - row, tasks.panels_per_task * kPanelRows);
-  matrix.kernels().multiply({matrix.panel(panel), x.width, rows, tasks.operands, x.count,
-                             product.into.host() + row, product.into.width,
-                             product.bias.empty() ? nullptr : product.bias.data() + row,
+  const size_t rows = std::min(matrix.rows() - row, product.panels_per_task * kPanelRows);
+  matrix.kernels().multiply({matrix.panel(panel), matrix.columns(), rows, product.operands,
+                             product.into.count, product.into.host() + row, product.into.width,
+                             product.bias == nullptr ? nullptr : product.bias + row,
                              product.accumulate});
+}
+
+void CpuDevice::RunProducts(std::span<const ProductTasks> products) {
+  size_t tasks = 0;
+  for (const ProductTasks& product : products) tasks += product.tasks;
+  pool_.ForEach(tasks, [&](size_t task, int) {
+    const ProductTasks* at = products.data();
+    while (task >= at->tasks) task -= at++->tasks;
+    RunProductTask(*at, task);
+  });
 }
 
 void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> products) {
@@ -336,20 +380,73 @@ void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> produc
   const uint8_t* operands[kernels::kOperandKinds] = {};
   ProductTasks split[kProductsMax];
   size_t count = 0;
-  size_t tasks = 0;
   for (const Product& product : products) {
     const CpuMatrix& matrix = Ours(product.weights);
     CHECK(matrix.columns() == x.width && matrix.rows() == product.into.width, "shapes disagree");
     const OperandKind kind = matrix.kernels().operand;
     const uint8_t*& prepared = operands[static_cast<int>(kind)];
     if (prepared == nullptr) prepared = Prepare(input, kind);
-    split[count] = SplitProduct(product, prepared, pool_.threads());
-    tasks += split[count++].tasks;
+    ProductTasks& tasks = split[count++];
+    tasks = {&matrix, prepared, product.into.Slice(0, x.count),
+             product.bias.empty() ? nullptr : product.bias.data(), product.accumulate};
+    SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (8 * pool_.threads())));
   }
-  pool_.ForEach(tasks, [&](size_t task, int) {
-    const ProductTasks* at = split;
-    while (task >= at->tasks) task -= at++->tasks;
-    RunProductTask(*at, task, x);
+  RunProducts({split, count});
+}
+
+void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather,
+                             std::span<const GroupProduct> products) {
+  const size_t count = gather.empty() ? input.x.count : gather.size();
+  if (count == 0) return;
+  row_groups_.assign(count, {});
+  for (const GroupProduct& product : products) {
+    CHECK(product.count > 0 && product.first + product.count <= count, "rows disagree");
+    for (size_t i = 0; i < product.count; ++i)
+      row_groups_[product.first + i] = {product.first, product.count};
+  }
+  const auto source = [&](size_t i) {
+    return Source{gather.empty() ? i : static_cast<size_t>(gather[i]), row_groups_[i]};
+  };
+  const uint8_t* operands[kernels::kOperandKinds] = {};
+  group_tasks_.clear();
+  for (const GroupProduct& product : products) {
+    const CpuMatrix& matrix = Ours(product.weights);
+    CHECK(matrix.columns() == input.x.width && matrix.rows() == product.into.width,
+          "shapes disagree");
+    const OperandKind kind = matrix.kernels().operand;
+    const uint8_t*& prepared = operands[static_cast<int>(kind)];
+    if (prepared == nullptr) prepared = PrepareRows(input, kind, count, source);
+    const size_t offset = product.first * kernels::OperandBytes(kind, input.x.width);
+    ProductTasks& tasks = group_tasks_.emplace_back();
+    tasks = {&matrix, prepared + offset, product.into.Slice(product.first, product.count),
+             product.bias.empty() ? nullptr : product.bias.data()};
+    SplitIntoTasks(tasks, matrix.panel_count());
+  }
+  RunProducts(group_tasks_);
+}
+
+void CpuDevice::AddWeighted(Rows from, std::span<const int32_t> places,
+                            std::span<const float> weights, Rows x) {
+  CHECK(from.width == x.width && places.size() == weights.size(), "shapes disagree");
+  if (x.count == 0) return;
+  const size_t each = places.size() / x.count;
+  const size_t row_bytes = DivideUp(x.width * sizeof(float), 64) * 64;
+  rows_.Get(pool_.threads() * row_bytes);
+  ForEachRow(x.count, [&](size_t row, int worker) {
+    auto* sum = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
+    std::fill_n(sum, x.width, 0.0f);
+    for (size_t i = row * each; i < (row + 1) * each; ++i)
+      kernels_.add_scaled(from.host() + places[i] * from.width, weights[i], x.width, sum);
+    kernels_.add_scaled(sum, 1.0f, x.width, x.host() + row * x.width);
+  });
+}
+
+void CpuDevice::NormHeads(Rows x, std::span<const float> weight, float epsilon) {
+  CHECK(!weight.empty() && x.width % weight.size() == 0, "shapes disagree");
+  ForEachRow(x.count, [&](size_t row, int) {
+    float* heads = x.host() + row * x.width;
+    for (size_t at = 0; at < x.width; at += weight.size())
+      kernels_.rms_norm(heads + at, weight.data(), epsilon, weight.size(), heads + at);
   });
 }
 
@@ -410,11 +507,14 @@ kernels::AttentionTile CpuDevice::TileOf(const AttentionCall& call, size_t seque
           rows.layer.pages.data(),
           rows.layer.page_bytes,
           reinterpret_cast<float*>(attention_.data() + worker * call.scratch_bytes),
-          layout.type};
+          layout.type,
+          static_cast<size_t>(call.form.window),
+          call.form.softcap,
+          call.form.sinks.empty() ? nullptr : call.form.sinks.data() + head * call.group};
 }
 
 void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
-                       Rows into) {
+                       const AttentionForm& form, Rows into) {
   if (q.count == 0) return;
   const KvLayout& layout = sequences.front().layer.layout;
   const KvShape& shape = layout.shape;
@@ -426,7 +526,9 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
   const size_t rows_max = brain ? kernels::kBrainRowsMax : kernels::kAttentionRowsMax;
   const size_t floats = brain ? kernels::BrainScratchFloats(shape.head_dim)
                               : kernels::AttentionScratchFloats(shape.head_dim);
-  const AttentionCall call{q, into, sequences, group, DivideUp(floats * sizeof(float), 64) * 64};
+  CHECK(form.sinks.empty() || form.sinks.size() == heads * group, "{} sinks", form.sinks.size());
+  const AttentionCall call{q,    into,  sequences,
+                           form, group, DivideUp(floats * sizeof(float), 64) * 64};
   attention_.Get(pool_.threads() * call.scratch_bytes);
   FindBegins(sequences, q.count);
 
@@ -478,7 +580,11 @@ void CpuDevice::AttendInSegments(const AttentionCall& call, size_t heads) {
   pool_.ForEach(tiles * segments, [&](size_t task, int worker) {
     const kernels::AttentionTile tile = tile_of(task / segments, worker);
     const size_t segment = task % segments;
-    if (segment * kernels::kSegmentKeys < tile.first + tile.tokens) {
+    const size_t hidden = tile.window == 0 || tile.first + 1 < tile.window
+                              ? 0
+                              : tile.first + 1 - tile.window;  // keys that no row sees
+    if (segment * kernels::kSegmentKeys < tile.first + tile.tokens &&
+        (segment + 1) * kernels::kSegmentKeys > hidden) {
       kernels_.attend_segment(tile, segment, partials + task * stride);
     }
   });

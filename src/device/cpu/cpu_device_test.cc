@@ -60,6 +60,75 @@ Values Random(Device& device, size_t count, size_t width, uint64_t seed) {
   return {std::move(memory), rows};
 }
 
+// A matrix of random F32 weights.
+std::unique_ptr<Matrix> RandomMatrix(Device& device, size_t rows, size_t columns, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> weights(rows * columns);
+  for (float& weight : weights) weight = static_cast<float>(rng.Normal());
+  const std::span bytes(reinterpret_cast<const uint8_t*>(weights.data()), 4 * weights.size());
+  return device.Pack({DType::kF32, rows, columns, RowsIn(bytes, 4 * columns)}).value();
+}
+
+// Gathered rows, in groups that fill several tiles and less than one, get the bits of products of
+// their own.
+TEST(CpuDevice, ProductsOfGroupsAreThoseOfEachRowAlone) {
+  const auto device = Cpu();
+  const size_t columns = 40, width = 70;
+  const Values x = Random(*device, 9, columns, 1);
+  const std::vector<float> norm(columns, 0.7f), bias(width, 0.25f);
+  const auto a = RandomMatrix(*device, width, columns, 2);
+  const auto b = RandomMatrix(*device, width, columns, 3);
+  std::vector<int32_t> gather;
+  for (int i = 0; i < 31; ++i) gather.push_back(i * 5 % 9);
+  const Values out = Random(*device, 31, width, 4);
+  const Input input = Normed(x.rows, norm, 1e-5f);
+  const GroupProduct products[] = {{a.get(), 0, 29, out.rows, bias},
+                                   {b.get(), 29, 2, out.rows, {}}};
+  device->MatMulGroups(input, gather, products);
+  const Values alone = Random(*device, 1, width, 5);
+  for (size_t i = 0; i < 31; ++i) {
+    const bool first = i < 29;
+    device->MatMul(Normed(x.rows.Slice(gather[i], 1), norm, 1e-5f),
+                   {{(first ? a : b).get(), alone.rows,
+                     first ? std::span<const float>(bias) : std::span<const float>()}});
+    EXPECT_EQ(std::memcmp(out.rows.Slice(i, 1).host(), alone.rows.host(), width * 4), 0) << i;
+  }
+}
+
+TEST(CpuDevice, AddWeightedSumsThenAdds) {
+  const auto device = Cpu();
+  const Values from = Random(*device, 6, 33, 1);
+  const Values x = Random(*device, 5, 33, 2);
+  const std::vector<float> before(x.rows.values().begin(), x.rows.values().end());
+  const std::vector<int32_t> places = {0, 5, 1, 1, 3, 2, 4, 0, 2, 5};
+  const std::vector<float> weights = {1, 2, 0.5f, 0.25f, -1, 3, 0, 1, 7, 0.125f};
+  device->AddWeighted(from.rows, places, weights, x.rows);
+  for (size_t r = 0; r < 5; ++r) {
+    for (size_t c = 0; c < 33; ++c) {
+      float sum = 0;
+      for (size_t j = 2 * r; j < 2 * r + 2; ++j)
+        sum = std::fma(from.rows.Slice(places[j], 1).host()[c], weights[j], sum);
+      EXPECT_EQ(x.rows.Slice(r, 1).host()[c], before[r * 33 + c] + sum);
+    }
+  }
+}
+
+TEST(CpuDevice, NormHeadsNormsEachHead) {
+  const auto device = Cpu();
+  const Values x = Random(*device, 6, 48, 1);
+  const std::vector<float> before(x.rows.values().begin(), x.rows.values().end());
+  std::vector<float> weight(16);
+  std::iota(weight.begin(), weight.end(), 0.5f);
+  device->NormHeads(x.rows, weight, 0.01f);
+  for (size_t at = 0; at < before.size(); at += 16) {
+    double squares = 0;
+    for (size_t i = 0; i < 16; ++i) squares += std::pow(before[at + i], 2);
+    for (size_t i = 0; i < 16; ++i)
+      EXPECT_NEAR(x.rows.values()[at + i],
+                  before[at + i] / std::sqrt(squares / 16 + 0.01) * weight[i], 1e-4);
+  }
+}
+
 TEST(CpuDevice, PackRefusesWhatItCannotMultiply) {
   const auto device = Cpu();
   const std::vector<uint8_t> bytes(1000);
@@ -155,11 +224,16 @@ TEST(Attention, OfSeveralSequencesAtOnceIsThatOfEachAlone) {
       const Values q = Random(*device, 4, heads * 32, 8);
       const Values all = Random(*device, 4, heads * 32, 9);
       const Values alone = Random(*device, 4, heads * 32, 10);
-      device->Attend(q.rows, together, precision, all.rows);
-      for (size_t i = 0; i < 4; ++i) {
-        device->Attend(q.rows.Slice(i, 1), {&together[i], 1}, precision, alone.rows.Slice(i, 1));
+      const std::vector<float> sinks = {0.5f, -1, 2, 0, 0.1f, -7};
+      for (const AttentionForm& form :
+           {AttentionForm{}, AttentionForm{.window = 600, .softcap = 3, .sinks = sinks}}) {
+        device->Attend(q.rows, together, precision, form, all.rows);
+        for (size_t i = 0; i < 4; ++i) {
+          device->Attend(q.rows.Slice(i, 1), {&together[i], 1}, precision, form,
+                         alone.rows.Slice(i, 1));
+        }
+        EXPECT_EQ(std::memcmp(all.rows.host(), alone.rows.host(), 4 * heads * 32 * 4), 0);
       }
-      EXPECT_EQ(std::memcmp(all.rows.host(), alone.rows.host(), 4 * heads * 32 * 4), 0);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/experts.h"
 #include "engine/rope.h"
 
 namespace baton::engine {
@@ -15,8 +16,10 @@ struct LayerWeights {
   Vector attention_norm;
   MatrixPtr q, k, v, output;
   Vector q_bias, k_bias, v_bias, output_bias;
+  Vector q_norm, k_norm;
   Vector ffn_norm;
   MatrixPtr gate, up, down;
+  ExpertWeights experts;  // instead of gate, up and down
   Vector gate_bias, up_bias, down_bias;
 };
 
@@ -24,6 +27,8 @@ struct LlamaScratch final : Scratch {
   explicit LlamaScratch(const RopeSpec& rope) : angles(rope) {}
   std::unique_ptr<device::Buffer> memory;
   Rows x, q, k, v, attended, gate, up, logits;
+  ExpertRows experts;
+  Routing routing;
   RopeAngles angles;
 };
 
@@ -45,7 +50,10 @@ class Llama final : public ForwardPass {
  private:
   Status LoadEnds(WeightLoader& loader);
   Status LoadLayer(WeightLoader& loader, int layer);
-  Status LoadBiases(WeightLoader& loader, int layer, LayerWeights& w);
+  Status LoadQkv(WeightLoader& loader, int layer, LayerWeights& w);
+  Status LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w);
+  Status LoadExperts(WeightLoader& loader, int layer, ExpertWeights& experts);
+  Status LoadVectors(WeightLoader& loader, int layer, LayerWeights& w);
   void Begin(const PassInput& input, Device& device, Rows x) const;
   size_t RowsNeeded(const PassInput& input, int layer) const;
 
@@ -72,18 +80,27 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
     const LayerWeights& w = weights_[layer - layers_.first];
     device.MatMul(Normed(x, w.attention_norm, spec_.rms_epsilon),
                   {{w.q.get(), q, w.q_bias}, {w.k.get(), k, w.k_bias}, {w.v.get(), v, w.v_bias}});
+    if (spec_.qk_norm) {
+      device.NormHeads(q, w.q_norm, spec_.rms_epsilon);
+      device.NormHeads(k, w.k_norm, spec_.rms_epsilon);
+    }
     device.Rope(q, angles, q_scale);
     device.Rope(k, angles, 1.0f);
 
     const size_t needed = RowsNeeded(input, layer);
-    const Rows attended = s.attended.Slice(0, needed), gate = s.gate.Slice(0, needed),
-               up = s.up.Slice(0, needed);
-    BATON_RETURN_IF_ERROR(attention.Run(layer, Last(q, needed), k, v, attended));
+    const Rows attended = s.attended.Slice(0, needed);
+    BATON_RETURN_IF_ERROR(
+        attention.Run(layer, Last(q, needed), k, v, attended, {.window = spec_.WindowOf(layer)}));
     x = Last(x, needed);
     device.MatMul(attended, {{w.output.get(), x, w.output_bias, true}});
 
-    device.MatMul(Normed(x, w.ffn_norm, spec_.rms_epsilon),
-                  {{w.gate.get(), gate, w.gate_bias}, {w.up.get(), up, w.up_bias}});
+    const device::Input normed = Normed(x, w.ffn_norm, spec_.rms_epsilon);
+    if (spec_.experts.count > 0) {
+      RunExperts(spec_.experts, w.experts, normed, s.experts, s.routing, device, x);
+      continue;
+    }
+    const Rows gate = s.gate.Slice(0, needed), up = s.up.Slice(0, needed);
+    device.MatMul(normed, {{w.gate.get(), gate, w.gate_bias}, {w.up.get(), up, w.up_bias}});
     device.MatMul(Gated(gate, up), {{w.down.get(), x, w.down_bias, true}});
   }
 
@@ -123,12 +140,20 @@ Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
   scratch->k = place(n, spec_.kv_width());
   scratch->v = place(n, spec_.kv_width());
   scratch->attended = place(n, spec_.q_width());
-  scratch->gate = place(n, spec_.ffn_width);
-  scratch->up = place(n, spec_.ffn_width);
+  const ExpertSpec& experts = spec_.experts;
+  const size_t dense = experts.count == 0 ? n : 0;
+  scratch->gate = place(dense, spec_.ffn_width);
+  scratch->up = place(dense, spec_.ffn_width);
+  ExpertRows& expert_rows = scratch->experts;
+  expert_rows.logits = place(n, experts.count);
+  expert_rows.gate = place(n * experts.used, experts.ffn_width);
+  expert_rows.up = place(n * experts.used, experts.ffn_width);
+  expert_rows.out = place(n * experts.used, spec_.hidden_width);
   scratch->logits = place(layers_.last == spec_.n_layers ? logit_rows_max : 0, spec_.vocab_size);
   BATON_ASSIGN_OR_RETURN(scratch->memory, device.Allocate(floats * sizeof(float)));
   for (Rows* rows : {&scratch->x, &scratch->q, &scratch->k, &scratch->v, &scratch->attended,
-                     &scratch->gate, &scratch->up, &scratch->logits}) {
+                     &scratch->gate, &scratch->up, &scratch->logits, &expert_rows.logits,
+                     &expert_rows.gate, &expert_rows.up, &expert_rows.out}) {
     rows->buffer = scratch->memory.get();
   }
   return std::unique_ptr<Scratch>(std::move(scratch));
@@ -160,23 +185,62 @@ Status Llama::LoadEnds(WeightLoader& loader) {
 Status Llama::LoadLayer(WeightLoader& loader, int layer) {
   LayerWeights w;
   BATON_ASSIGN_OR_RETURN(w.attention_norm, loader.LoadLayerVector(layer, "attn_norm.weight"));
-  BATON_ASSIGN_OR_RETURN(w.q, loader.LoadLayerMatrix(layer, "attn_q.weight"));
-  BATON_ASSIGN_OR_RETURN(w.k, loader.LoadLayerMatrix(layer, "attn_k.weight"));
-  BATON_ASSIGN_OR_RETURN(w.v, loader.LoadLayerMatrix(layer, "attn_v.weight"));
+  BATON_RETURN_IF_ERROR(LoadQkv(loader, layer, w));
   BATON_ASSIGN_OR_RETURN(w.output, loader.LoadLayerMatrix(layer, "attn_output.weight"));
   BATON_ASSIGN_OR_RETURN(w.ffn_norm, loader.LoadLayerVector(layer, "ffn_norm.weight"));
-  BATON_ASSIGN_OR_RETURN(w.gate, loader.LoadLayerMatrix(layer, "ffn_gate.weight"));
-  BATON_ASSIGN_OR_RETURN(w.up, loader.LoadLayerMatrix(layer, "ffn_up.weight"));
-  BATON_ASSIGN_OR_RETURN(w.down, loader.LoadLayerMatrix(layer, "ffn_down.weight"));
-  BATON_RETURN_IF_ERROR(LoadBiases(loader, layer, w));
+  BATON_RETURN_IF_ERROR(LoadFeedForward(loader, layer, w));
+  BATON_RETURN_IF_ERROR(LoadVectors(loader, layer, w));
   weights_.push_back(std::move(w));
   return OkStatus();
 }
 
-Status Llama::LoadBiases(WeightLoader& loader, int layer, LayerWeights& w) {
+Status Llama::LoadQkv(WeightLoader& loader, int layer, LayerWeights& w) {
+  const RowOrder turning = TurningOrder(spec_);
+  if (spec_.fused_qkv) {
+    const int64_t q = spec_.q_width(), kv = spec_.kv_width();
+    constexpr std::string_view kName = "attn_qkv.weight";
+    BATON_ASSIGN_OR_RETURN(w.q, loader.LoadLayerRows(layer, kName, 0, q, turning));
+    BATON_ASSIGN_OR_RETURN(w.k, loader.LoadLayerRows(layer, kName, q, kv, turning));
+    BATON_ASSIGN_OR_RETURN(w.v, loader.LoadLayerRows(layer, kName, q + kv, kv));
+    return OkStatus();
+  }
+  BATON_ASSIGN_OR_RETURN(w.q, loader.LoadLayerMatrix(layer, "attn_q.weight", turning));
+  BATON_ASSIGN_OR_RETURN(w.k, loader.LoadLayerMatrix(layer, "attn_k.weight", turning));
+  BATON_ASSIGN_OR_RETURN(w.v, loader.LoadLayerMatrix(layer, "attn_v.weight"));
+  return OkStatus();
+}
+
+Status Llama::LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w) {
+  if (spec_.experts.count > 0) return LoadExperts(loader, layer, w.experts);
+  BATON_ASSIGN_OR_RETURN(w.down, loader.LoadLayerMatrix(layer, "ffn_down.weight"));
+  if (spec_.fused_gate_up) {
+    const int64_t width = spec_.ffn_width;
+    BATON_ASSIGN_OR_RETURN(w.gate, loader.LoadLayerRows(layer, "ffn_up.weight", 0, width));
+    BATON_ASSIGN_OR_RETURN(w.up, loader.LoadLayerRows(layer, "ffn_up.weight", width, width));
+    return OkStatus();
+  }
+  BATON_ASSIGN_OR_RETURN(w.gate, loader.LoadLayerMatrix(layer, "ffn_gate.weight"));
+  BATON_ASSIGN_OR_RETURN(w.up, loader.LoadLayerMatrix(layer, "ffn_up.weight"));
+  return OkStatus();
+}
+
+Status Llama::LoadExperts(WeightLoader& loader, int layer, ExpertWeights& experts) {
+  BATON_ASSIGN_OR_RETURN(experts.router, loader.LoadLayerMatrix(layer, "ffn_gate_inp.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.gate, loader.LoadLayerExperts(layer, "ffn_gate_exps.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.up, loader.LoadLayerExperts(layer, "ffn_up_exps.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.down, loader.LoadLayerExperts(layer, "ffn_down_exps.weight"));
+  return OkStatus();
+}
+
+Status Llama::LoadVectors(WeightLoader& loader, int layer, LayerWeights& w) {
+  const RowOrder turning = TurningOrder(spec_);
+  if (spec_.qk_norm) {
+    BATON_ASSIGN_OR_RETURN(w.q_norm, loader.LoadLayerVector(layer, "attn_q_norm.weight", turning));
+    BATON_ASSIGN_OR_RETURN(w.k_norm, loader.LoadLayerVector(layer, "attn_k_norm.weight", turning));
+  }
   if (spec_.qkv_bias) {
-    BATON_ASSIGN_OR_RETURN(w.q_bias, loader.LoadLayerVector(layer, "attn_q.bias"));
-    BATON_ASSIGN_OR_RETURN(w.k_bias, loader.LoadLayerVector(layer, "attn_k.bias"));
+    BATON_ASSIGN_OR_RETURN(w.q_bias, loader.LoadLayerVector(layer, "attn_q.bias", turning));
+    BATON_ASSIGN_OR_RETURN(w.k_bias, loader.LoadLayerVector(layer, "attn_k.bias", turning));
     BATON_ASSIGN_OR_RETURN(w.v_bias, loader.LoadLayerVector(layer, "attn_v.bias"));
   }
   if (spec_.attention_output_bias) {

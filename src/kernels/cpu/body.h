@@ -616,6 +616,14 @@ void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
   }
 }
 
+void AddScaled(const float* x, float scale, size_t n, float* into) {
+  const F32x16 factor = Broadcast(scale);
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    Store(Fma(Load(x + i, mask), factor, Load(into + i, mask)), into + i, mask);
+  }
+}
+
 inline void TurnHead(float* head, const float* cos_sin, size_t elements, F32x16 scale) {
   for (size_t i = 0; i < elements; i += 16) {
     const Mask mask = LanesFrom(i, elements);
@@ -682,11 +690,31 @@ inline size_t OffsetOf(const AttentionTile& tile, size_t row) {
   return row / tile.group * tile.stride + row % tile.group * tile.head_dim;
 }
 
-// Keys of the block beginning at `begin` that a row may see.
+// Keys of the block beginning at `begin` up to the last that a row may see.
 inline size_t VisibleTo(const AttentionTile& tile, size_t row, size_t begin) {
   const size_t end = tile.first + row / tile.group + 1;
   if (end <= begin) return 0;
   return end - begin < kKeyBlock ? end - begin : kKeyBlock;
+}
+
+// The first key that a row may see.
+inline size_t FirstKeyOf(const AttentionTile& tile, size_t row) {
+  if (tile.window == 0) return 0;
+  const size_t end = tile.first + row / tile.group + 1;
+  return end < tile.window ? 0 : end - tile.window;
+}
+
+// Keys of the block beginning at `begin` before the first that a row may see.
+inline size_t HiddenFrom(const AttentionTile& tile, size_t row, size_t begin) {
+  const size_t first = FirstKeyOf(tile, row);
+  if (first <= begin) return 0;
+  return first - begin < kKeyBlock ? first - begin : kKeyBlock;
+}
+
+inline F32x16 SoftCap(F32x16 score, float cap) {
+  const F32x16 one = Broadcast(1.0f);
+  const F32x16 power = Exp(Times(score, Broadcast(2.0f / cap)));
+  return Times(Subtract(one, Divide(Broadcast(2.0f), Add(power, one))), Broadcast(cap));
 }
 
 // Scores of kRows rows with kVectors x 16 keys.
@@ -720,8 +748,8 @@ inline void ScoreRows(const AttentionTile& tile, size_t row, const uint16_t* key
 
 // sums = sums * shrink + weights x values, for kRows rows and kWide x 16 elements of head_dim.
 template <size_t kRows, size_t kWide>
-inline void AddValues(const uint16_t* values, size_t width, size_t keys, const float* weights,
-                      const float* shrink, float* into) {
+inline void AddValues(const uint16_t* values, size_t width, size_t first, size_t keys,
+                      const float* weights, const float* shrink, float* into) {
   F32x16 sums[kRows][kWide];
 #pragma GCC unroll 16
   for (size_t r = 0; r < kRows; ++r) {
@@ -730,7 +758,7 @@ inline void AddValues(const uint16_t* values, size_t width, size_t keys, const f
       sums[r][v] = Times(Load(into + r * width + v * 16), Broadcast(shrink[r]));
     }
   }
-  for (size_t j = 0; j < keys; ++j) {
+  for (size_t j = first; j < keys; ++j) {
     F32x16 value[kWide];
 #pragma GCC unroll 4
     for (size_t v = 0; v < kWide; ++v) value[v] = LoadHalf(values + j * width + v * 16);
@@ -748,20 +776,31 @@ inline void AddValues(const uint16_t* values, size_t width, size_t keys, const f
   }
 }
 
-// Scores become weights relative to the new maximum, zero where a key is not visible. Returns what
-// earlier sums shrink by.
-inline float Rescale(float* scores, size_t visible, float* max, float* total) {
+// The first lanes of line i that are among `hidden` keys.
+inline Mask HiddenLanes(size_t i, size_t hidden) {
+  return FirstLanes(hidden > i ? hidden - i : 0);
+}
+
+// Scores become weights relative to the new maximum, zero where a key is not among [hidden,
+// visible). Returns what earlier sums shrink by.
+inline float Rescale(float* scores, size_t hidden, size_t visible, float* max, float* total) {
+  if (hidden >= visible) {
+    for (size_t i = 0; i < kKeyBlock; i += 16) Store(Zero(), scores + i);
+    return 1.0f;
+  }
   F32x16 largest = Broadcast(*max);
   for (size_t i = 0; i < visible; i += 16) {
     const Mask mask = LanesFrom(i, visible);
-    largest = Select(mask, Max(Load(scores + i), largest), largest);
+    const F32x16 seen = Select(mask, Max(Load(scores + i), largest), largest);
+    largest = Select(HiddenLanes(i, hidden), largest, seen);
   }
   const float now = Largest(largest);
   F32x16 sums = Zero();
   for (size_t i = 0; i < kKeyBlock; i += 16) {
     const Mask mask = LanesFrom(i, i < visible ? visible : i);
     const F32x16 weight = Exp(Subtract(Load(scores + i), Broadcast(now)));
-    const F32x16 visible_weight = Select(mask, weight, Zero());
+    const F32x16 visible_weight =
+        Select(HiddenLanes(i, hidden), Zero(), Select(mask, weight, Zero()));
     Store(visible_weight, scores + i);
     sums = Add(sums, visible_weight);
   }
@@ -779,7 +818,8 @@ inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& sta
   const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys + page);
   const auto* values = reinterpret_cast<const uint16_t*>(tile.values + page);
   const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
-  if (visible == 0) return;
+  const size_t hidden = HiddenFrom(tile, row, begin);
+  if (hidden >= visible) return;
   const size_t width = WidthOf(tile);
   float* scores = state.scores + row * kKeyBlock;
   for (size_t at = 0; at < visible; at += kVectors * 16) {
@@ -787,16 +827,22 @@ inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& sta
   }
   float shrink[kRows];
   for (size_t r = 0; r < kRows; ++r) {
-    shrink[r] = Rescale(scores + r * kKeyBlock, VisibleTo(tile, row + r, begin),
+    float* of_row = scores + r * kKeyBlock;
+    if (tile.softcap > 0) {
+      for (size_t i = 0; i < visible; i += 16) {
+        Store(SoftCap(Load(of_row + i), tile.softcap), of_row + i);
+      }
+    }
+    shrink[r] = Rescale(of_row, HiddenFrom(tile, row + r, begin), VisibleTo(tile, row + r, begin),
                         state.max + row + r, state.total + row + r);
   }
   float* into = state.sums + row * width;
   size_t d = 0;
   for (; d + kVectors * 16 <= width; d += kVectors * 16) {
-    AddValues<kRows, kVectors>(values + d, width, visible, scores, shrink, into + d);
+    AddValues<kRows, kVectors>(values + d, width, hidden, visible, scores, shrink, into + d);
   }
   for (; d < width; d += 16) {
-    AddValues<kRows, 1>(values + d, width, visible, scores, shrink, into + d);
+    AddValues<kRows, 1>(values + d, width, hidden, visible, scores, shrink, into + d);
   }
 }
 
@@ -819,13 +865,31 @@ inline void BeginRows(const AttentionTile& tile, const AttentionState& state) {
   for (size_t i = 0; i < RowsOf(tile) * WidthOf(tile); i += 16) Store(Zero(), state.sums + i);
 }
 
+// What the sums of a row shrink by, and their total with its sink, where there is one.
+struct SinkShares {
+  float sums;
+  float total;
+};
+
+inline SinkShares SinkOf(const AttentionTile& tile, size_t row, float max, float total) {
+  if (tile.sinks == nullptr) return {1.0f, total};
+  const float sink = tile.sinks[row % tile.group];
+  const float now = max < sink ? sink : max;
+  alignas(64) float old_share[16], sink_share[16];
+  Store(Exp(Broadcast(max - now)), old_share);
+  Store(Exp(Broadcast(sink - now)), sink_share);
+  return {old_share[0], __builtin_fmaf(total, old_share[0], sink_share[0])};
+}
+
 inline void FinishRows(const AttentionTile& tile, const AttentionState& state) {
   for (size_t r = 0; r < RowsOf(tile); ++r) {
     float* into = tile.into + OffsetOf(tile, r);
-    const F32x16 total = Broadcast(state.total[r]);
+    const SinkShares shares = SinkOf(tile, r, state.max[r], state.total[r]);
+    const F32x16 total = Broadcast(shares.total);
     for (size_t d = 0; d < tile.head_dim; d += 16) {
       const F32x16 sums = Load(state.sums + r * WidthOf(tile) + d);
-      Store(Divide(sums, total), into + d, LanesFrom(d, tile.head_dim));
+      Store(Divide(Times(sums, Broadcast(shares.sums)), total), into + d,
+            LanesFrom(d, tile.head_dim));
     }
   }
 }
@@ -834,7 +898,8 @@ void Attend(const AttentionTile& tile) {
   const AttentionState state = StateOf(tile);
   BeginRows(tile, state);
   const size_t end = tile.first + tile.tokens;
-  for (size_t begin = 0; begin < end; begin += kKeyBlock) {
+  for (size_t begin = FirstKeyOf(tile, 0) / kKeyBlock * kKeyBlock; begin < end;
+       begin += kKeyBlock) {
     AttendBlock<kAttentionRows>(tile, state, 0, begin);
   }
   FinishRows(tile, state);
@@ -897,6 +962,7 @@ constexpr KernelTable BodyTable(const char* name) {
       .prepare_brain = PrepareBrain,
       .rms_norm = RmsNorm,
       .silu_multiply = SiluMultiply,
+      .add_scaled = AddScaled,
       .rope = Rope,
       .attend = Attend,
       .attend_brain = AttendBrain,

@@ -59,9 +59,10 @@ inline BrainState BrainStateOf(const AttentionTile& tile) {
 
 // ---- operands ----
 
+constexpr float kLog2E = 1.44269504f;
+
 // Queries times log2(e), so that weights are powers of two.
 inline void LoadQueries(const AttentionTile& tile, FactorPair* into) {
-  constexpr float kLog2E = 1.44269504f;
   const size_t stride = WidthOf(tile) / 2;
   for (size_t row = 0; row < RowsOf(tile); ++row) {
     const float* q = tile.q + OffsetOf(tile, row);
@@ -114,13 +115,25 @@ inline void LoadKeyPairs(const AttentionTile& tile, const uint8_t* keys, size_t 
   }
 }
 
-inline void LoadHalfValues(const AttentionTile& tile, const uint16_t* values, size_t visible,
+// Keys of a block: [hidden, visible) of them are in sight of some row.
+struct Sight {
+  size_t hidden;
+  size_t visible;
+  bool Has(size_t key) const { return key >= hidden && key < visible; }
+};
+
+// From the pair with the first key in sight on.
+inline void LoadHalfValues(const AttentionTile& tile, const uint16_t* values, const Sight& sight,
                            uint8_t* into) {
   const size_t width = WidthOf(tile);
-  for (size_t j = 0; j < visible; j += 2, values += 2 * width) {
+  const size_t skipped = sight.hidden / 2;
+  values += skipped * 2 * width;
+  into += skipped * (width / 16) * kPairBytes;
+  for (size_t j = 2 * skipped; j < sight.visible; j += 2, values += 2 * width) {
     for (size_t d = 0; d < width; d += 16, into += kPairBytes) {
-      const F32x16 second = j + 1 < visible ? LoadHalf(values + width + d) : Zero();
-      StorePairs(LoadHalf(values + d), second, into);
+      const F32x16 first = sight.Has(j) ? LoadHalf(values + d) : Zero();
+      const F32x16 second = sight.Has(j + 1) ? LoadHalf(values + width + d) : Zero();
+      StorePairs(first, second, into);
     }
   }
 }
@@ -129,25 +142,29 @@ inline F32x16 LoadQ8(const BlockQ8_0& block, size_t first) {
   return Times(LoadInt8(block.q + first), BroadcastHalf(block.d));
 }
 
-inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, size_t visible,
+inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, const Sight& sight,
                          uint8_t* into) {
   const size_t blocks = tile.head_dim / 32;
-  for (size_t j = 0; j < visible; j += 2, values += 2 * blocks) {
+  const size_t skipped = sight.hidden / 2;
+  values += skipped * 2 * blocks;
+  into += skipped * blocks * 2 * kPairBytes;
+  for (size_t j = 2 * skipped; j < sight.visible; j += 2, values += 2 * blocks) {
     for (size_t b = 0; b < blocks; ++b) {
       for (size_t i = 0; i < 32; i += 16, into += kPairBytes) {
-        const F32x16 second = j + 1 < visible ? LoadQ8(values[blocks + b], i) : Zero();
-        StorePairs(LoadQ8(values[b], i), second, into);
+        const F32x16 first = sight.Has(j) ? LoadQ8(values[b], i) : Zero();
+        const F32x16 second = sight.Has(j + 1) ? LoadQ8(values[blocks + b], i) : Zero();
+        StorePairs(first, second, into);
       }
     }
   }
 }
 
-inline void LoadValuePairs(const AttentionTile& tile, const uint8_t* values, size_t visible,
+inline void LoadValuePairs(const AttentionTile& tile, const uint8_t* values, const Sight& sight,
                            uint8_t* into) {
   if (tile.kv_type == KvType::kF16) {
-    LoadHalfValues(tile, HalvesAt(values), visible, into);
+    LoadHalfValues(tile, HalvesAt(values), sight, into);
   } else {
-    LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), visible, into);
+    LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), sight, into);
   }
 }
 
@@ -234,19 +251,23 @@ inline float PowerOfTwoUpTo1(float t) {
   return lanes[0];
 }
 
-// Scores become weights relative to the new maximum, zero where a key is not visible. Returns what
-// earlier sums shrink by.
-inline float Weigh(const float* scores, size_t visible, float* max, float* totals,
-                   FactorPair* weights) {
+// Scores become weights relative to the new maximum, zero where a key is not in sight. Returns what
+// earlier sums shrink by. `softcap` is one of scores times log2(e).
+inline float Weigh(const float* scores, const Sight& sight, float softcap, float* max,
+                   float* totals, FactorPair* weights) {
   constexpr size_t kLines = kKeyBlock / 16;
   F32x16 lines[kLines];
   F32x16 largest = Broadcast(*max);
 #pragma GCC unroll 4
   for (size_t i = 0; i < kLines; ++i) {
     lines[i] = Load(scores + i * 16);
-    if (visible < kKeyBlock) {
-      const size_t of_line = visible < i * 16 ? 0 : visible - i * 16;
+    if (softcap > 0) lines[i] = SoftCap(lines[i], softcap);
+    if (sight.visible < kKeyBlock) {
+      const size_t of_line = sight.visible < i * 16 ? 0 : sight.visible - i * 16;
       lines[i] = Select(FirstLanes(of_line), lines[i], Broadcast(-__builtin_inff()));
+    }
+    if (sight.hidden > 0) {
+      lines[i] = Select(HiddenLanes(i * 16, sight.hidden), Broadcast(-__builtin_inff()), lines[i]);
     }
     largest = Max(lines[i], largest);
   }
@@ -272,7 +293,8 @@ template <size_t kRows>
 inline void AddBlockRows(const AttentionTile& tile, const BrainState& state,
                          const SegmentState& segment, size_t row, size_t begin) {
   const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
-  if (visible == 0) return;
+  const size_t hidden = HiddenFrom(tile, row, begin);
+  if (hidden >= visible) return;
   const size_t width = WidthOf(tile);
   const size_t pairs = PairsOf(tile);
   for (size_t at = 0; at < visible; at += kVectors * 16) {
@@ -282,26 +304,29 @@ inline void AddBlockRows(const AttentionTile& tile, const BrainState& state,
   float shrink[kRows];
   for (size_t r = 0; r < kRows; ++r) {
     FactorPair* weights = state.weights + r * kKeyBlock / 2;
-    const size_t seen = VisibleTo(tile, row + r, begin);
-    if (seen == 0) {
+    const Sight seen = {HiddenFrom(tile, row + r, begin), VisibleTo(tile, row + r, begin)};
+    if (seen.hidden >= seen.visible) {
       shrink[r] = 1.0f;
       for (size_t i = 0; i < kKeyBlock; i += 16) StoreFactors(Zero(), weights + i / 2);
     } else {
-      shrink[r] = Weigh(state.scores + r * kKeyBlock, seen, segment.max + row + r,
-                        segment.totals + (row + r) * 16, weights);
+      shrink[r] = Weigh(state.scores + r * kKeyBlock, seen, tile.softcap * kLog2E,
+                        segment.max + row + r, segment.totals + (row + r) * 16, weights);
     }
   }
   float* into = segment.sums + row * width;
   const size_t row_bytes = width / 16 * kPairBytes;
-  const size_t value_pairs = (visible + 1) / 2;
+  const size_t first_pair = hidden / 2;
+  const size_t value_pairs = (visible + 1) / 2 - first_pair;
+  const FactorPair* pair_weights = state.weights + first_pair;
+  const uint8_t* pair_values = state.values + first_pair * row_bytes;
   size_t d = 0;
   for (; d + kVectors * 16 <= width; d += kVectors * 16) {
-    AddValuePairs<kRows, kVectors>(state.weights, state.values + d / 16 * kPairBytes, row_bytes,
+    AddValuePairs<kRows, kVectors>(pair_weights, pair_values + d / 16 * kPairBytes, row_bytes,
                                    value_pairs, shrink, into + d, width);
   }
   for (; d < width; d += 16) {
-    AddValuePairs<kRows, 1>(state.weights, state.values + d / 16 * kPairBytes, row_bytes,
-                            value_pairs, shrink, into + d, width);
+    AddValuePairs<kRows, 1>(pair_weights, pair_values + d / 16 * kPairBytes, row_bytes, value_pairs,
+                            shrink, into + d, width);
   }
 }
 
@@ -331,11 +356,13 @@ inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
   for (size_t i = 0; i < rows * width; i += 16) Store(Zero(), segment.sums + i);
   const size_t end = tile.first + tile.tokens;
   const size_t last = end < first_key + kSegmentKeys ? end : first_key + kSegmentKeys;
-  for (size_t begin = first_key; begin < last; begin += kKeyBlock) {
+  const size_t first_seen = FirstKeyOf(tile, 0) / kKeyBlock * kKeyBlock;
+  for (size_t begin = first_key < first_seen ? first_seen : first_key; begin < last;
+       begin += kKeyBlock) {
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
-    const size_t visible = VisibleTo(tile, rows - 1, begin);
-    LoadKeyPairs(tile, tile.keys + page, visible, state.keys);
-    LoadValuePairs(tile, tile.values + page, visible, state.values);
+    const Sight sight = {HiddenFrom(tile, 0, begin), VisibleTo(tile, rows - 1, begin)};
+    LoadKeyPairs(tile, tile.keys + page, sight.visible, state.keys);
+    LoadValuePairs(tile, tile.values + page, sight, state.values);
     AddBlock<kAttentionRows>(tile, state, segment, 0, begin);
   }
   for (size_t r = 0; r < rows; ++r) {
@@ -362,7 +389,19 @@ inline void MergeRow(const RowState& into, const RowState& more, size_t width) {
   }
 }
 
+// A sink is merged like a segment that has no values.
+inline void MergeSink(const AttentionTile& tile, const RowState& state, size_t row) {
+  const float sink = tile.sinks[row % tile.group] * kLog2E;
+  const float now = *state.max < sink ? sink : *state.max;
+  const float old_share = PowerOfTwoUpTo1(*state.max - now);
+  *state.total = *state.total * old_share + PowerOfTwoUpTo1(sink - now);
+  for (size_t d = 0; d < WidthOf(tile); d += 16) {
+    Store(Times(Load(state.sums + d), Broadcast(old_share)), state.sums + d);
+  }
+}
+
 inline void FinishRow(const AttentionTile& tile, const RowState& state, size_t row) {
+  if (tile.sinks != nullptr) MergeSink(tile, state, row);
   float* into = tile.into + OffsetOf(tile, row);
   const F32x16 total = Broadcast(*state.total);
   for (size_t d = 0; d < tile.head_dim; d += 16) {
@@ -370,12 +409,21 @@ inline void FinishRow(const AttentionTile& tile, const RowState& state, size_t r
   }
 }
 
+inline void CopyRow(const RowState& into, const RowState& from, size_t width) {
+  *into.max = *from.max;
+  *into.total = *from.total;
+  for (size_t d = 0; d < width; d += 16) Store(Load(from.sums + d), into.sums + d);
+}
+
 inline RowState RowOf(const SegmentState& segment, size_t row, size_t width) {
   return {segment.sums + row * width, segment.max + row, segment.totals + row * 16};
 }
 
-// Segments that a row sees.
-inline size_t SegmentsOf(const AttentionTile& tile, size_t row) {
+// Segments of which a row sees something: [first, end).
+inline size_t FirstSegmentOf(const AttentionTile& tile, size_t row) {
+  return FirstKeyOf(tile, row) / kSegmentKeys;
+}
+inline size_t SegmentsEnd(const AttentionTile& tile, size_t row) {
   return (tile.first + row / tile.group) / kSegmentKeys + 1;
 }
 
@@ -385,12 +433,20 @@ void AttendBrain(const AttentionTile& tile) {
   const size_t width = WidthOf(tile);
   LoadQueries(tile, state.queries);
   const SegmentState& all = state.segments[0];
-  AttendToSegment(tile, state, all, 0);
+  const size_t first = FirstSegmentOf(tile, 0);
+  AttendToSegment(tile, state, all, first * kSegmentKeys);
   const SegmentState& more = state.segments[1];
-  for (size_t s = 1; s < SegmentsOf(tile, rows - 1); ++s) {
+  for (size_t s = first + 1; s < SegmentsEnd(tile, rows - 1); ++s) {
     AttendToSegment(tile, state, more, s * kSegmentKeys);
     for (size_t r = 0; r < rows; ++r) {
-      if (s < SegmentsOf(tile, r)) MergeRow(RowOf(all, r, width), RowOf(more, r, width), width);
+      if (s < FirstSegmentOf(tile, r) || s >= SegmentsEnd(tile, r)) continue;
+      const RowState row = RowOf(all, r, width);
+      const RowState added = RowOf(more, r, width);
+      if (s == FirstSegmentOf(tile, r)) {
+        CopyRow(row, added, width);
+      } else {
+        MergeRow(row, added, width);
+      }
     }
   }
   for (size_t r = 0; r < rows; ++r) FinishRow(tile, RowOf(all, r, width), r);
@@ -413,10 +469,11 @@ void AttendSegment(const AttentionTile& tile, size_t segment, float* partial) {
 void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_stride) {
   const size_t width = WidthOf(tile);
   for (size_t r = 0; r < RowsOf(tile); ++r) {
-    float* row = partials + r * (width + 2);
+    const size_t first = FirstSegmentOf(tile, r);
+    float* row = partials + first * partial_stride + r * (width + 2);
     const RowState all{row, row + width, row + width + 1};
-    for (size_t s = 1; s < SegmentsOf(tile, r); ++s) {
-      float* more = row + s * partial_stride;
+    for (size_t s = first + 1; s < SegmentsEnd(tile, r); ++s) {
+      float* more = row + (s - first) * partial_stride;
       MergeRow(all, {more, more + width, more + width + 1}, width);
     }
     FinishRow(tile, all, r);

@@ -247,6 +247,10 @@ void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
   for (size_t i = 0; i < n; ++i) into[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
 }
 
+void AddScaled(const float* x, float scale, size_t n, float* into) {
+  for (size_t i = 0; i < n; ++i) into[i] = std::fma(x[i], scale, into[i]);
+}
+
 void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
           float scale) {
   for (size_t h = 0; h < heads; ++h, row += head_dim) {
@@ -277,6 +281,25 @@ struct Softmax {
   float sum = 0;
 };
 
+// The first key that a token sees.
+size_t FirstKeyOf(const AttentionTile& tile, size_t position) {
+  return tile.window == 0 || position + 1 < tile.window ? 0 : position + 1 - tile.window;
+}
+
+// Keys [begin, end) of the block of 64 that begins at `block`, which a token sees.
+struct KeysInSight {
+  size_t begin;
+  size_t end;
+};
+KeysInSight SightOf(const AttentionTile& tile, size_t position, size_t block) {
+  const size_t first = FirstKeyOf(tile, position);
+  return {first > block ? first - block : 0, std::min(kKeyBlock, position + 1 - block)};
+}
+
+float SoftCap(float score, float cap) {
+  return (1.0f - 2.0f / (Exp(score * (2.0f / cap)) + 1.0f)) * cap;
+}
+
 // scores[j] = q . k[j] for the `visible` first keys of a block.
 void Scores(const float* q, const uint8_t* keys, size_t head_dim, size_t visible, float* scores) {
   for (size_t j = 0; j < visible; ++j) {
@@ -290,12 +313,12 @@ void Scores(const float* q, const uint8_t* keys, size_t head_dim, size_t visible
 }
 
 // Turns scores into weights relative to the new maximum; returns what earlier sums shrink by.
-float Rescale(Softmax& state, float* scores, size_t visible) {
+float Rescale(Softmax& state, float* scores, const KeysInSight& keys) {
   float max = state.max;
-  for (size_t j = 0; j < visible; ++j) max = std::max(max, scores[j]);
+  for (size_t j = keys.begin; j < keys.end; ++j) max = std::max(max, scores[j]);
   const float shrink = Exp(state.max - max);
   float lanes[kLanes] = {};
-  for (size_t j = 0; j < visible; ++j) {
+  for (size_t j = keys.begin; j < keys.end; ++j) {
     scores[j] = Exp(scores[j] - max);
     lanes[j % kLanes] += scores[j];
   }
@@ -304,37 +327,51 @@ float Rescale(Softmax& state, float* scores, size_t visible) {
   return shrink;
 }
 
-void AttendRow(const AttentionTile& tile, const float* q, size_t position, float* into) {
+void AttendRow(const AttentionTile& tile, const float* q, size_t position, const float* sink,
+               float* into) {
   Softmax state;
   float scores[kKeyBlock];
   std::fill_n(into, tile.head_dim, 0.0f);
-  for (size_t block = 0; block * kKeyBlock <= position; ++block) {
-    const size_t visible = std::min(kKeyBlock, position + 1 - block * kKeyBlock);
+  for (size_t block = FirstKeyOf(tile, position) / kKeyBlock; block * kKeyBlock <= position;
+       ++block) {
+    const KeysInSight keys = SightOf(tile, position, block * kKeyBlock);
     const size_t page = static_cast<size_t>(tile.pages[block]) * tile.page_bytes;
-    Scores(q, tile.keys + page, tile.head_dim, visible, scores);
-    const float shrink = Rescale(state, scores, visible);
+    Scores(q, tile.keys + page, tile.head_dim, keys.end, scores);
+    if (tile.softcap > 0) {
+      for (size_t j = 0; j < keys.end; ++j) scores[j] = SoftCap(scores[j], tile.softcap);
+    }
+    const float shrink = Rescale(state, scores, keys);
     for (size_t d = 0; d < tile.head_dim; ++d) {
       float sum = into[d] * shrink;
-      for (size_t j = 0; j < visible; ++j) {
+      for (size_t j = keys.begin; j < keys.end; ++j) {
         const Half value = Load<Half>(tile.values + page, j * KvWidth(tile.head_dim) + d);
         sum = std::fma(scores[j], FromHalf(value), sum);
       }
       into[d] = sum;
     }
   }
-  for (size_t d = 0; d < tile.head_dim; ++d) into[d] /= state.sum;
+  float share = 1;
+  if (sink != nullptr) {
+    const float now = std::max(state.max, *sink);
+    share = Exp(state.max - now);
+    state.sum = std::fma(state.sum, share, Exp(*sink - now));
+  }
+  for (size_t d = 0; d < tile.head_dim; ++d) into[d] = into[d] * share / state.sum;
 }
 
 void Attend(const AttentionTile& tile) {
   for (size_t t = 0; t < tile.tokens; ++t) {
     for (size_t g = 0; g < tile.group; ++g) {
       const size_t at = t * tile.stride + g * tile.head_dim;
-      AttendRow(tile, tile.q + at, tile.first + t, tile.into + at);
+      const float* sink = tile.sinks == nullptr ? nullptr : tile.sinks + g;
+      AttendRow(tile, tile.q + at, tile.first + t, sink, tile.into + at);
     }
   }
 }
 
 // ---- attention with BF16 products ----
+
+constexpr float kLog2E = 1.44269504f;
 
 float ToBrain(float value) {
   return FromBrain(ToBrainFactor(value));
@@ -399,12 +436,12 @@ void BrainScores(const AttentionTile& tile, std::span<const float> q, const uint
 }
 
 // Scores become rounded weights, and `lanes` their sums.
-float BrainWeights(float* scores, size_t visible, float& max, float* lanes) {
+float BrainWeights(float* scores, const KeysInSight& keys, float& max, float* lanes) {
   float now = max;
-  for (size_t j = 0; j < visible; ++j) now = std::max(now, scores[j]);
+  for (size_t j = keys.begin; j < keys.end; ++j) now = std::max(now, scores[j]);
   const float shrink = now > max ? PowerOfTwoUpTo1(max - now) : 1.0f;
   for (size_t i = 0; i < kLanes; ++i) lanes[i] *= shrink;
-  for (size_t j = 0; j < visible; ++j) {
+  for (size_t j = keys.begin; j < keys.end; ++j) {
     scores[j] = ToBrain(PowerOfTwoUpTo1(scores[j] - now));
     lanes[j % kLanes] += scores[j];
   }
@@ -417,21 +454,28 @@ Segment AttendToSegment(const AttentionTile& tile, std::span<const float> q, siz
   Segment segment{.sums = std::vector<float>(q.size())};
   float lanes[kLanes] = {};
   const size_t end = std::min(position + 1, first + kSegmentKeys);
-  for (size_t begin = first; begin < end; begin += kKeyBlock) {
-    const size_t visible = std::min(kKeyBlock, end - begin);
+  const size_t first_seen = FirstKeyOf(tile, position) / kKeyBlock * kKeyBlock;
+  for (size_t begin = std::max(first, first_seen); begin < end; begin += kKeyBlock) {
+    const KeysInSight keys = SightOf(tile, position, begin);
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
-    float scores[kKeyBlock + 1];
-    BrainScores(tile, q, tile.keys + page, visible, scores);
-    const float shrink = BrainWeights(scores, visible, segment.max, lanes);
-    scores[visible] = 0;
+    float scores[kKeyBlock];
+    BrainScores(tile, q, tile.keys + page, keys.end, scores);
+    if (tile.softcap > 0) {
+      for (size_t j = 0; j < keys.end; ++j) {
+        scores[j] = SoftCap(scores[j], tile.softcap * kLog2E);
+      }
+    }
+    const float shrink = BrainWeights(scores, keys, segment.max, lanes);
     for (size_t d = 0; d < q.size(); ++d) {
+      const auto seen = [&](size_t j) { return j >= keys.begin && j < keys.end; };
+      const auto weight = [&](size_t j) { return seen(j) ? scores[j] : 0.0f; };
       const auto value = [&](size_t j) {
-        return j < visible ? ToBrain(ValueAt(tile, tile.values + page, j, d)) : 0.0f;
+        return seen(j) ? ToBrain(ValueAt(tile, tile.values + page, j, d)) : 0.0f;
       };
       float& sum = segment.sums[d];
       sum *= shrink;
-      for (size_t j = 0; j < visible; j += 2) {
-        sum = AddPair(scores[j], value(j), scores[j + 1], value(j + 1), sum);
+      for (size_t j = keys.begin / 2 * 2; j < keys.end; j += 2) {
+        sum = AddPair(weight(j), value(j), weight(j + 1), value(j + 1), sum);
       }
     }
   }
@@ -450,6 +494,10 @@ void Merge(Segment& all, const Segment& more) {
   }
 }
 
+const float* SinkOf(const AttentionTile& tile, size_t row) {
+  return tile.sinks == nullptr ? nullptr : tile.sinks + row % tile.group;
+}
+
 // Calls body(row, query as BF16, position) for every row of the tile.
 template <typename Body>
 void ForEachQuery(const AttentionTile& tile, const Body& body) {
@@ -457,22 +505,25 @@ void ForEachQuery(const AttentionTile& tile, const Body& body) {
     const size_t t = row / tile.group;
     const size_t at = t * tile.stride + row % tile.group * tile.head_dim;
     std::vector<float> q(tile.q + at, tile.q + at + tile.head_dim);
-    for (float& x : q) x = ToBrain(x * 1.44269504f);
+    for (float& x : q) x = ToBrain(x * kLog2E);
     body(at, row, std::span<const float>(q), tile.first + t);
   }
 }
 
-void Finish(const Segment& all, float* into) {
+// A sink is merged like a segment that has no values.
+void Finish(Segment all, const float* sink, float* into) {
+  if (sink != nullptr) Merge(all, {*sink * kLog2E, 1.0f, std::vector<float>(all.sums.size())});
   for (size_t d = 0; d < all.sums.size(); ++d) into[d] = all.sums[d] / all.total;
 }
 
 void AttendBrain(const AttentionTile& tile) {
-  ForEachQuery(tile, [&](size_t at, size_t, std::span<const float> q, size_t position) {
-    Segment all = AttendToSegment(tile, q, 0, position);
-    for (size_t first = kSegmentKeys; first <= position; first += kSegmentKeys) {
+  ForEachQuery(tile, [&](size_t at, size_t row, std::span<const float> q, size_t position) {
+    size_t first = FirstKeyOf(tile, position) / kSegmentKeys * kSegmentKeys;
+    Segment all = AttendToSegment(tile, q, first, position);
+    while ((first += kSegmentKeys) <= position) {
       Merge(all, AttendToSegment(tile, q, first, position));
     }
-    Finish(all, tile.into + at);
+    Finish(std::move(all), SinkOf(tile, row), tile.into + at);
   });
 }
 
@@ -493,9 +544,10 @@ void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_st
       const float* ends = from + KvWidth(q.size());
       return Segment{ends[0], ends[1], {from, from + q.size()}};
     };
-    Segment all = read(0);
-    for (size_t i = 1; i <= position / kSegmentKeys; ++i) Merge(all, read(i));
-    Finish(all, tile.into + at);
+    const size_t first = FirstKeyOf(tile, position) / kSegmentKeys;
+    Segment all = read(first);
+    for (size_t i = first + 1; i <= position / kSegmentKeys; ++i) Merge(all, read(i));
+    Finish(std::move(all), SinkOf(tile, row), tile.into + at);
   });
 }
 
@@ -549,6 +601,7 @@ const KernelTable kReferenceTable = {
     .prepare_brain = PrepareBrain,
     .rms_norm = RmsNorm,
     .silu_multiply = SiluMultiply,
+    .add_scaled = AddScaled,
     .rope = Rope,
     .attend = Attend,
     .attend_brain = AttendBrain,

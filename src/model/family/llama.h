@@ -1,5 +1,6 @@
-// The llama family in GGUF: Llama 2 and 3.x, Mistral, TinyLlama and the many that share their
-// shape.
+// The llama family in GGUF: Llama 2 and 3.x, Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE, Phi-3 and
+// the many that share their shape: norms before attention and before a gated feed-forward, dense or
+// of experts; grouped queries, rotary positions.
 #pragma once
 
 #include "base/result.h"
@@ -8,8 +9,9 @@
 
 namespace baton {
 
-// Keys `llama.*` and tensors as model.h lists them. Refuses what the family's forward pass would
-// ignore: experts, YaRN, tensors of other models inside a layer.
-Result<ModelSpec> ReadLlamaSpec(const gguf::File& file);
+// Keys `ARCHITECTURE.*`, `architecture` one of llama, qwen2, qwen3, qwen3moe, phi3, and tensors as
+// model.h lists them. Refuses what the family's forward pass would ignore: tensors of other models
+// inside a layer.
+Result<ModelSpec> ReadLlamaSpec(const gguf::File& file, std::string_view architecture);
 
 }  // namespace baton

@@ -1,0 +1,75 @@
+// SpecBuilder: what all families read from a GGUF file in the same way. A family calls the steps it
+// wants, in order, and fills in what is its own. Every step fails with a sentence that names the
+// key, tensor or value.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/gguf/reader.h"
+#include "model/spec.h"
+
+namespace baton {
+
+// A tensor that every file of a family must hold in a layer: "blk.N.NAME".
+struct LayerTensor {
+  std::string_view name;
+  int64_t cols;
+  int64_t rows = 1;  // 1: a vector, of F32
+  int64_t experts = 1;
+};
+using LayerTensors = std::vector<LayerTensor>;
+
+class SpecBuilder {
+ public:
+  // Keys are those of `architecture`. `file` must outlive the builder.
+  SpecBuilder(const gguf::File& file, std::string_view architecture)
+      : file_(file), architecture_(architecture) {}
+
+  ModelSpec& spec() { return spec_; }
+  const gguf::File& file() const { return file_; }
+  // "llama.block_count" of "block_count".
+  std::string Key(std::string_view rest) const;
+
+  Result<int32_t> Integer(std::string_view rest, int64_t max) const;
+  Result<int32_t> IntegerOr(std::string_view rest, int64_t max, int32_t otherwise) const;
+  Result<double> NumberOr(std::string_view rest, double otherwise) const;
+  // In (0, 1e9].
+  Result<double> PositiveOr(std::string_view rest, double otherwise) const;
+  bool HasLayerTensor(int layer, std::string_view name) const;
+
+  // Layers, widths, context, epsilon.
+  Status ReadWidths();
+  // Query and KV heads, and their dimension.
+  Status ReadHeads();
+  // Embedding, last norm and head, which may be tied to the embedding.
+  Status ReadEnds();
+  // Rotary embedding, scaled by nothing, a factor, Llama 3's rule or YaRN.
+  Status ReadRope();
+  // That the layers hold exactly the tensors that `tensors(spec, layer)` lists, and their bytes.
+  Status CheckLayers(LayerTensors (*tensors)(const ModelSpec& spec, int layer));
+  // The experts of every layer, where there are any.
+  Status ReadExperts();
+  // The spec, with its parameters counted.
+  Result<ModelSpec> Finish();
+
+ private:
+  Status ReadHeadDim();
+  Status CheckVocabularyKey() const;
+  Status ReadRopeScaling();
+  Status ReadLinear(std::string_view rest);
+  Status ReadLlama3();
+  Status ReadYarn();
+  Status ReadRopeFactors();
+  Result<const gguf::TensorInfo*> CheckLayerTensor(int layer, const LayerTensor& tensor) const;
+  Status RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, int layer)) const;
+  Result<const gguf::TensorInfo*> Require(std::string_view name) const;
+
+  const gguf::File& file_;
+  const std::string architecture_;
+  ModelSpec spec_;
+};
+
+}  // namespace baton
