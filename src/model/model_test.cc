@@ -207,12 +207,24 @@ TEST(Model, FamiliesDifferInWhatTheirFilesSay) {
   EXPECT_FLOAT_EQ(yarn.divisors.back(), 4.0f);
 }
 
+TEST(Model, YarnThatStretchesNothingChangesNothing) {
+  SmallModel small;
+  small.more_strings = {{"llama.rope.scaling.type", "yarn"}};
+  small.more_floats = {{"llama.rope.scaling.factor", 1e-9f}};
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  EXPECT_EQ((*model)->spec().rope.magnitude, 1.0f);
+}
+
 TEST(Model, NonsensicalExpertsAreRefused) {
   SmallModel small;
   small.more_integers = {{"llama.expert_count", 4}, {"llama.expert_used_count", 5}};
   EXPECT_THAT(ErrorOf(small), HasSubstr("llama.expert_used_count"));
   small.more_integers = {{"llama.expert_count", 4}, {"llama.expert_used_count", 2}};
   EXPECT_THAT(ErrorOf(small), HasSubstr("blk.0.ffn_gate_inp.weight"));
+  small.more_integers.push_back({"llama.expert_gating_func", 2});
+  EXPECT_THAT(ErrorOf(small), HasSubstr("llama.expert_gating_func 2"));
 }
 
 TEST(Model, Llama3ScalingFromKeysMatchesItsRule) {

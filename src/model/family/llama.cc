@@ -73,7 +73,7 @@ Result<ModelSpec> ReadLlamaSpec(const gguf::File& file, std::string_view archite
   spec.qk_norm = architecture.starts_with("qwen3");
   spec.qkv_bias = builder.HasLayerTensor(0, "attn_q.bias");
   spec.attention_output_bias = builder.HasLayerTensor(0, "attn_output.bias");
-  spec.ffn_bias = builder.HasLayerTensor(0, "ffn_gate.bias");
+  spec.ffn_bias = spec.experts.count == 0 && builder.HasLayerTensor(0, "ffn_gate.bias");
   BATON_RETURN_IF_ERROR(builder.CheckLayers(TensorsOf));
   return builder.Finish();
 }

@@ -209,7 +209,8 @@ Status SpecBuilder::ReadYarn() {
                                                           double(spec_.context_length)));
   BATON_ASSIGN_OR_RETURN(const double fast, PositiveOr("rope.scaling.yarn_beta_fast", 32.0));
   BATON_ASSIGN_OR_RETURN(const double slow, PositiveOr("rope.scaling.yarn_beta_slow", 1.0));
-  BATON_ASSIGN_OR_RETURN(const double attention, PositiveOr("rope.scaling.yarn_attn_factor", 1.0));
+  BATON_ASSIGN_OR_RETURN(const double attention, PositiveOr("rope.scaling.attn_factor", 1.0));
+  BATON_ASSIGN_OR_RETURN(const double more, PositiveOr("rope.scaling.yarn_attn_factor", 1.0));
   const double dimensions = spec_.rope.dimensions;
   const auto pair_that_turns = [&](double times) {
     const double wavelengths = context / (times * 2 * std::numbers::pi);
@@ -221,7 +222,8 @@ Status SpecBuilder::ReadYarn() {
     const double ramp = std::clamp((i - first) / std::max(last - first, 1e-3), 0.0, 1.0);
     spec_.rope.divisors.push_back(static_cast<float>(1 / (ramp / factor + 1 - ramp)));
   }
-  spec_.rope.magnitude = static_cast<float>(attention * (1 + 0.1 * std::log(factor)));
+  const double growth = factor > 1 ? 1 + 0.1 * std::log(factor) : 1.0;
+  spec_.rope.magnitude = static_cast<float>(attention * more * growth);
   return OkStatus();
 }
 
@@ -252,6 +254,14 @@ Status SpecBuilder::ReadExperts() {
   if (count == 0) return OkStatus();
   experts.count = static_cast<int32_t>(count);
   BATON_ASSIGN_OR_RETURN(experts.used, Integer("expert_used_count", count));
+  constexpr int64_t kSoftmax = 1;
+  BATON_ASSIGN_OR_RETURN(const int64_t gate, file_.metadata().IntegerOr(Key("expert_gating_func"),
+                                                                        0, INT32_MAX, kSoftmax));
+  BATON_ASSIGN_OR_RETURN(const double scale, NumberOr("expert_weights_scale", 1.0));
+  if (gate != kSoftmax || scale != 1.0)
+    return MakeError(Code::kUnimplemented,
+                     "{} {} and expert_weights_scale {}: only softmax (1) and 1 are supported",
+                     Key("expert_gating_func"), gate, scale);
   BATON_ASSIGN_OR_RETURN(experts.ffn_width,
                          IntegerOr("expert_feed_forward_length", kWidthMax, spec_.ffn_width));
   return OkStatus();
