@@ -35,12 +35,19 @@ void Print(const Model& model, bool verbose) {
   fmt::print("  Model\n");
   Row("name", spec.name);
   Row("architecture", spec.architecture);
-  Row("parameters", HumanCount(spec.parameters));
+  const ExpertSpec& experts = spec.experts;
+  Row("parameters", experts.count == 0
+                        ? HumanCount(spec.parameters)
+                        : fmt::format("{}, {} of them active", HumanCount(spec.parameters),
+                                      HumanCount(spec.active_parameters)));
   Row("context length", fmt::format("{}", spec.context_length));
   Row("embedding length", fmt::format("{}", spec.hidden_width));
   Row("layers", fmt::format("{}", spec.n_layers));
   Row("heads", fmt::format("{} ({} for keys and values) of {}", spec.n_heads, spec.n_kv_heads,
                            spec.head_dim));
+  if (experts.count > 0)
+    Row("experts", fmt::format("{}, {} for each token", experts.count, experts.used));
+  if (spec.window > 0) Row("window", fmt::format("{} tokens", spec.window));
   Row("quantization", spec.quantization);
   Row("weights", HumanBytes(spec.TotalWeightBytes()));
   Row("KV cache",
@@ -66,6 +73,10 @@ void PrintJson(const Model& model) {
                                       {"architecture", spec.architecture},
                                       {"path", model.path()},
                                       {"parameters", spec.parameters},
+                                      {"active_parameters", spec.active_parameters},
+                                      {"experts", spec.experts.count},
+                                      {"experts_used", spec.experts.used},
+                                      {"window", spec.window},
                                       {"context_length", spec.context_length},
                                       {"embedding_length", spec.hidden_width},
                                       {"layers", spec.n_layers},

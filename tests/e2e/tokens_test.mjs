@@ -1,5 +1,5 @@
 // The same greedy tokens from one node, from 2 and 3 pipeline stages, and from prefill on one node with
-// decode on another: for two weight types and both types of KV cache, over three processes.
+// decode on another: for two weight types, both types of KV cache and a model of experts, over three processes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,11 +10,12 @@ import { Cluster, randomPrompts, synth } from './harness.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-models-'));
 const shape = 'layers=6,hidden=256,heads=4,kv_heads=2,ffn=768,vocab=4096';
-const models = [['tiny-q4', 'Q4_0'], ['tiny-f16', 'F16']];
+const experts = ',arch=qwen3moe,experts=8,experts_used=2,expert_ffn=256';
+const models = [['tiny-q4', 'Q4_0', shape], ['tiny-f16', 'F16', shape], ['tiny-moe', 'Q4_0', shape + experts]];
 let cluster;
 
 before(async () => {
-  const files = models.map(([name, type]) => synth(folder, name, shape, type));
+  const files = models.map(([name, type, itsShape]) => synth(folder, name, itsShape, type));
   cluster = await Cluster.start(3, { models: files, args: ['--chunk', '64'] });
 });
 after(async () => {
@@ -34,7 +35,8 @@ const arrangements = {
   'prefill on n2 and n1, decode on n0': { prefill_on: ['n2', 'n1'], decode_on: ['n0'] },
 };
 
-const cases = [['tiny-q4', 'f16', 200], ['tiny-f16', 'f16', 200], ['tiny-q4', 'q8_0', 80]];
+const cases = [['tiny-q4', 'f16', 200], ['tiny-f16', 'f16', 200], ['tiny-q4', 'q8_0', 80],
+  ['tiny-moe', 'f16', 80]];
 
 for (const [model, kv_type, count] of cases) {
   const title = `every arrangement of ${model} with a KV cache of ${kv_type} gives the tokens of one node`;
