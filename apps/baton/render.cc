@@ -7,7 +7,7 @@
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
 #include "model/chat_template/chat_template.h"
-#include "model/gguf/reader.h"
+#include "model/checkpoint.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton::app {
@@ -75,11 +75,12 @@ std::string TextOrEmpty(const Vocabulary& vocabulary, TokenId token) {
 
 Result<TemplateSource> FromModel(const Environment& environment, const std::string& name) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, name));
-  BATON_ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
   BATON_ASSIGN_OR_RETURN(const auto source,
-                         file.metadata().StringOr("tokenizer.chat_template", ""));
+                         checkpoint->metadata().StringOr("tokenizer.chat_template", ""));
   if (source.empty()) return MakeError(Code::kNotFound, "'{}' has no chat template", path);
-  BATON_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::FromMetadata(file.metadata()));
+  BATON_ASSIGN_OR_RETURN(const Vocabulary vocabulary,
+                         Vocabulary::FromMetadata(checkpoint->metadata()));
   return TemplateSource{std::string(source), TextOrEmpty(vocabulary, vocabulary.bos()),
                         TextOrEmpty(vocabulary, vocabulary.eos())};
 }

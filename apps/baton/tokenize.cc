@@ -3,7 +3,7 @@
 
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
-#include "model/gguf/reader.h"
+#include "model/checkpoint.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton::app {
@@ -18,8 +18,8 @@ struct TokenizeOptions {
 // A file that holds a vocabulary is enough: it needs no weights.
 Result<Tokenizer> OpenTokenizer(const Environment& environment, const std::string& name) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, name));
-  BATON_ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
-  auto tokenizer = Tokenizer::FromMetadata(file.metadata());
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
+  auto tokenizer = Tokenizer::FromMetadata(checkpoint->metadata());
   if (!tokenizer.ok()) return tokenizer.error().Within(path);
   return tokenizer;
 }

@@ -8,8 +8,6 @@
 namespace baton {
 namespace {
 
-using gguf::TensorInfo;
-
 constexpr int64_t kLayersMax = 4096;
 constexpr int64_t kWidthMax = 1 << 20;
 constexpr int64_t kHeadsMax = 1 << 14;
@@ -50,19 +48,18 @@ std::string SpecBuilder::Key(std::string_view rest) const {
 }
 
 Result<int32_t> SpecBuilder::Integer(std::string_view rest, int64_t max) const {
-  BATON_ASSIGN_OR_RETURN(const int64_t value, file_.metadata().Integer(Key(rest), 1, max));
+  BATON_ASSIGN_OR_RETURN(const int64_t value, metadata().Integer(Key(rest), 1, max));
   return static_cast<int32_t>(value);
 }
 
 Result<int32_t> SpecBuilder::IntegerOr(std::string_view rest, int64_t max,
                                        int32_t otherwise) const {
-  BATON_ASSIGN_OR_RETURN(const int64_t value,
-                         file_.metadata().IntegerOr(Key(rest), 1, max, otherwise));
+  BATON_ASSIGN_OR_RETURN(const int64_t value, metadata().IntegerOr(Key(rest), 1, max, otherwise));
   return static_cast<int32_t>(value);
 }
 
 Result<double> SpecBuilder::NumberOr(std::string_view rest, double otherwise) const {
-  return file_.metadata().NumberOr(Key(rest), otherwise);
+  return metadata().NumberOr(Key(rest), otherwise);
 }
 
 Result<double> SpecBuilder::PositiveOr(std::string_view rest, double otherwise) const {
@@ -73,7 +70,7 @@ Result<double> SpecBuilder::PositiveOr(std::string_view rest, double otherwise) 
 }
 
 bool SpecBuilder::HasLayerTensor(int layer, std::string_view name) const {
-  return file_.header().Find(LayerName(layer, name)) != nullptr;
+  return HasTensor(LayerName(layer, name));
 }
 
 Status SpecBuilder::ReadWidths() {
@@ -82,7 +79,7 @@ Status SpecBuilder::ReadWidths() {
   BATON_ASSIGN_OR_RETURN(spec_.ffn_width, Integer("feed_forward_length", kWidthMax));
   BATON_ASSIGN_OR_RETURN(spec_.context_length, Integer("context_length", kContextMax));
   const std::string key = Key("attention.layer_norm_rms_epsilon");
-  BATON_ASSIGN_OR_RETURN(const double epsilon, file_.metadata().Number(key));
+  BATON_ASSIGN_OR_RETURN(const double epsilon, metadata().Number(key));
   if (epsilon < 0 || epsilon >= 1)
     return MakeError(Code::kInvalidArgument, "key '{}' is {}, outside [0, 1)", key, epsilon);
   spec_.rms_epsilon = static_cast<float>(epsilon);
@@ -101,7 +98,7 @@ Status SpecBuilder::ReadHeads() {
 
 Status SpecBuilder::ReadHeadDim() {
   constexpr std::string_view kKeyLength = "attention.key_length";
-  if (!file_.metadata().Has(Key(kKeyLength)) && spec_.hidden_width % spec_.n_heads != 0)
+  if (!metadata().Has(Key(kKeyLength)) && spec_.hidden_width % spec_.n_heads != 0)
     return MakeError(Code::kInvalidArgument, "{} {} is not a multiple of attention.head_count {}",
                      Key("embedding_length"), spec_.hidden_width, spec_.n_heads);
   BATON_ASSIGN_OR_RETURN(spec_.head_dim,
@@ -128,7 +125,7 @@ Status SpecBuilder::ReadEnds() {
   BATON_RETURN_IF_ERROR(CheckVocabularyKey());
   BATON_ASSIGN_OR_RETURN(const TensorInfo* norm, Require("output_norm.weight"));
   BATON_RETURN_IF_ERROR(CheckVector(*norm, spec_.hidden_width));
-  const TensorInfo* output = file_.header().Find("output.weight");
+  const TensorInfo* output = checkpoint_.Find("output.weight");
   spec_.tied_embeddings = output == nullptr;
   if (output == nullptr) output = embedding;
   BATON_RETURN_IF_ERROR(CheckMatrix(*output, spec_.hidden_width, spec_.vocab_size));
@@ -163,7 +160,7 @@ Status SpecBuilder::ReadRope() {
 
 Status SpecBuilder::ReadRopeScaling() {
   const std::string key = Key("rope.scaling.type");
-  BATON_ASSIGN_OR_RETURN(const auto kind, file_.metadata().StringOr(key, "none"));
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata().StringOr(key, "none"));
   if (kind == "none") return ReadLinear("rope.scale_linear");
   if (kind == "linear") return ReadLinear("rope.scaling.factor");
   if (kind == "llama3") return ReadLlama3();
@@ -229,14 +226,13 @@ Status SpecBuilder::ReadYarn() {
 
 // Converters of Llama 3.1 and later store the divisors as a tensor.
 Status SpecBuilder::ReadRopeFactors() {
-  const TensorInfo* info = file_.header().Find("rope_freqs.weight");
+  const TensorInfo* info = checkpoint_.Find("rope_freqs.weight");
   if (info == nullptr) return OkStatus();
   const int32_t count = spec_.rope.dimensions / 2;
   BATON_RETURN_IF_ERROR(CheckVector(*info, count));
   std::vector<float> factors(static_cast<size_t>(count));
-  BATON_RETURN_IF_ERROR(file_.mapping().ReadAt(
-      info->file_offset,
-      {reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float)}));
+  BATON_RETURN_IF_ERROR(checkpoint_.ReadRows(
+      *info, 0, 1, {reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float)}));
   if (spec_.rope.divisors.empty()) spec_.rope.divisors.assign(factors.size(), 1.0f);
   for (size_t i = 0; i < factors.size(); ++i) {
     if (!(factors[i] > 0) || !std::isfinite(factors[i]))
@@ -250,13 +246,13 @@ Status SpecBuilder::ReadRopeFactors() {
 Status SpecBuilder::ReadExperts() {
   ExpertSpec& experts = spec_.experts;
   BATON_ASSIGN_OR_RETURN(const int64_t count,
-                         file_.metadata().IntegerOr(Key("expert_count"), 0, kExpertsMax, 0));
+                         metadata().IntegerOr(Key("expert_count"), 0, kExpertsMax, 0));
   if (count == 0) return OkStatus();
   experts.count = static_cast<int32_t>(count);
   BATON_ASSIGN_OR_RETURN(experts.used, Integer("expert_used_count", count));
   constexpr int64_t kSoftmax = 1;
-  BATON_ASSIGN_OR_RETURN(const int64_t gate, file_.metadata().IntegerOr(Key("expert_gating_func"),
-                                                                        0, INT32_MAX, kSoftmax));
+  BATON_ASSIGN_OR_RETURN(const int64_t gate,
+                         metadata().IntegerOr(Key("expert_gating_func"), 0, INT32_MAX, kSoftmax));
   BATON_ASSIGN_OR_RETURN(const double scale, NumberOr("expert_weights_scale", 1.0));
   if (gate != kSoftmax || scale != 1.0)
     return MakeError(Code::kUnimplemented,
@@ -301,7 +297,7 @@ Status SpecBuilder::RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, 
     for (const LayerTensor& tensor : tensors(spec_, layer))
       read.insert(LayerName(layer, tensor.name));
   }
-  for (const TensorInfo& info : file_.header().tensors) {
+  for (const TensorInfo& info : checkpoint_.tensors()) {
     if (info.name.starts_with(kLayerPrefix) && !read.contains(info.name))
       return MakeError(Code::kUnimplemented,
                        "tensor '{}' is not part of such a model: {} of {} layers", info.name,
@@ -311,7 +307,7 @@ Status SpecBuilder::RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, 
 }
 
 Result<ModelSpec> SpecBuilder::Finish() {
-  for (const TensorInfo& info : file_.header().tensors) {
+  for (const TensorInfo& info : checkpoint_.tensors()) {
     uint64_t elements = 1;
     for (const int64_t extent : info.shape) elements *= static_cast<uint64_t>(extent);
     spec_.parameters += elements;
@@ -323,7 +319,7 @@ Result<ModelSpec> SpecBuilder::Finish() {
 }
 
 Result<const TensorInfo*> SpecBuilder::Require(std::string_view name) const {
-  const TensorInfo* info = file_.header().Find(name);
+  const TensorInfo* info = checkpoint_.Find(name);
   if (info == nullptr) return MakeError(Code::kInvalidArgument, "tensor '{}' is missing", name);
   return info;
 }

@@ -1,5 +1,5 @@
-// SpecBuilder: what all families read from a GGUF file in the same way. A family calls the steps it
-// wants, in order, and fills in what is its own. Every step fails with a sentence that names the
+// SpecBuilder: what all families read from a checkpoint in the same way. A family calls the steps
+// it wants, in order, and fills in what is its own. Every step fails with a sentence that names the
 // key, tensor or value.
 #pragma once
 
@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/gguf/reader.h"
+#include "model/checkpoint.h"
 #include "model/spec.h"
 
 namespace baton {
 
-// A tensor that every file of a family must hold in a layer: "blk.N.NAME".
+// A tensor that every model of a family must hold in a layer: "blk.N.NAME".
 struct LayerTensor {
   std::string_view name;
   int64_t cols;
@@ -24,12 +24,13 @@ using LayerTensors = std::vector<LayerTensor>;
 
 class SpecBuilder {
  public:
-  // Keys are those of `architecture`. `file` must outlive the builder.
-  SpecBuilder(const gguf::File& file, std::string_view architecture)
-      : file_(file), architecture_(architecture) {}
+  // Keys are those of `architecture`. `checkpoint` must outlive the builder.
+  SpecBuilder(const Checkpoint& checkpoint, std::string_view architecture)
+      : checkpoint_(checkpoint), architecture_(architecture) {}
 
   ModelSpec& spec() { return spec_; }
-  const gguf::File& file() const { return file_; }
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  const gguf::Metadata& metadata() const { return checkpoint_.metadata(); }
   // "llama.block_count" of "block_count".
   std::string Key(std::string_view rest) const;
 
@@ -38,6 +39,7 @@ class SpecBuilder {
   Result<double> NumberOr(std::string_view rest, double otherwise) const;
   // In (0, 1e9].
   Result<double> PositiveOr(std::string_view rest, double otherwise) const;
+  bool HasTensor(std::string_view name) const { return checkpoint_.Find(name) != nullptr; }
   bool HasLayerTensor(int layer, std::string_view name) const;
 
   // Layers, widths, context, epsilon.
@@ -63,11 +65,11 @@ class SpecBuilder {
   Status ReadLlama3();
   Status ReadYarn();
   Status ReadRopeFactors();
-  Result<const gguf::TensorInfo*> CheckLayerTensor(int layer, const LayerTensor& tensor) const;
+  Result<const TensorInfo*> CheckLayerTensor(int layer, const LayerTensor& tensor) const;
   Status RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, int layer)) const;
-  Result<const gguf::TensorInfo*> Require(std::string_view name) const;
+  Result<const TensorInfo*> Require(std::string_view name) const;
 
-  const gguf::File& file_;
+  const Checkpoint& checkpoint_;
   const std::string architecture_;
   ModelSpec spec_;
 };
