@@ -92,7 +92,7 @@ struct MatrixProduct {
 struct MatrixKernels {
   OperandKind operand;
   size_t (*panel_bytes)(size_t columns);
-  // `count` <= 16 rows as GGUF stores them; absent rows become zero.
+  // `count` <= 16 rows of blocks as tensor/blocks.h has them; absent rows become zero.
   void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
   // Row `row` of a panel as floats, as the format publishes them: the exact scale * integer, plus
   // the minimum where there is one, rounded once. F16 as products read it, rounded to BF16.
@@ -175,6 +175,7 @@ struct KernelTable {
 
   MatrixKernels f32, f16, bf16, q8_0, q4_0, q4_k, q6_k;
   MatrixKernels q4_1, q5_0, q5_1, q2_k, q3_k, q5_k, iq4_nl, iq4_xs, mxfp4;
+  MatrixKernels mlx4, mlx8, mlx8_half;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
   // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
@@ -252,6 +253,12 @@ inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type
       return &table.iq4_xs;
     case DType::kMXFP4:
       return &table.mxfp4;
+    case DType::kMlx4:
+      return &table.mlx4;
+    case DType::kMlx8:
+      return &table.mlx8;
+    case DType::kMlx8Half:
+      return &table.mlx8_half;
     default:
       return nullptr;
   }

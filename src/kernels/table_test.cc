@@ -25,17 +25,19 @@ struct Anatomy {
   std::vector<size_t> halves;
   size_t integers_begin = 0;
   size_t integers_end = 0;
+  std::vector<size_t> brains = {};  // BF16 scales
 };
 
 const std::vector<Anatomy>& QuantisedTypes() {
   static const std::vector<Anatomy> kTypes = {
-      {DType::kQ8_0, {0}, 2, 34},      {DType::kQ4_0, {0}, 2, 18},
-      {DType::kQ4_1, {0, 2}, 4, 20},   {DType::kQ5_0, {0}, 2, 22},
-      {DType::kQ5_1, {0, 2}, 4, 24},   {DType::kQ2_K, {80, 82}, 16, 80},
-      {DType::kQ3_K, {108}, 0, 96},    {DType::kQ4_K, {0, 2}, 16, 144},
-      {DType::kQ5_K, {0, 2}, 16, 176}, {DType::kQ6_K, {208}, 0, 192},
-      {DType::kIQ4_NL, {0}, 2, 18},    {DType::kIQ4_XS, {0}, 8, 136},
-      {DType::kMXFP4, {}, 1, 17},
+      {DType::kQ8_0, {0}, 2, 34},        {DType::kQ4_0, {0}, 2, 18},
+      {DType::kQ4_1, {0, 2}, 4, 20},     {DType::kQ5_0, {0}, 2, 22},
+      {DType::kQ5_1, {0, 2}, 4, 24},     {DType::kQ2_K, {80, 82}, 16, 80},
+      {DType::kQ3_K, {108}, 0, 96},      {DType::kQ4_K, {0, 2}, 16, 144},
+      {DType::kQ5_K, {0, 2}, 16, 176},   {DType::kQ6_K, {208}, 0, 192},
+      {DType::kIQ4_NL, {0}, 2, 18},      {DType::kIQ4_XS, {0}, 8, 136},
+      {DType::kMXFP4, {}, 1, 17},        {DType::kMlx4, {}, 4, 20, {0, 2}},
+      {DType::kMlx8, {}, 4, 36, {0, 2}}, {DType::kMlx8Half, {0, 2}, 4, 36},
   };
   return kTypes;
 }
@@ -81,6 +83,7 @@ std::vector<uint8_t> RandomRows(DType type, size_t rows, size_t columns, uint64_
     for (const Anatomy& anatomy : QuantisedTypes()) {
       if (anatomy.type != type) continue;
       for (const size_t half : anatomy.halves) set(at + half, scale());
+      for (const size_t brain : anatomy.brains) set(at + brain, ToBrain(FromHalf(scale())));
     }
   }
   return bytes;
@@ -305,7 +308,9 @@ TEST_P(Isa, UnpackedRowsAreWhatTheFormatPublishes) {
     }
     seen.push_back(type);
   }
-  EXPECT_THAT(seen, testing::UnorderedElementsAreArray(WeightTypes()));
+  std::vector<DType> of_files = WeightTypes();
+  std::erase_if(of_files, [](DType type) { return type > DType::kOurs; });
+  EXPECT_THAT(seen, testing::UnorderedElementsAreArray(of_files));
 }
 
 // Against double precision on the published weights and the activations as they were: what is left
@@ -789,6 +794,20 @@ TEST(Reference, BlocksMeanWhatTheFormatSays) {
   EXPECT_EQ(PowerOfExponent(2), 0x1p-126f);
   EXPECT_EQ(PowerOfExponent(255), 0x1p127f);
   EXPECT_EQ(IntegerOf<BlockMXFP4>(15), -12);
+
+  BlockMlx8 mlx8{};
+  mlx8.q[21] = 200;
+  mlx8.d = ToBrain(0x1p-30f);  // which F16 cannot hold
+  mlx8.m = ToBrain(-3.0f);
+  EXPECT_EQ(WeightOf<BlockMlx8>(ScalingOf(mlx8, 0), QuantOf(mlx8, 21)), 200 * 0x1p-30f - 3.0f);
+  BlockMlx8Half half{};
+  half.q[21] = 200;
+  half.d = ToHalf(0.5f);
+  EXPECT_EQ(WeightOf<BlockMlx8Half>(ScalingOf(half, 0), QuantOf(half, 21)), 100.0f);
+  BlockMlx4 mlx4{};
+  mlx4.q[3] = 0xa5;
+  EXPECT_EQ(QuantOf(mlx4, 3), 5);
+  EXPECT_EQ(QuantOf(mlx4, 19), 10);
 }
 
 }  // namespace

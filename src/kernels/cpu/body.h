@@ -198,6 +198,7 @@ template <typename Block, size_t kSub>
 inline I32x16 StartOf(const OperandBlock& x) {
   constexpr int kZero = Integers<Block>::kZero;
   if constexpr (kZero == 128) return StartOfBytes(x);
+  if constexpr (kZero == 0 && Integers<Block>::kMax == 255) return StartOfUnsignedBytes(x);
   if constexpr (kZero == 8) return BroadcastInt(x.offset8);
   if constexpr (kZero == 16) return Twice(BroadcastInt(x.offset8));
   if constexpr (kZero == 32) return BroadcastInt(x.offset32[kSub]);
@@ -212,6 +213,19 @@ struct Scales {  // F16 d, F16 m
   explicit Scales(const uint8_t*) {}
   F32x16 Scale(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at)); }
   F32x16 Minimum(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at + 32)); }
+};
+struct BrainScales {  // BF16 d, BF16 m
+  explicit BrainScales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at + 32)); }
+};
+template <>
+struct Scales<BlockMlx4> : BrainScales {
+  using BrainScales::BrainScales;
+};
+template <>
+struct Scales<BlockMlx8> : BrainScales {
+  using BrainScales::BrainScales;
 };
 template <>
 struct Scales<BlockMXFP4> {
@@ -957,6 +971,9 @@ constexpr KernelTable BodyTable(const char* name) {
       .iq4_nl = BlockKernels<BlockIQ4_NL>(),
       .iq4_xs = BlockKernels<BlockIQ4_XS>(),
       .mxfp4 = BlockKernels<BlockMXFP4>(),
+      .mlx4 = BlockKernels<BlockMlx4>(),
+      .mlx8 = BlockKernels<BlockMlx8>(),
+      .mlx8_half = BlockKernels<BlockMlx8Half>(),
       .prepare_int8 = PrepareInt8,
       .prepare_float = PrepareFloat,
       .prepare_brain = PrepareBrain,

@@ -53,6 +53,10 @@ inline Bytes LookUp(Bytes table, Bytes index) {
 inline I32x16 StartOfBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
+// Bytes are q, and 128 of them are missing then.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
+  return BroadcastInt(-x.offset128);
+}
 
 // |q| <= 128 and |x| <= 127, so two products stay below 2^15.
 inline __m256i DotSigned(__m256i dot, __m256i bytes, __m256i x) {

@@ -44,6 +44,10 @@ inline Bytes LookUp(Bytes table, Bytes index) {
 inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
+// Bytes are q.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
+  return BroadcastInt(0);
+}
 
 // dot[t] += the weights of kCount groups from kFirst on, times those of token t.
 template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
