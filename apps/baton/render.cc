@@ -7,7 +7,7 @@
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
 #include "model/chat_template/chat_template.h"
-#include "model/checkpoint.h"
+#include "model/open_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton::app {
@@ -76,12 +76,12 @@ std::string TextOrEmpty(const Vocabulary& vocabulary, TokenId token) {
 Result<TemplateSource> FromModel(const Environment& environment, const std::string& name) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, name));
   BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
-  BATON_ASSIGN_OR_RETURN(const auto source,
-                         checkpoint->metadata().StringOr("tokenizer.chat_template", ""));
-  if (source.empty()) return MakeError(Code::kNotFound, "'{}' has no chat template", path);
-  BATON_ASSIGN_OR_RETURN(const Vocabulary vocabulary,
-                         Vocabulary::FromMetadata(checkpoint->metadata()));
-  return TemplateSource{std::string(source), TextOrEmpty(vocabulary, vocabulary.bos()),
+  auto opened = OpenTokenizer(*checkpoint);
+  if (!opened.ok()) return opened.error().Within(path);
+  if (opened->chat_template.empty())
+    return MakeError(Code::kNotFound, "'{}' has no chat template", path);
+  const Vocabulary& vocabulary = opened->tokenizer.vocabulary();
+  return TemplateSource{opened->chat_template, TextOrEmpty(vocabulary, vocabulary.bos()),
                         TextOrEmpty(vocabulary, vocabulary.eos())};
 }
 

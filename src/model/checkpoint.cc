@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/gguf/checkpoint.h"
+#include "model/safetensors/checkpoint.h"
+#include "os/file.h"
 
 namespace baton {
 namespace {
@@ -13,6 +15,11 @@ std::vector<TensorInfo> ByName(std::vector<TensorInfo> tensors) {
   return tensors;
 }
 
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(std::string path, gguf::Metadata metadata, std::vector<TensorInfo> tensors)
@@ -21,6 +28,9 @@ Checkpoint::Checkpoint(std::string path, gguf::Metadata metadata, std::vector<Te
       tensors_(ByName(std::move(tensors))) {}
 
 Result<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& path) {
+  if (os::IsDirectory(path)) return safetensors::OpenCheckpoint(path);
+  if (path.ends_with(".safetensors") || path.ends_with(".json"))
+    return safetensors::OpenCheckpoint(FolderOf(path));
   return gguf::OpenCheckpoint(path);
 }
 

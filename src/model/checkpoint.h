@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "model/gguf/metadata.h"
+#include "model/tokenizer/tokenizer_json.h"
 #include "tensor/tensor_view.h"
 
 namespace baton {
@@ -32,8 +34,9 @@ struct TensorInfo {
 // Read-only after Open(), any thread, but for DropMetadata().
 class Checkpoint {
  public:
-  // What is at `path`: a GGUF file. Names, counts, offsets and sizes are checked; what they mean to
-  // a family is not. Errors name the file.
+  // What is at `path`: a GGUF file, or any part of one in several files; a folder with config.json
+  // and safetensors, or a file in it. Names, counts, offsets and sizes are checked; what they mean
+  // to a family is not. Errors name the file.
   static Result<std::unique_ptr<Checkpoint>> Open(const std::string& path);
   virtual ~Checkpoint() = default;
 
@@ -54,6 +57,10 @@ class Checkpoint {
   virtual void WillNeed(const TensorInfo& tensor, int64_t first, int64_t count) const = 0;
   // Identity over nodes: model/fingerprint.h. Not after DropMetadata().
   virtual Result<std::string> Fingerprint() const = 0;
+
+  // Where a tokenizer is not in the metadata: the files that hold it. Views into this object, until
+  // DropMetadata().
+  virtual std::optional<TokenizerFiles> tokenizer_files() const { return std::nullopt; }
 
   // Frees what only opening a model needs: metadata() is empty then.
   void DropMetadata();

@@ -1,20 +1,9 @@
 #include "model/model.h"
 
+#include "model/open_tokenizer.h"
 #include "model/spec_reader.h"
 
 namespace baton {
-namespace {
-
-Result<Tokenizer> OpenTokenizer(const Checkpoint& checkpoint, const ModelSpec& spec) {
-  BATON_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::FromMetadata(checkpoint.metadata()));
-  if (tokenizer.vocab_size() != spec.vocab_size)
-    return MakeError(Code::kInvalidArgument,
-                     "the vocabulary has {} tokens, but token_embd.weight has {} rows",
-                     tokenizer.vocab_size(), spec.vocab_size);
-  return tokenizer;
-}
-
-}  // namespace
 
 Model::Model(std::unique_ptr<const Checkpoint> checkpoint, ModelSpec spec, Tokenizer tokenizer,
              std::string chat_template, std::string fingerprint)
@@ -28,16 +17,18 @@ Result<std::shared_ptr<const Model>> Model::Open(const std::string& path) {
   BATON_ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint, Checkpoint::Open(path));
   auto spec = ReadSpec(*checkpoint);
   if (!spec.ok()) return spec.error().Within(path);
-  auto tokenizer = OpenTokenizer(*checkpoint, *spec);
+  auto tokenizer = OpenTokenizer(*checkpoint, spec->vocab_size);
   if (!tokenizer.ok()) return tokenizer.error().Within(path);
-  auto chat_template = checkpoint->metadata().StringOr("tokenizer.chat_template", "");
-  if (!chat_template.ok()) return chat_template.error().Within(path);
+  return Create(std::move(checkpoint), *std::move(spec), *std::move(tokenizer));
+}
+
+Result<std::shared_ptr<const Model>> Model::Create(std::unique_ptr<Checkpoint> checkpoint,
+                                                   ModelSpec spec, HubTokenizer tokenizer) {
   BATON_ASSIGN_OR_RETURN(std::string fingerprint, checkpoint->Fingerprint());
-  std::string source(*chat_template);
   checkpoint->DropMetadata();
-  return std::shared_ptr<const Model>(new Model(std::move(checkpoint), *std::move(spec),
-                                                *std::move(tokenizer), std::move(source),
-                                                std::move(fingerprint)));
+  return std::shared_ptr<const Model>(
+      new Model(std::move(checkpoint), std::move(spec), std::move(tokenizer.tokenizer),
+                std::move(tokenizer.chat_template), std::move(fingerprint)));
 }
 
 Result<TensorInfo> Model::Tensor(std::string_view name) const {

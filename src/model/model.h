@@ -22,6 +22,9 @@ class Model {
   // family needs is there, has the shape that the spec implies and a type that baton computes with;
   // norms and biases are F32; no layer holds a tensor that the family would ignore.
   static Result<std::shared_ptr<const Model>> Open(const std::string& path);
+  // Of what is opened and read already.
+  static Result<std::shared_ptr<const Model>> Create(std::unique_ptr<Checkpoint> checkpoint,
+                                                     ModelSpec spec, HubTokenizer tokenizer);
 
   const std::string& path() const { return checkpoint_->path(); }
   const ModelSpec& spec() const { return spec_; }

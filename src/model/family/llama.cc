@@ -60,7 +60,9 @@ Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view a
   SpecBuilder builder(checkpoint, architecture);
   ModelSpec& spec = builder.spec();
   spec.family = Family::kLlama;
-  spec.rope.halves = architecture != "llama";  // its converters reorder the rows of Q and K
+  // The converters to GGUF reorder the rows of Q and K of this one alone.
+  BATON_ASSIGN_OR_RETURN(spec.rope.halves, builder.metadata().BoolOr(builder.Key("rope.halves"),
+                                                                     architecture != "llama"));
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadExperts());

@@ -1,4 +1,4 @@
-// A checkpoint that is a GGUF file.
+// A checkpoint that is a GGUF file, or several (model/gguf/split.h).
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 
 namespace baton::gguf {
 
+// `path` may be any part of a model in several files: all are opened, and must agree.
 Result<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path);
 
 }  // namespace baton::gguf
