@@ -11,7 +11,7 @@
 
 #include "base/random.h"
 #include "model/gguf/writer.h"
-#include "model/tokenizer/byte_level_bpe.h"
+#include "model/tokenizer/byte_characters.h"
 #include "os/system.h"
 #include "tensor/blocks.h"
 
