@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "hub/model_files.h"
 #include "model/checkpoint.h"
 
 namespace baton::hub {
@@ -40,7 +41,7 @@ FingerprintCache::FingerprintCache(std::string path) : path_(std::move(path)) {
 }
 
 Result<std::string> FingerprintCache::Get(const std::string& model_path) {
-  BATON_ASSIGN_OR_RETURN(const os::FileStamp stamp, os::StampOf(model_path));
+  BATON_ASSIGN_OR_RETURN(const os::FileStamp stamp, StampOfModel(model_path));
   {
     const MutexLock lock(mutex_);
     const auto at = entries_.find(model_path);

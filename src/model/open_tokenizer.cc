@@ -3,8 +3,11 @@
 namespace baton {
 
 Result<HubTokenizer> OpenTokenizer(const Checkpoint& checkpoint, int32_t vocab_size) {
-  if (checkpoint.tokenizer_files())
-    return MakeError(Code::kUnimplemented, "tokenizer.json is not read yet");
+  if (const auto files = checkpoint.tokenizer_files()) {
+    if (files->tokenizer_json.empty())
+      return MakeError(Code::kNotFound, "there is no tokenizer.json beside the weights");
+    return ReadTokenizerFiles(*files, vocab_size);
+  }
   BATON_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::FromMetadata(checkpoint.metadata()));
   if (vocab_size != 0 && tokenizer.vocab_size() != vocab_size)
     return MakeError(Code::kInvalidArgument,

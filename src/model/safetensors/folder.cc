@@ -57,6 +57,17 @@ Result<std::vector<std::string>> ShardNamesIn(std::string_view index) {
   return std::vector<std::string>(names.begin(), names.end());
 }
 
+Result<std::vector<std::string>> FilesOf(const std::string& folder) {
+  BATON_ASSIGN_OR_RETURN(const auto shards, ShardNames(folder));
+  std::vector<std::string> files;
+  for (const std::string_view name : {kConfigName, kGenerationConfigName, kTokenizerName,
+                                      kTokenizerConfigName, kChatTemplateName, kIndexName}) {
+    if (os::Exists(PathOf(folder, name))) files.push_back(PathOf(folder, name));
+  }
+  for (const std::string& shard : shards) files.push_back(PathOf(folder, shard));
+  return files;
+}
+
 Result<std::vector<std::string>> ShardNames(const std::string& folder) {
   if (os::Exists(PathOf(folder, kWeightsName)))
     return std::vector<std::string>{std::string(kWeightsName)};

@@ -10,6 +10,10 @@
 namespace baton::safetensors {
 
 inline constexpr std::string_view kConfigName = "config.json";
+inline constexpr std::string_view kGenerationConfigName = "generation_config.json";
+inline constexpr std::string_view kTokenizerName = "tokenizer.json";
+inline constexpr std::string_view kTokenizerConfigName = "tokenizer_config.json";
+inline constexpr std::string_view kChatTemplateName = "chat_template.jinja";
 inline constexpr std::string_view kWeightsName = "model.safetensors";
 inline constexpr std::string_view kIndexName = "model.safetensors.index.json";
 // More files than any model has; each is open as long as the model.
@@ -21,7 +25,9 @@ bool IsModelFolder(const std::string& folder);
 // The names of the files with weights, sorted: those that the index lists, or the one that needs
 // none. Names that are not plain file names are refused.
 Result<std::vector<std::string>> ShardNames(const std::string& folder);
-// The same from the text of an index. Pure.
+// Paths of all files of the model: small ones that are there, and those with weights.
+Result<std::vector<std::string>> FilesOf(const std::string& folder);
+// As ShardNames(), from the text of an index. Pure.
 Result<std::vector<std::string>> ShardNamesIn(std::string_view index);
 
 }  // namespace baton::safetensors

@@ -38,10 +38,10 @@ Error Refuse(const StoredTensor& tensor, std::string_view why) {
                    Describe(tensor), why);
 }
 
-Result<Modules> Collect(const HubConfig& config, std::span<const File> files) {
+Result<Modules> Collect(const HubConfig& config, std::span<const TensorsOfFile> files) {
   Modules modules;
   for (size_t file = 0; file < files.size(); ++file) {
-    for (const StoredTensor& tensor : files[file].tensors()) {
+    for (const StoredTensor& tensor : files[file]) {
       BATON_ASSIGN_OR_RETURN(const auto names,
                              ParseTensorName(*config.architecture, config.layers, tensor.name));
       for (const TensorName& name : names) {
@@ -304,7 +304,7 @@ Status CheckInfo(TensorInfo& info) {
 
 }  // namespace
 
-Result<TensorMap> MapTensors(const HubConfig& config, std::span<const File> files) {
+Result<TensorMap> MapTensors(const HubConfig& config, std::span<const TensorsOfFile> files) {
   BATON_ASSIGN_OR_RETURN(const Modules modules, Collect(config, files));
   TensorMap map;
   for (const auto& [name, module] : modules) {

@@ -53,6 +53,8 @@ struct TensorMap {
 
 // Errors name the tensor as its file does. Tensors that no family of `config` knows are refused;
 // whether all are there is for the family to see.
-Result<TensorMap> MapTensors(const HubConfig& config, std::span<const File> files);
+// Pure; `files` has the tensors of each.
+using TensorsOfFile = std::span<const StoredTensor>;
+Result<TensorMap> MapTensors(const HubConfig& config, std::span<const TensorsOfFile> files);
 
 }  // namespace baton::safetensors
