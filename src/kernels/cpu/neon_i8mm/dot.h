@@ -6,7 +6,7 @@ inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
 template <int kMax>
-inline Bytes ForDots(Bytes x) {
+inline Bytes FactorsOf(Bytes x) {
   return x;
 }
 
