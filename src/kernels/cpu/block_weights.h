@@ -30,23 +30,24 @@ struct Integers {
   }
 };
 
-// Values of a codebook, 128 up.
-template <typename Block, const int8_t (&kCodebook)[16]>
+// Values of a codebook, kZeroAt up.
+template <const int8_t (&kCodebook)[16], int kLargest, int kZeroAt>
 struct CodebookIntegers {
-  static constexpr int kMax = 255;
-  static constexpr int kZero = 128;
-  Bytes table = LoadTable(kCodebook, 128);
+  static constexpr int kMax = kLargest;
+  static constexpr int kZero = kZeroAt;
+  Bytes table = LoadTable(kCodebook, kZero);
 
   Bytes Group(const uint8_t* low, const uint8_t*, size_t group) const {
     return LookUp(table, And(PlaneBits<4, 0>(low, group), 15));
   }
 };
 template <>
-struct Integers<BlockIQ4_NL> : CodebookIntegers<BlockIQ4_NL, kCodebookIQ4> {};
+struct Integers<BlockIQ4_NL> : CodebookIntegers<kCodebookIQ4, 255, 128> {};
 template <>
-struct Integers<BlockIQ4_XS> : CodebookIntegers<BlockIQ4_XS, kCodebookIQ4> {};
+struct Integers<BlockIQ4_XS> : CodebookIntegers<kCodebookIQ4, 255, 128> {};
 template <>
-struct Integers<BlockMXFP4> : CodebookIntegers<BlockMXFP4, kCodebookMXFP4> {};
+struct Integers<BlockMXFP4>
+    : CodebookIntegers<kCodebookMXFP4, kFewBitsAreFast ? 24 : 255, kFewBitsAreFast ? 12 : 128> {};
 
 // What products depend on; block types that agree in it share them.
 template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum>
@@ -65,6 +66,7 @@ template <int kZero, size_t kSub>
 inline I32x16 StartOf(const OperandBlock& x) {
   if constexpr (kZero == 128) return StartOfBytes(x);
   if constexpr (kZero == 8) return BroadcastInt(x.offset8);
+  if constexpr (kZero == 12) return BroadcastInt(x.offset8 / 2 * 3);
   if constexpr (kZero == 16) return Twice(BroadcastInt(x.offset8));
   if constexpr (kZero == 32) return BroadcastInt(x.offset32[kSub]);
   if constexpr (kZero == 4) return Eighth(BroadcastInt(x.offset32[kSub]));

@@ -145,10 +145,10 @@ inline void DotWords(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
   }
 }
 
-// As many groups as 16-bit sums hold: each adds two products of at most kMax * 127.
+// As many groups, a power of two, as 16-bit sums hold: each adds two products of at most kMax * 127.
 template <int kMax, size_t kCount>
-constexpr size_t kGroupsOfWords = 32767 / (2 * kMax * 127) < kCount ? 32767 / (2 * kMax * 127)
-                                                                    : kCount;
+constexpr size_t kGroupsOfWords =
+    kCount > 1 && kCount * 2 * kMax * 127 > 32767 ? kGroupsOfWords<kMax, kCount / 2> : kCount;
 
 // As DotGroups(), of bytes that need fewer bits.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
@@ -177,6 +177,8 @@ inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
     }
   }
 }
+
+constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>

@@ -63,6 +63,8 @@ inline void StoreFactors(Bytes x, uint8_t* into) {
   _mm512_store_si512(into, x.v);
 }
 
+constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
+
 // dot[p][t] += the weights of groups [kFirst, kFirst + kCount) of panel p, times those of token t.
 // Panels share each broadcast.
 template <size_t kFirst, size_t kCount, typename From, size_t kSideBySide, size_t kTokens>

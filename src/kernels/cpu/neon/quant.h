@@ -29,12 +29,12 @@ inline I32x16 StartOfBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
 
-// |q| <= 128 and |x| <= 127: two products stay below 2^15. Others are at most kMax, and positive.
+// As many groups, a power of two, as 16-bit sums hold. Of bytes that need all eight bits |q| <= 128
+// and |x| <= 127; others are at most kMax, and positive.
 template <int kMax, size_t kCount>
-constexpr size_t kGroupsOfWords = kMax == 255
-                                      ? 2
-                                      : (32767 / (kMax * 127) < kCount ? 32767 / (kMax * 127)
-                                                                       : kCount);
+constexpr size_t kGroupsOfWords = kCount > 1 && kCount * (kMax == 255 ? 128 : kMax) * 127 > 32767
+                                      ? kGroupsOfWords<kMax, kCount / 2>
+                                      : kCount;
 
 template <int kMax>
 inline Bytes FactorsOf(Bytes x) {
@@ -60,6 +60,8 @@ inline void AddEightRows(const From& from, size_t begin, const OperandBlock* x, 
     }
   }
 }
+
+constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t. Eight rows
 // at a time, whose 16-bit sums fit into the registers.

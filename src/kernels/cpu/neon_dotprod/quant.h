@@ -16,6 +16,8 @@ inline void DotGroup(const From& from, size_t begin, const int8x16_t* x, I32x16*
   for (size_t t = 0; t < kTokens; ++t) dot[t] = AddDots<kLane>(dot[t], weights, x[t]);
 }
 
+constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
+
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
 inline void DotGroups(const From (&from)[1], const OperandBlock* x, I32x16 (&dot)[1][kTokens]) {
