@@ -160,16 +160,19 @@ struct OursAndExpert {
 };
 OursAndExpert OursOf(std::string name) {
   OursAndExpert ours;
-  constexpr std::string_view kLayer = "model.layers.1.";
-  const bool in_layer = name.starts_with(kLayer);
-  if (in_layer) name = name.substr(kLayer.size());
+  constexpr std::string_view kLayer = "model.layers.";
+  std::string prefix;
+  if (name.starts_with(kLayer)) {  // all have one digit
+    prefix = fmt::format("blk.{}.", name[kLayer.size()]);
+    name = name.substr(kLayer.size() + 2);
+  }
   const size_t experts = name.find("experts.");
   if (experts != std::string::npos) {
     ours.expert = name[experts + 8] - '0';
     name = name.substr(experts + 10);
   }
   for (const Renamed& renamed : kNames) {
-    if (renamed.hub == name) ours.name = (in_layer ? "blk.1." : "") + std::string(renamed.gguf);
+    if (renamed.hub == name) ours.name = prefix + std::string(renamed.gguf);
   }
   return ours;
 }

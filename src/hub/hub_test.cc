@@ -185,6 +185,7 @@ TEST(ModelStore, RemovesAllFilesOfAModel) {
 
 TEST(ModelStore, AFingerprintFollowsEveryFileOfAModel) {
   const Folder folder;
+  ASSERT_TRUE(os::MakeDirectories(folder / "mine").ok());
   std::filesystem::copy(std::string(BATON_SOURCE_DIR) + "/tests/golden/hub/llama-f32-sharded",
                         folder / "mine/m", std::filesystem::copy_options::recursive);
   StoreOptions options;

@@ -21,7 +21,7 @@ constexpr DTypeInfo kTypes[] = {
 }  // namespace
 
 std::optional<DTypeInfo> FindDType(uint32_t gguf_number) {
-  if (gguf_number >= static_cast<uint32_t>(DType::kOurs)) return std::nullopt;
+  if (gguf_number >= kOurTypes) return std::nullopt;
   for (const DTypeInfo& info : kTypes) {
     if (static_cast<uint32_t>(info.type) == gguf_number) return info;
   }

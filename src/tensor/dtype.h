@@ -8,7 +8,8 @@
 
 namespace baton {
 
-// The numbers below kOurs are GGUF's own (ggml_type).
+// The numbers below this one are GGUF's own (ggml_type); from it on no file names them.
+inline constexpr uint32_t kOurTypes = 1000;
 enum class DType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -27,7 +28,6 @@ enum class DType : uint32_t {
   kI32 = 26,
   kBF16 = 30,
   kMXFP4 = 39,
-  kOurs = 1000,  // what no file says by a number
   kMlx4 = 1001,
   kMlx8 = 1002,
   kMlx8Half = 1003,

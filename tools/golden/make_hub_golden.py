@@ -154,6 +154,7 @@ def unstack(meant):
 
 def write_tokenizer(folder):
     tokens, _, merges = make_golden.vocabulary()
+    merges = [merge for merge in merges if all(part in tokens for part in merge.split(" "))]
     first_control = next(i for i, token in enumerate(tokens) if token.startswith("<|"))
     added = [dict(id=i, content=tokens[i], single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
              for i in range(first_control, len(tokens))]

@@ -271,7 +271,8 @@ Status ConfigReader::AddRope() {
     BATON_ASSIGN_OR_RETURN(const auto hidden, Integer("hidden_size"));
     BATON_ASSIGN_OR_RETURN(const auto heads, Integer("num_attention_heads"));
     BATON_ASSIGN_OR_RETURN(const auto head_dim, Integer("head_dim"));
-    const int64_t dimensions = head_dim.value_or(hidden.value_or(0) / heads.value_or(1));
+    const int64_t dimensions =
+        head_dim.value_or(hidden.value_or(0) / std::max<int64_t>(heads.value_or(1), 1));
     if (!(*part > 0 && *part <= 1))
       return MakeError(Code::kInvalidArgument,
                        "config.json: field 'partial_rotary_factor' is {}, outside (0, 1]", *part);
@@ -336,9 +337,11 @@ Result<bool> ConfigReader::EveryLayerHasTheWindow() const {
   const value* types = Find(config_, "layer_types");
   int64_t with = layers.value_or(0);
   if (types != nullptr) {
-    if (!types->is_array()) return Wrong("layer_types", *types, "a list");
+    const auto* list = types->if_array();
+    if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
+      return Wrong("layer_types", *types, "a list with an entry for each layer");
     with = 0;
-    for (const value& type : types->get_array()) {
+    for (const value& type : *list) {
       if (!type.is_string() ||
           (type.get_string() != "sliding_attention" && type.get_string() != "full_attention"))
         return Unsupported("layer_types", type, "sliding_attention, full_attention");

@@ -272,9 +272,11 @@ TEST(Config, Windows) {
             0);
   EXPECT_EQ(SpecWith(R"("sliding_window": 16, "layer_types": ["full_attention"], )").window, 0);
   EXPECT_EQ(SpecWith(R"("sliding_window": 16, "layer_types": ["sliding_attention"], )").window, 16);
-  EXPECT_THAT(ErrorWith(R"("sliding_window": 16,
-                  "layer_types": ["sliding_attention", "full_attention"], )"),
-              HasSubstr("1 of 1 layers"));
+  const std::string mixed =
+      R"("sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"], )";
+  EXPECT_THAT(ErrorWith(mixed), HasSubstr("not a list with an entry for each layer"));
+  EXPECT_THAT(ErrorWith(mixed + "\"num_hidden_layers\": 2, ", "num_hidden_layers"),
+              HasSubstr("1 of 2 layers"));
   EXPECT_THAT(ErrorWith(R"("sliding_window": 16, "layer_types": ["chunked_attention"], )"),
               HasSubstr("\"chunked_attention\""));
 }
@@ -465,10 +467,11 @@ TEST(Folder, MlxScalesOfF32BecomeF32Weights) {
                   .ok());
   EXPECT_EQ(values[0], std::fma(scale, 3.0f, bias));
   EXPECT_EQ(values[1], std::fma(scale, 5.0f, bias));
-  model.more[1].shape = {1};
+  model.more[1].shape = {1, 2};
+  model.more[1].data += bytes(scale);
   const ScratchFolder wrong;
   model.WriteTo(wrong);
-  EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not go with scales 1 F32"));
+  EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not go with scales 1x2 F32"));
 }
 
 // As gpt-oss lays out its experts: gate and up in turns, blocks and exponents apart.

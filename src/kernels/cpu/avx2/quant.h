@@ -49,75 +49,160 @@ inline Bytes LookUp(Bytes table, Bytes index) {
   return {_mm256_shuffle_epi8(table.lo, index.lo), _mm256_shuffle_epi8(table.hi, index.hi)};
 }
 
-// Bytes are q + 128 and are brought back to q first.
-inline I32x16 StartOfBytes(const OperandBlock&) {
+// Products of q + 128 minus 128 times the sum of x.
+inline I32x16 StartOfBytes(const OperandBlock& x) {
+  return BroadcastInt(x.offset128);
+}
+// Products of q.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
-// Bytes are q, and 128 of them are missing then.
-inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
-  return BroadcastInt(-x.offset128);
+
+// g++ would compute all products of a block before it adds any, and has registers for few.
+inline void AddNow(I32x16& dot) {
+  asm("" : "+x"(dot.lo), "+x"(dot.hi));
 }
 
-// |q| <= 128 and |x| <= 127, so two products stay below 2^15.
-inline __m256i DotSigned(__m256i dot, __m256i bytes, __m256i x) {
-  const __m256i weights = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
-  const __m256i magnitudes = _mm256_abs_epi8(weights);
-  return AddPairs(dot, _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(x, weights)));
+// Two products of 16 bits take one instruction of the two multipliers, where bytes of eight bits
+// take three: they have to borrow the weight's sign first, and to be widened after.
+inline I32x16 AddWords(I32x16 dot, Bytes weights, __m256i x) {
+  return {_mm256_add_epi32(dot.lo, _mm256_madd_epi16(weights.lo, x)),
+          _mm256_add_epi32(dot.hi, _mm256_madd_epi16(weights.hi, x))};
 }
 
-// As many groups as 16-bit sums hold: each adds two products of at most kMax * 127.
-template <int kMax, size_t kCount>
-constexpr size_t kGroupsOfWords = 32767 / (2 * kMax * 127) < kCount ? 32767 / (2 * kMax * 127)
-                                                                    : kCount;
+// The bytes of 32 activations as words: first those at even places, then those at odd ones.
+struct alignas(32) Words {
+  int16_t even[16];
+  int16_t odd[16];
+};
+inline Words WordsOf(const int8_t (&q)[32]) {
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
+  Words words;
+  _mm256_store_si256(reinterpret_cast<__m256i*>(words.even),
+                     _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(words.odd), _mm256_srai_epi16(bytes, 8));
+  return words;
+}
+inline __m256i TwoOf(const int16_t* words) {
+  int32_t two;
+  __builtin_memcpy(&two, words, sizeof(two));
+  return _mm256_set1_epi32(two);
+}
 
-// dot[t] += the weights of kCount groups from kFirst on, times those of token t.
-template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
-inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                      const OperandBlock* x, I32x16* dot) {
-  if constexpr (Integers::kMax == 255) {
-#pragma GCC unroll 8
-    for (size_t g = kFirst; g < kFirst + kCount; ++g) {
-      const Bytes weights = integers.Group(low, high, g);
-#pragma GCC unroll 4
-      for (size_t t = 0; t < kTokens; ++t) {
-        const __m256i four = FourOf(x[t].q + 4 * g);
-        dot[t].lo = DotSigned(dot[t].lo, weights.lo, four);
-        dot[t].hi = DotSigned(dot[t].hi, weights.hi, four);
-      }
-    }
+// A group's bytes as products take them, here and in memory: as they are, or, where they need all
+// eight bits, as words of those at even and those at odd places.
+struct FactorWords {
+  Bytes even, odd;
+};
+template <int kMax>
+using Factors = std::conditional_t<kMax == 255, FactorWords, Bytes>;
+template <int kMax>
+constexpr size_t kFactorBytes = kMax == 255 ? 128 : 64;
+
+inline void StoreBytes(Bytes x, uint8_t* into) {
+  _mm256_store_si256(reinterpret_cast<__m256i*>(into), x.lo);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(into + 32), x.hi);
+}
+template <int kMax>
+inline Factors<kMax> FactorsOf(Bytes x) {
+  if constexpr (kMax == 255) {
+    const __m256i mask = _mm256_set1_epi16(255);
+    return {{_mm256_and_si256(x.lo, mask), _mm256_and_si256(x.hi, mask)}, ShiftRight(x, 8)};
   } else {
-    constexpr size_t kGroups = kGroupsOfWords<Integers::kMax, kCount>;
-    static_assert(kCount % kGroups == 0);
-    for (size_t begin = kFirst; begin < kFirst + kCount; begin += kGroups) {
-      I32x16 words[kTokens];
+    return x;
+  }
+}
+template <int kMax>
+inline Factors<kMax> LoadFactors(const uint8_t* from) {
+  if constexpr (kMax == 255) {
+    return {LoadBytes(from), LoadBytes(from + 64)};
+  } else {
+    return LoadBytes(from);
+  }
+}
+template <int kMax>
+inline void StoreFactors(const Factors<kMax>& x, uint8_t* into) {
+  if constexpr (kMax == 255) {
+    StoreBytes(x.even, into);
+    StoreBytes(x.odd, into + 64);
+  } else {
+    StoreBytes(x, into);
+  }
+}
+
+// As DotGroups(), of words: |sums| < 16 * 2 * 255 * 127.
+template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
+inline void DotWords(const From& from, const OperandBlock* x, I32x16 (&dot)[kTokens]) {
+  Words words[kTokens];
 #pragma GCC unroll 4
-      for (size_t t = 0; t < kTokens; ++t) words[t] = BroadcastInt(0);
+  for (size_t t = 0; t < kTokens; ++t) words[t] = WordsOf(x[t].q);
+  asm("" : "+m"(words));  // or g++ would extract them from registers again
 #pragma GCC unroll 8
-      for (size_t g = begin; g < begin + kGroups; ++g) {
-        const Bytes weights = integers.Group(low, high, g);
+  for (size_t g = kFirst; g < kFirst + kCount; ++g) {
+    const FactorWords weights = from.Group(g);
 #pragma GCC unroll 4
-        for (size_t t = 0; t < kTokens; ++t) {
-          const __m256i four = FourOf(x[t].q + 4 * g);
-          words[t].lo = _mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four));
-          words[t].hi = _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four));
-        }
-      }
-#pragma GCC unroll 4
-      for (size_t t = 0; t < kTokens; ++t) {
-        dot[t].lo = AddPairs(dot[t].lo, words[t].lo);
-        dot[t].hi = AddPairs(dot[t].hi, words[t].hi);
-      }
+    for (size_t t = 0; t < kTokens; ++t) {
+      dot[t] = AddWords(dot[t], weights.even, TwoOf(words[t].even + 2 * g));
+      dot[t] = AddWords(dot[t], weights.odd, TwoOf(words[t].odd + 2 * g));
+      AddNow(dot[t]);
     }
   }
 }
 
+// As many groups, a power of two, as 16-bit sums hold: each adds two products of at most kMax * 127.
+template <int kMax, size_t kCount>
+constexpr size_t kGroupsOfWords =
+    kCount > 1 && kCount * 2 * kMax * 127 > 32767 ? kGroupsOfWords<kMax, kCount / 2> : kCount;
+
+// As DotGroups(), of bytes that need fewer bits.
+template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
+inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTokens]) {
+  constexpr size_t kGroups = kGroupsOfWords<From::Kind::kMax, kCount>;
+  static_assert(kCount % kGroups == 0);
+  for (size_t begin = kFirst; begin < kFirst + kCount; begin += kGroups) {
+    I32x16 words[kTokens];
+#pragma GCC unroll 4
+    for (size_t t = 0; t < kTokens; ++t) words[t] = BroadcastInt(0);
+#pragma GCC unroll 8
+    for (size_t g = begin; g < begin + kGroups; ++g) {
+      const Bytes weights = from.Group(g);
+#pragma GCC unroll 4
+      for (size_t t = 0; t < kTokens; ++t) {
+        const __m256i four = FourOf(x[t].q + 4 * g);
+        words[t].lo = _mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four));
+        words[t].hi = _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four));
+        AddNow(words[t]);
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t t = 0; t < kTokens; ++t) {
+      dot[t].lo = AddPairs(dot[t].lo, words[t].lo);
+      dot[t].hi = AddPairs(dot[t].hi, words[t].hi);
+    }
+  }
+}
+
+constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
+
+// dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
+template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
+inline void DotGroups(const From (&from)[1], const OperandBlock* x, I32x16 (&dot)[1][kTokens]) {
+  if constexpr (From::Kind::kMax == 255) {
+    DotWords<kFirst, kCount>(from[0], x, dot[0]);
+  } else {
+    DotBytes<kFirst, kCount>(from[0], x, dot[0]);
+  }
+}
+
+// Products of bytes added up in 16 bits, which is as much as small integers take.
+constexpr size_t kPeakInt8Sums = 10;
 inline int64_t PeakInt8(size_t iterations) {
-  __m256i sums[8];
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  __m256i sums[kPeakInt8Sums];
+  for (size_t i = 0; i < kPeakInt8Sums; ++i) sums[i] = _mm256_set1_epi8(static_cast<char>(i));
   const __m256i a = _mm256_set1_epi8(static_cast<char>(iterations));
   for (size_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 8
-    for (__m256i& sum : sums) sum = AddPairs(sum, _mm256_maddubs_epi16(a, sum));
+#pragma GCC unroll 10
+    for (__m256i& sum : sums) sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, sum));
   }
   int64_t total = 0;
   for (const __m256i& sum : sums) total += _mm256_extract_epi32(sum, 0);
@@ -157,5 +242,5 @@ inline uint64_t PeakRead(const uint8_t* bytes, size_t count) {
 constexpr size_t kTileTokens = 4;
 constexpr size_t kAttentionRows = 2;
 constexpr size_t kVectors = 2;  // of 16 lanes beside kAttentionRows rows
-constexpr size_t kPeakInt8Ops = 8 * 64;
+constexpr size_t kPeakInt8Ops = kPeakInt8Sums * 64;
 constexpr size_t kPeakFusedOps = 10 * 16;

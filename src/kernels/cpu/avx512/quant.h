@@ -49,39 +49,42 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
 
-// dot[t] += the weights of kCount groups from kFirst on, times those of token t.
-template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
-inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                      const OperandBlock* x, I32x16* dot) {
-#pragma GCC unroll 8
-  for (size_t g = kFirst; g < kFirst + kCount; ++g) {
-    const __m512i weights = integers.Group(low, high, g).v;
-#pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) {
-      dot[t].v = _mm512_dpbusd_epi32(dot[t].v, weights, FourOf(x[t].q + 4 * g));
-    }
-  }
+// A group's bytes as products take them, here and in memory: as they are.
+template <int>
+using Factors = Bytes;
+template <int>
+constexpr size_t kFactorBytes = 64;
+template <int>
+inline Bytes FactorsOf(Bytes x) {
+  return x;
+}
+template <int>
+inline Bytes LoadFactors(const uint8_t* from) {
+  return LoadBytes(from);
+}
+template <int>
+inline void StoreFactors(Bytes x, uint8_t* into) {
+  _mm512_store_si512(into, x.v);
 }
 
-// The same for panels `stride` bytes apart, which share each broadcast.
-template <size_t kTokens, size_t kSideBySide, size_t kFirst, size_t kCount, typename Integers>
-inline void DotGroupsOfPanels(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                              size_t stride, const OperandBlock* x,
-                              I32x16 (&dot)[kSideBySide][kTokens]) {
+constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
+
+// dot[p][t] += the weights of groups [kFirst, kFirst + kCount) of panel p, times those of token t.
+// Panels share each broadcast.
+template <size_t kFirst, size_t kCount, typename From, size_t kSideBySide, size_t kTokens>
+inline void DotGroups(const From (&from)[kSideBySide], const OperandBlock* x,
+                      I32x16 (&dot)[kSideBySide][kTokens]) {
 #pragma GCC unroll 8
   for (size_t g = kFirst; g < kFirst + kCount; ++g) {
     Bytes weights[kSideBySide];
 #pragma GCC unroll 2
-    for (size_t p = 0; p < kSideBySide; ++p) {
-      weights[p] = integers.Group(low + p * stride, high + p * stride, g);
-    }
+    for (size_t p = 0; p < kSideBySide; ++p) weights[p] = from[p].Group(g);
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
       const __m512i four = FourOf(x[t].q + 4 * g);
 #pragma GCC unroll 2
-      for (size_t p = 0; p < kSideBySide; ++p) {
+      for (size_t p = 0; p < kSideBySide; ++p)
         dot[p][t].v = _mm512_dpbusd_epi32(dot[p][t].v, weights[p].v, four);
-      }
     }
   }
 }

@@ -33,27 +33,26 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
   return BroadcastInt(-x.offset128);
 }
 
-// |q| <= 128 and |x| <= 127: two products stay below 2^15. Others are at most kMax, and positive.
+// As many groups, a power of two, as 16-bit sums hold. Of bytes that need all eight bits |q| <= 128
+// and |x| <= 127; others are at most kMax, and positive.
 template <int kMax, size_t kCount>
-constexpr size_t kGroupsOfWords = kMax == 255
-                                      ? 2
-                                      : (32767 / (kMax * 127) < kCount ? 32767 / (kMax * 127)
-                                                                       : kCount);
+constexpr size_t kGroupsOfWords = kCount > 1 && kCount * (kMax == 255 ? 128 : kMax) * 127 > 32767
+                                      ? kGroupsOfWords<kMax, kCount / 2>
+                                      : kCount;
 
-template <typename Integers>
-inline int8x16_t Signed(uint8x16_t bytes) {
-  const uint8_t flip = Integers::kMax == 255 ? 0x80 : 0;
-  return vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(flip)));
+template <int kMax>
+inline Bytes FactorsOf(Bytes x) {
+  return kMax == 255 ? Flipped(x) : x;
 }
 
 // The products of kCount groups from `begin` on, of eight rows: `rows` takes theirs out of a group.
-template <size_t kTokens, size_t kCount, typename Integers, typename Rows>
-inline void AddEightRows(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                         size_t begin, const OperandBlock* x, const Rows& rows, Words (*words)[2]) {
+template <size_t kTokens, size_t kCount, typename From, typename Rows>
+inline void AddEightRows(const From& from, size_t begin, const OperandBlock* x, const Rows& rows,
+                         Words (*words)[2]) {
 #pragma GCC unroll 8
   for (size_t g = begin; g < begin + kCount; ++g) {
-    const auto [first, second] = rows(integers.Group(low, high, g));
-    const int8x16_t weights[2] = {Signed<Integers>(first), Signed<Integers>(second)};
+    const auto [first, second] = rows(from.Group(g));
+    const int8x16_t weights[2] = {vreinterpretq_s8_u8(first), vreinterpretq_s8_u8(second)};
 #pragma GCC unroll 4
     for (size_t t = 0; t < kTokens; ++t) {
       const int8x16_t four = FourOf(x[t].q + 4 * g);
@@ -66,21 +65,23 @@ inline void AddEightRows(const Integers& integers, const uint8_t* low, const uin
   }
 }
 
-// dot[t] += the weights of kCount groups from kFirst on, times those of token t. Eight rows at a
-// time, whose 16-bit sums fit into the registers.
-template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
-inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                      const OperandBlock* x, I32x16* dot) {
+constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
+
+// dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t. Eight rows
+// at a time, whose 16-bit sums fit into the registers.
+template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
+inline void DotGroups(const From (&from)[1], const OperandBlock* x, I32x16 (&dots)[1][kTokens]) {
+  I32x16* dot = dots[0];
   struct Pair {
     uint8x16_t first, second;
   };
-  constexpr size_t kGroups = kGroupsOfWords<Integers::kMax, kCount>;
+  constexpr size_t kGroups = kGroupsOfWords<From::Kind::kMax, kCount>;
   static_assert(kCount % kGroups == 0);
 #pragma GCC unroll 4
   for (size_t begin = kFirst; begin < kFirst + kCount; begin += kGroups) {
     Words words[kTokens][2];
     AddEightRows<kTokens, kGroups>(
-        integers, low, high, begin, x,
+        from[0], begin, x,
         [](const Bytes& of) {
           return Pair{of.a, of.b};
         },
@@ -91,7 +92,7 @@ inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_
       dot[t].b = AddWords(dot[t].b, words[t][1]);
     }
     AddEightRows<kTokens, kGroups>(
-        integers, low, high, begin, x,
+        from[0], begin, x,
         [](const Bytes& of) {
           return Pair{of.c, of.d};
         },

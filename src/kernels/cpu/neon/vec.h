@@ -278,6 +278,10 @@ inline void Prefetch(const void* at) {
 struct Bytes {
   uint8x16_t a, b, c, d;
 };
+inline Bytes Flipped(Bytes x) {  // q + 128 of q, and the way back
+  const uint8x16_t flip = vdupq_n_u8(0x80);
+  return {veorq_u8(x.a, flip), veorq_u8(x.b, flip), veorq_u8(x.c, flip), veorq_u8(x.d, flip)};
+}
 inline Bytes LoadBytes(const uint8_t* from) {
   return {vld1q_u8(from), vld1q_u8(from + 16), vld1q_u8(from + 32), vld1q_u8(from + 48)};
 }
@@ -308,6 +312,23 @@ inline Bytes LoadTable(const int8_t (&table)[16], int offset) {
 inline Bytes LookUp(Bytes table, Bytes index) {
   return {vqtbl1q_u8(table.a, index.a), vqtbl1q_u8(table.b, index.b), vqtbl1q_u8(table.c, index.c),
           vqtbl1q_u8(table.d, index.d)};
+}
+
+// A group's bytes as products take them, here and in memory; what these are, FactorsOf() says.
+template <int>
+using Factors = Bytes;
+template <int>
+constexpr size_t kFactorBytes = 64;
+template <int>
+inline Bytes LoadFactors(const uint8_t* from) {
+  return LoadBytes(from);
+}
+template <int>
+inline void StoreFactors(const Bytes& x, uint8_t* into) {
+  vst1q_u8(into, x.a);
+  vst1q_u8(into + 16, x.b);
+  vst1q_u8(into + 32, x.c);
+  vst1q_u8(into + 48, x.d);
 }
 
 // ---- peaks, and what a tile takes ----

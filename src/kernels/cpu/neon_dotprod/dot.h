@@ -10,10 +10,8 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
   return BroadcastInt(-x.offset128);
 }
 template <int kMax>
-inline Bytes ForDots(Bytes x) {
-  if constexpr (kMax < 128) return x;
-  const uint8x16_t flip = vdupq_n_u8(0x80);
-  return {veorq_u8(x.a, flip), veorq_u8(x.b, flip), veorq_u8(x.c, flip), veorq_u8(x.d, flip)};
+inline Bytes FactorsOf(Bytes x) {
+  return kMax == 255 ? Flipped(x) : x;
 }
 
 // sum += weights times the four activations kLane of x.

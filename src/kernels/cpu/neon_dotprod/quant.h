@@ -9,28 +9,28 @@ inline I32x16 AddDots(I32x16 sums, const Bytes& weights, int8x16_t x) {
 }
 
 // Group kLane of the four from `begin` on; x[t] are token t's 16 activations of all four.
-template <int kLane, size_t kTokens, typename Integers>
-inline void DotGroup(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                     size_t begin, const int8x16_t* x, I32x16* dot) {
-  const Bytes weights = ForDots<Integers::kMax>(integers.Group(low, high, begin + kLane));
+template <int kLane, size_t kTokens, typename From>
+inline void DotGroup(const From& from, size_t begin, const int8x16_t* x, I32x16* dot) {
+  const Bytes weights = from.Group(begin + kLane);
 #pragma GCC unroll 4
   for (size_t t = 0; t < kTokens; ++t) dot[t] = AddDots<kLane>(dot[t], weights, x[t]);
 }
 
-// dot[t] += the weights of kCount groups from kFirst on, times those of token t.
-template <size_t kTokens, size_t kFirst, size_t kCount, typename Integers>
-inline void DotGroups(const Integers& integers, const uint8_t* low, const uint8_t* high,
-                      const OperandBlock* x, I32x16* dot) {
+constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
+
+// dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
+template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
+inline void DotGroups(const From (&from)[1], const OperandBlock* x, I32x16 (&dot)[1][kTokens]) {
   static_assert(kFirst % 4 == 0 && kCount % 4 == 0);
 #pragma GCC unroll 2
   for (size_t begin = kFirst; begin < kFirst + kCount; begin += 4) {
     int8x16_t q[kTokens];
 #pragma GCC unroll 4
     for (size_t t = 0; t < kTokens; ++t) q[t] = vld1q_s8(x[t].q + 4 * begin);
-    DotGroup<0, kTokens>(integers, low, high, begin, q, dot);
-    DotGroup<1, kTokens>(integers, low, high, begin, q, dot);
-    DotGroup<2, kTokens>(integers, low, high, begin, q, dot);
-    DotGroup<3, kTokens>(integers, low, high, begin, q, dot);
+    DotGroup<0, kTokens>(from[0], begin, q, dot[0]);
+    DotGroup<1, kTokens>(from[0], begin, q, dot[0]);
+    DotGroup<2, kTokens>(from[0], begin, q, dot[0]);
+    DotGroup<3, kTokens>(from[0], begin, q, dot[0]);
   }
 }
 

@@ -10,7 +10,7 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
 template <int kMax>
-inline Bytes ForDots(Bytes x) {
+inline Bytes FactorsOf(Bytes x) {
   return x;
 }
 

@@ -1,0 +1,419 @@
+// Products with quantised weights: integers of a block of 32 columns times those of x, exactly,
+// then scales. Included by body.h alone.
+
+// Bits kFrom and up of one group's bytes of a plane of kBits per weight; the bits around are
+// rubbish.
+template <size_t kBits, size_t kFrom>
+inline Bytes PlaneBits(const uint8_t* plane, size_t group) {
+  const size_t bit = group * kBits;
+  const Bytes line = LoadBytes(plane + bit / 8 * 64);
+  const size_t shift = bit % 8;
+  return shift >= kFrom ? ShiftRight(line, shift - kFrom) : ShiftLeft(line, kFrom - shift);
+}
+
+// How the bytes that products read (for 64 weights: four of each row) come out of a panel. kMax is
+// the largest; kZero what stands for zero.
+template <typename Block>
+struct Integers {
+  using F = panel::Format<Block>;
+  static constexpr int kMax = (1 << (F::kLowBits + F::kHighBits)) - 1;
+  static constexpr int kZero = Block::kZero;
+
+  Bytes Group(const uint8_t* low, const uint8_t* high, size_t group) const {
+    const Bytes bits = PlaneBits<F::kLowBits, 0>(low, group);
+    if constexpr (F::kLowBits == 8) return bits;
+    constexpr uint8_t kMask = (1 << F::kLowBits) - 1;
+    if constexpr (F::kHighBits == 0) return And(bits, kMask);
+    return Join(
+        bits, kMask,
+        And(PlaneBits<F::kHighBits, F::kLowBits>(high, group), static_cast<uint8_t>(kMax - kMask)));
+  }
+};
+
+// Values of a codebook, kZeroAt up.
+template <const int8_t (&kCodebook)[16], int kLargest, int kZeroAt>
+struct CodebookIntegers {
+  static constexpr int kMax = kLargest;
+  static constexpr int kZero = kZeroAt;
+  Bytes table = LoadTable(kCodebook, kZero);
+
+  Bytes Group(const uint8_t* low, const uint8_t*, size_t group) const {
+    return LookUp(table, And(PlaneBits<4, 0>(low, group), 15));
+  }
+};
+template <>
+struct Integers<BlockIQ4_NL> : CodebookIntegers<kCodebookIQ4, 255, 128> {};
+template <>
+struct Integers<BlockIQ4_XS> : CodebookIntegers<kCodebookIQ4, 255, 128> {};
+template <>
+struct Integers<BlockMXFP4>
+    : CodebookIntegers<kCodebookMXFP4, kFewBitsAreFast ? 24 : 255, kFewBitsAreFast ? 12 : 128> {};
+
+// What products depend on; block types that agree in it share them.
+template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum>
+struct BlockKind {
+  static constexpr int kMax = kLargest;
+  static constexpr int kZero = kZeroAt;
+  static constexpr size_t kSubs = kSubBlocks;
+  static constexpr bool kMinimum = kHasMinimum;
+};
+template <typename Block>
+using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, 32 / Block::kSubBlock,
+                         Block::kMinimum>;
+
+// Where the dot product of sub-block kSub begins, so that kZero counts as zero.
+template <typename Kind, size_t kSub>
+inline I32x16 StartOf(const OperandBlock& x) {
+  constexpr int kZero = Kind::kZero;
+  if constexpr (kZero == 128) return StartOfBytes(x);
+  if constexpr (kZero == 0 && Kind::kMax == 255) return StartOfUnsignedBytes(x);
+  if constexpr (kZero == 8) return BroadcastInt(x.offset8);
+  if constexpr (kZero == 12) return BroadcastInt(x.offset8 / 2 * 3);
+  if constexpr (kZero == 16) return Twice(BroadcastInt(x.offset8));
+  if constexpr (kZero == 32) return BroadcastInt(x.offset32[kSub]);
+  if constexpr (kZero == 4) return Eighth(BroadcastInt(x.offset32[kSub]));
+  return BroadcastInt(0);
+}
+
+// ---- scales of the sub-blocks of a block of 32: w = scale * integer + minimum ----
+
+template <typename Block>
+struct Scales {  // F16 d, F16 m
+  explicit Scales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at + 32)); }
+};
+struct BrainScales {  // BF16 d, BF16 m
+  explicit BrainScales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at + 32)); }
+};
+template <>
+struct Scales<BlockMlx4> : BrainScales {
+  using BrainScales::BrainScales;
+};
+template <>
+struct Scales<BlockMlx8> : BrainScales {
+  using BrainScales::BrainScales;
+};
+template <>
+struct Scales<BlockMXFP4> {
+  explicit Scales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadExponents(at); }
+};
+struct SignedScales {
+  F32x16 d;
+  explicit SignedScales(const uint8_t* super) : d(LoadHalf(HalvesAt(super))) {}
+  F32x16 Scale(const uint8_t* at, size_t sub) const { return Times(d, LoadS8(at + 16 * sub)); }
+};
+template <>
+struct Scales<BlockQ3_K> : SignedScales {
+  using SignedScales::SignedScales;
+};
+template <>
+struct Scales<BlockQ6_K> : SignedScales {
+  using SignedScales::SignedScales;
+};
+template <>
+struct Scales<BlockIQ4_XS> : SignedScales {
+  using SignedScales::SignedScales;
+};
+struct ScalesAndMinima {
+  F32x16 d;
+  F32x16 minus_dmin;
+  explicit ScalesAndMinima(const uint8_t* super)
+      : d(LoadHalf(HalvesAt(super))), minus_dmin(Negate(LoadHalf(HalvesAt(super + 32)))) {}
+};
+template <>
+struct Scales<BlockQ2_K> : ScalesAndMinima {
+  using ScalesAndMinima::ScalesAndMinima;
+  F32x16 Scale(const uint8_t* at, size_t sub) const {
+    return Times(d, LoadLowNibbles(at + 16 * sub));
+  }
+  F32x16 Minimum(const uint8_t* at, size_t sub) const {
+    return Times(minus_dmin, LoadHighNibbles(at + 16 * sub));
+  }
+};
+struct ByteScalesAndMinima : ScalesAndMinima {
+  using ScalesAndMinima::ScalesAndMinima;
+  F32x16 Scale(const uint8_t* at, size_t) const { return Times(d, LoadU8(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return Times(minus_dmin, LoadU8(at + 16)); }
+};
+template <>
+struct Scales<BlockQ4_K> : ByteScalesAndMinima {
+  using ByteScalesAndMinima::ByteScalesAndMinima;
+};
+template <>
+struct Scales<BlockQ5_K> : ByteScalesAndMinima {
+  using ByteScalesAndMinima::ByteScalesAndMinima;
+};
+
+// ---- blocks of 32 columns and 16 rows ----
+
+// One where it lies in its panel.
+template <typename Block>
+struct PanelBlock {
+  using Kind = KindOf<Block>;
+  using F = panel::Format<Block>;
+
+  const uint8_t* low;
+  const uint8_t* high;
+  const uint8_t* scales;
+  Integers<Block> integers;
+  Scales<Block> shared;
+
+  // Block `block` of a panel of `columns`.
+  static PanelBlock At(const uint8_t* panel, size_t columns, size_t block) {
+    const panel::Parts parts = F::PartsOf(columns);
+    return {panel + block * 64 * F::kLowBits,
+            panel + parts.high + block * 64 * F::kHighBits,
+            panel + parts.scales + block * kPanelRows * F::kScaleBytes,
+            {},
+            Scales<Block>(panel + parts.super + block / 8 * kPanelRows * F::kSuperBytes)};
+  }
+  void Next() {
+    low += 64 * F::kLowBits;
+    high += 64 * F::kHighBits;
+    scales += kPanelRows * F::kScaleBytes;
+  }
+  // The same place `ahead` bytes on, where a panel further is: parts are too short for anything
+  // nearer.
+  void PrefetchAhead(size_t ahead) const {
+    PrefetchWeights<64 * F::kLowBits>(low, ahead);
+    PrefetchWeights<64 * F::kHighBits>(high, ahead);
+    PrefetchWeights<1>(scales, ahead);
+  }
+
+  Factors<Kind::kMax> Group(size_t group) const {
+    return FactorsOf<Kind::kMax>(integers.Group(low, high, group));
+  }
+  F32x16 Scale(size_t sub) const { return shared.Scale(scales, sub); }
+  F32x16 Minimum(size_t sub) const { return shared.Minimum(scales, sub); }
+};
+
+// One as many tiles of tokens read it one after the other: what it takes to get a block out of its
+// panel has been done.
+template <typename BlockKind>
+struct PreparedBlock {
+  using Kind = BlockKind;
+  static constexpr size_t kGroupBytes = kFactorBytes<Kind::kMax>;
+  static constexpr size_t kScalesAt = 8 * kGroupBytes;
+  static constexpr size_t kMinimaAt = kScalesAt + Kind::kSubs * 64;
+  static constexpr size_t kBytes = kMinimaAt + (Kind::kMinimum ? Kind::kSubs * 64 : 0);
+
+  const uint8_t* bytes;
+
+  void Next() { bytes += kBytes; }
+  Factors<Kind::kMax> Group(size_t group) const {
+    return LoadFactors<Kind::kMax>(bytes + group * kGroupBytes);
+  }
+  F32x16 Scale(size_t sub) const { return FloatsAt(kScalesAt + sub * 64); }
+  F32x16 Minimum(size_t sub) const { return FloatsAt(kMinimaAt + sub * 64); }
+
+ private:
+  F32x16 FloatsAt(size_t at) const { return Load(reinterpret_cast<const float*>(bytes + at)); }
+};
+
+template <typename Block>
+inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
+  using Kind = KindOf<Block>;
+  using Prepared = PreparedBlock<Kind>;
+#pragma GCC unroll 8
+  for (size_t g = 0; g < 8; ++g)
+    StoreFactors<Kind::kMax>(from.Group(g), into + g * Prepared::kGroupBytes);
+#pragma GCC unroll 2
+  for (size_t sub = 0; sub < Kind::kSubs; ++sub) {
+    Store(from.Scale(sub), reinterpret_cast<float*>(into + Prepared::kScalesAt + sub * 64));
+    if constexpr (Kind::kMinimum)
+      Store(from.Minimum(sub), reinterpret_cast<float*>(into + Prepared::kMinimaAt + sub * 64));
+  }
+}
+
+// ---- their products: From is one of the two above, one for each panel side by side ----
+
+template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
+inline void Dot(const From (&from)[kSideBySide], const OperandBlock* x,
+                I32x16 (&dot)[kSideBySide][kTokens]) {
+  using Kind = typename From::Kind;
+#pragma GCC unroll 16
+  for (size_t t = 0; t < kTokens; ++t) {
+    const I32x16 start = StartOf<Kind, kSub>(x[t]);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) dot[p][t] = start;
+  }
+  constexpr size_t kGroups = 8 / Kind::kSubs;
+  DotGroups<kSub * kGroups, kGroups>(from, x, dot);
+}
+
+template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
+inline void AddMinimum(const From (&from)[kSideBySide], const OperandBlock* x,
+                       F32x16 (&sums)[kSideBySide][kTokens]) {
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const F32x16 minimum = from[p].Minimum(kSub);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      const float xs = From::Kind::kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
+      sums[p][t] = Fma(minimum, Broadcast(xs), sums[p][t]);
+    }
+  }
+}
+
+// sums += dots * (scale * scale of x).
+template <typename From, size_t kSideBySide, size_t kTokens>
+inline void AddWhole(const From (&from)[kSideBySide], const OperandBlock* x,
+                     F32x16 (&sums)[kSideBySide][kTokens]) {
+  I32x16 dot[kSideBySide][kTokens];
+  Dot<0>(from, x, dot);
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const F32x16 scale = from[p].Scale(0);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t)
+      sums[p][t] = Fma(ToFloat(dot[p][t]), Times(scale, Broadcast(x[t].scale)), sums[p][t]);
+  }
+  if constexpr (From::Kind::kMinimum) AddMinimum<0>(from, x, sums);
+}
+
+template <typename From, size_t kSideBySide, size_t kTokens>
+inline void AddHalves(const From (&from)[kSideBySide], const OperandBlock* x,
+                      F32x16 (&sums)[kSideBySide][kTokens]) {
+  I32x16 dot[kSideBySide][kTokens];
+  F32x16 both[kSideBySide][kTokens];
+  Dot<0>(from, x, dot);
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const F32x16 first = from[p].Scale(0);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) both[p][t] = Times(ToFloat(dot[p][t]), first);
+  }
+  Dot<1>(from, x, dot);
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const F32x16 second = from[p].Scale(1);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      both[p][t] = Fma(ToFloat(dot[p][t]), second, both[p][t]);
+      sums[p][t] = Fma(both[p][t], Broadcast(x[t].scale), sums[p][t]);
+    }
+  }
+  if constexpr (From::Kind::kMinimum) {
+    AddMinimum<0>(from, x, sums);
+    AddMinimum<1>(from, x, sums);
+  }
+}
+
+template <typename From, size_t kSideBySide, size_t kTokens>
+inline void AddBlock(const From (&from)[kSideBySide], const OperandBlock* x,
+                     F32x16 (&sums)[kSideBySide][kTokens]) {
+  if constexpr (From::Kind::kSubs == 1) {
+    AddWhole(from, x, sums);
+  } else {
+    AddHalves(from, x, sums);
+  }
+}
+
+inline const OperandBlock* BlocksOf(const Operands& operands, size_t column) {
+  return reinterpret_cast<const OperandBlock*>(operands.bytes) + column / 32 * operands.tile +
+         operands.first;
+}
+
+// ---- as the loops over tokens and panels want them (products.h) ----
+
+// Two panels share each broadcast where there are registers: two of them a token and panel, three
+// with sub-blocks.
+template <typename Kind>
+constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
+                                : Kind::kSubs == 1 ? 6
+                                                   : 4;
+
+// Weights that BlockWeights has prepared.
+template <typename BlockKind>
+struct PreparedWeights {
+  using Kind = BlockKind;
+  using Block = PreparedBlock<Kind>;
+  static constexpr OperandKind kOperand = OperandKind::kInt8;
+  static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
+
+  template <size_t kTokens, size_t kSideBySide>
+  static void Accumulate(const uint8_t* prepared, const Columns& columns, const Operands& operands,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
+    Block from[kSideBySide];
+    for (size_t p = 0; p < kSideBySide; ++p)
+      from[p] = {prepared + p * (columns.end - columns.begin) / 32 * Block::kBytes};
+    const OperandBlock* x = BlocksOf(operands, columns.begin);
+    for (size_t k = columns.begin; k < columns.end; k += 32, x += operands.tile) {
+      AddBlock(from, x, sums);
+#pragma GCC unroll 2
+      for (size_t p = 0; p < kSideBySide; ++p) from[p].Next();
+    }
+  }
+};
+
+template <typename BlockType>
+struct BlockWeights {
+  using Kind = KindOf<BlockType>;
+  using F = panel::Format<BlockType>;
+  using Prepared = PreparedWeights<Kind>;
+  using Block = PanelBlock<BlockType>;
+  static constexpr OperandKind kOperand = OperandKind::kInt8;
+  static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
+  static constexpr size_t kPanelsOfOne = 1;
+  static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
+  static constexpr size_t kPanelsOfFew = kPanelsOfMany;
+  // Worth it but where processors have instructions and registers for so much work at a time that
+  // panels are hardly in the way.
+  static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2;
+  static constexpr size_t kPreparedBytes =
+      kPanelsOfMany * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
+
+  static size_t PanelBytes(size_t columns) { return F::PartsOf(columns).total; }
+
+  template <size_t kSideBySide>
+  static void Prepare(const uint8_t* panels, const Columns& columns, uint8_t* into) {
+    const size_t stride = PanelBytes(columns.all);
+    for (size_t p = 0; p < kSideBySide; ++p) {
+      Block from = Block::At(panels + p * stride, columns.all, columns.begin / 32);
+      for (size_t k = columns.begin; k < columns.end; k += 32) {
+        if (k % 256 == 0) from = Block::At(panels + p * stride, columns.all, k / 32);
+        from.PrefetchAhead(kSideBySide * stride);
+        PrepareBlock(from, into);
+        from.Next();
+        into += PreparedBlock<Kind>::kBytes;
+      }
+    }
+  }
+
+  template <size_t kTokens, size_t kSideBySide>
+  static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
+                         F32x16 (&sums)[kSideBySide][kTokens]) {
+    const size_t stride = PanelBytes(columns.all);
+    const OperandBlock* x = BlocksOf(operands, columns.begin);
+    for (size_t k = columns.begin; k < columns.end; k += BlockType::kElements) {
+      auto from = SideBySide<kSideBySide>(panels, stride, columns.all, k / 32);
+      for (size_t s = 0; s < BlockType::kElements / 32; ++s, x += operands.tile) {
+#pragma GCC unroll 2
+        for (size_t p = 0; p < kSideBySide; ++p) from.of[p].PrefetchAhead(kSideBySide * stride);
+        AddBlock(from.of, x, sums);
+#pragma GCC unroll 2
+        for (size_t p = 0; p < kSideBySide; ++p) from.of[p].Next();
+      }
+    }
+  }
+
+ private:
+  template <size_t kSideBySide>
+  struct PerPanel {
+    Block of[kSideBySide];
+  };
+  template <size_t kSideBySide>
+  static PerPanel<kSideBySide> SideBySide(const uint8_t* panels, size_t stride, size_t columns,
+                                          size_t block) {
+    static_assert(kSideBySide <= 2);
+    if constexpr (kSideBySide == 1) {
+      return {{Block::At(panels, columns, block)}};
+    } else {
+      return {{Block::At(panels, columns, block), Block::At(panels + stride, columns, block)}};
+    }
+  }
+};
