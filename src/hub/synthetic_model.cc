@@ -21,6 +21,7 @@ constexpr size_t kChunkBlocks = 1 << 16;  // blocks per chunk of work; part of t
 // must outweigh the small embedding, or a tied head would repeat the last token.
 constexpr float kMatrixGain = 1.5f;
 constexpr float kEmbeddingDeviation = 0.05f;
+constexpr float kBiasDeviation = 0.1f;
 
 Status CheckType(const std::string& type) {
   const std::vector<std::string>& known = SyntheticTypes();
@@ -62,6 +63,8 @@ class SyntheticModel {
 
   Result<DType> TypeFor(std::string_view role, int32_t layer, int64_t cols) const {
     std::string wanted = options_.type;
+    // As gpt-oss is published: nothing but experts has four bits.
+    if (shape_.IsGptOss() && wanted == "MXFP4" && !role.ends_with("_exps")) wanted = "Q8_0";
     if (wanted.ends_with("_M")) {
       const bool head = role == "output" || (role == "token_embd" && shape_.tied_embeddings);
       const bool layer_more =
@@ -106,14 +109,32 @@ class SyntheticModel {
                         Gain(hidden)});
     BATON_RETURN_IF_ERROR(Matrix("ffn_gate_exps", layer, hidden, width, Gain(hidden), experts));
     BATON_RETURN_IF_ERROR(Matrix("ffn_up_exps", layer, hidden, width, Gain(hidden), experts));
-    return Matrix("ffn_down_exps", layer, width, hidden, Gain(width), experts);
+    BATON_RETURN_IF_ERROR(Matrix("ffn_down_exps", layer, width, hidden, Gain(width), experts));
+    if (shape_.IsGptOss()) PlanExpertBiases(layer);
+    return OkStatus();
+  }
+  void PlanExpertBiases(int32_t layer) {
+    const int64_t experts = shape_.n_experts;
+    const auto bias = [&](std::string_view part, int64_t elements, int64_t rows) {
+      tensors_.push_back({fmt::format("blk.{}.ffn_{}.bias", layer, part),
+                          DType::kF32,
+                          {elements, rows, 1, 1},
+                          kBiasDeviation});
+    };
+    bias("gate_inp", experts, 1);
+    bias("gate_exps", shape_.expert_ffn_width, experts);
+    bias("up_exps", shape_.expert_ffn_width, experts);
+    bias("down_exps", shape_.hidden_width, experts);
   }
 
   Status PlanTensors() {
     const int64_t hidden = shape_.hidden_width;
     const int64_t q_width = int64_t{shape_.n_heads} * shape_.head_dim;
     const int64_t kv_width = int64_t{shape_.n_kv_heads} * shape_.head_dim;
-    BATON_RETURN_IF_ERROR(Matrix("token_embd", -1, hidden, shape_.vocab_size, kEmbeddingDeviation));
+    const float embedding = shape_.IsGemma()  // which multiplies by the root of the width
+                                ? kEmbeddingDeviation / std::sqrt(static_cast<float>(hidden))
+                                : kEmbeddingDeviation;
+    BATON_RETURN_IF_ERROR(Matrix("token_embd", -1, hidden, shape_.vocab_size, embedding));
     for (int32_t layer = 0; layer < shape_.n_layers; ++layer) {
       Norm(fmt::format("blk.{}.attn_norm.weight", layer));
       BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, q_width, Gain(hidden)));
@@ -121,7 +142,8 @@ class SyntheticModel {
       BATON_RETURN_IF_ERROR(Matrix("attn_v", layer, hidden, kv_width, Gain(hidden)));
       BATON_RETURN_IF_ERROR(Matrix("attn_output", layer, q_width, hidden, Gain(q_width)));
       PlanExtras(layer, q_width, kv_width);
-      Norm(fmt::format("blk.{}.ffn_norm.weight", layer));
+      Norm(fmt::format("blk.{}.{}.weight", layer,
+                       shape_.IsGptOss() ? "post_attention_norm" : "ffn_norm"));
       BATON_RETURN_IF_ERROR(PlanFeedForward(layer));
     }
     Norm("output_norm.weight");
@@ -131,13 +153,20 @@ class SyntheticModel {
 
   // What an architecture has in a layer besides what llama has.
   void PlanExtras(int32_t layer, int64_t q_width, int64_t kv_width) {
-    constexpr float kBiasDeviation = 0.1f;
-    if (shape_.architecture == "qwen2") {
+    if (shape_.architecture == "qwen2" || shape_.IsGptOss()) {
       Vector(fmt::format("blk.{}.attn_q.bias", layer), q_width, kBiasDeviation);
       Vector(fmt::format("blk.{}.attn_k.bias", layer), kv_width, kBiasDeviation);
       Vector(fmt::format("blk.{}.attn_v.bias", layer), kv_width, kBiasDeviation);
     }
-    if (shape_.architecture.starts_with("qwen3")) {
+    if (shape_.IsGptOss()) {
+      Vector(fmt::format("blk.{}.attn_output.bias", layer), shape_.hidden_width, kBiasDeviation);
+      Vector(fmt::format("blk.{}.attn_sinks.weight", layer), shape_.n_heads, 1.0f);
+    }
+    if (shape_.IsGemma()) {
+      Norm(fmt::format("blk.{}.post_attention_norm.weight", layer));
+      Norm(fmt::format("blk.{}.post_ffw_norm.weight", layer));
+    }
+    if (shape_.architecture.starts_with("qwen3") || shape_.architecture == "gemma3") {
       Vector(fmt::format("blk.{}.attn_q_norm.weight", layer), shape_.head_dim, 0.0f);
       Vector(fmt::format("blk.{}.attn_k_norm.weight", layer), shape_.head_dim, 0.0f);
     }
@@ -167,10 +196,27 @@ class SyntheticModel {
       u32(key("expert_used_count"), shape_.experts_used);
       u32(key("expert_feed_forward_length"), shape_.expert_ffn_width);
     }
+    if (shape_.window > 0) u32(key("attention.sliding_window"), shape_.window);
     header_.AddFloat32(key("attention.layer_norm_rms_epsilon"), 1e-5f);
     header_.AddFloat32(key("rope.freq_base"), shape_.rope_base);
+    AddRopeScaling();
     if (options_.type == "Q4_K_M") u32("general.file_type", 15);
     if (options_.type == "Q5_K_M") u32("general.file_type", 17);
+  }
+
+  // The larger models of these families reach their context by it.
+  void AddRopeScaling() {
+    const bool yarn = shape_.IsGptOss();
+    const bool linear = shape_.architecture == "gemma3" && shape_.context_length >= 131072;
+    if (!yarn && !linear) return;
+    const std::string prefix = shape_.architecture + ".rope.scaling.";
+    constexpr int32_t kYarnFactor = 32;
+    header_.AddString(prefix + "type", yarn ? "yarn" : "linear");
+    header_.AddFloat32(prefix + "factor", yarn ? kYarnFactor : 8.0f);
+    if (yarn) {
+      header_.AddUint32(prefix + "original_context_length",
+                        static_cast<uint32_t>(std::max(1, shape_.context_length / kYarnFactor)));
+    }
   }
 
   Status WriteTensor(gguf::Writer& writer, const PlannedTensor& tensor, size_t index) const {

@@ -33,6 +33,19 @@ const std::vector<SyntheticShape>& Shapes() {
        768},
       {"mixtral-8x7b", "llama", 32, 4096, 32, 8, 128, 14336, 32000, 32768, 1e6f, false, 8, 2,
        14336},
+      {"tiny-gemma2", "gemma2", 4, 256, 4, 2, 64, 512, 512, 4096, 1e4f, true, 0, 0, 0, 100},
+      {"tiny-gemma3", "gemma3", 7, 256, 4, 1, 64, 512, 512, 4096, 1e6f, true, 0, 0, 0, 100},
+      {"tiny-gpt-oss", "gpt-oss", 4, 256, 4, 2, 64, 256, 512, 4096, 1.5e5f, false, 8, 2, 256, 100},
+      {"gemma-2-2b", "gemma2", 26, 2304, 8, 4, 256, 9216, 256000, 8192, 1e4f, true, 0, 0, 0, 4096},
+      {"gemma-2-9b", "gemma2", 42, 3584, 16, 8, 256, 14336, 256000, 8192, 1e4f, true, 0, 0, 0,
+       4096},
+      {"gemma-3-1b", "gemma3", 26, 1152, 4, 1, 256, 6912, 262144, 32768, 1e6f, true, 0, 0, 0, 512},
+      {"gemma-3-4b", "gemma3", 34, 2560, 8, 4, 256, 10240, 262208, 131072, 1e6f, true, 0, 0, 0,
+       1024},
+      {"gpt-oss-20b", "gpt-oss", 24, 2880, 64, 8, 64, 2880, 201088, 131072, 1.5e5f, false, 32, 4,
+       2880, 128},
+      {"gpt-oss-120b", "gpt-oss", 36, 2880, 64, 8, 64, 2880, 201088, 131072, 1.5e5f, false, 128, 4,
+       2880, 128},
   };
   return kShapes;
 }
@@ -51,7 +64,8 @@ constexpr ShapeKey kShapeKeys[] = {{"layers", &SyntheticShape::n_layers},
                                    {"context", &SyntheticShape::context_length},
                                    {"experts", &SyntheticShape::n_experts},
                                    {"experts_used", &SyntheticShape::experts_used},
-                                   {"expert_ffn", &SyntheticShape::expert_ffn_width}};
+                                   {"expert_ffn", &SyntheticShape::expert_ffn_width},
+                                   {"window", &SyntheticShape::window}};
 
 template <typename T>
 Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max) {
@@ -63,7 +77,8 @@ Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max)
   return value;
 }
 
-constexpr std::string_view kArchitectures[] = {"llama", "qwen2", "qwen3", "qwen3moe"};
+constexpr std::string_view kArchitectures[] = {"llama",  "qwen2",  "qwen3",  "qwen3moe",
+                                               "gemma2", "gemma3", "gpt-oss"};
 
 Status SetArchitecture(SyntheticShape& shape, std::string_view value) {
   for (const std::string_view known : kArchitectures) {
@@ -94,7 +109,7 @@ Status SetKey(SyntheticShape& shape, std::string_view key, std::string_view valu
   return MakeError(
       Code::kInvalidArgument,
       "shape key '{}' is not one of arch, layers, hidden, heads, kv_heads, head_dim, ffn, "
-      "vocab, context, rope_base, tied, experts, experts_used, expert_ffn",
+      "vocab, context, rope_base, tied, experts, experts_used, expert_ffn, window",
       key);
 }
 
@@ -128,7 +143,8 @@ Status CheckShape(const SyntheticShape& shape) {
     return MakeError(Code::kInvalidArgument, "experts_used={} of experts={}", shape.experts_used,
                      shape.n_experts);
   if ((shape.n_experts > 0 && shape.expert_ffn_width == 0) ||
-      (shape.n_experts == 0 && shape.architecture == "qwen3moe"))
+      (shape.n_experts == 0 && (shape.architecture == "qwen3moe" || shape.IsGptOss())) ||
+      (shape.n_experts > 0 && shape.IsGemma()))
     return MakeError(Code::kInvalidArgument, "arch={} with experts={}, expert_ffn={}",
                      shape.architecture, shape.n_experts, shape.expert_ffn_width);
   return OkStatus();
