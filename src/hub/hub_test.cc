@@ -290,6 +290,26 @@ TEST(SyntheticModel, ExpertsAreCountedByWhatATokenReads) {
   EXPECT_EQ(spec.layer_weight_bytes[1] - spec.layer_active_bytes[1], 6 * expert / 32 * 34);
 }
 
+TEST(SyntheticModel, GemmaAndGptOssHaveWhatTheirFamiliesHave) {
+  const Folder folder;
+  const auto spec = [&](const std::string& shape, const std::string& type) {
+    SyntheticOptions options{.shape = *ParseShape(shape), .type = type};
+    CHECK(WriteSyntheticModel(folder / "a.gguf", options).ok());
+    const auto model = Model::Open(folder / "a.gguf");
+    CHECK(model.ok(), "{}", model.error().message());
+    return (*model)->spec();
+  };
+  const ModelSpec second = spec("tiny-gemma2", "Q4_0");
+  EXPECT_EQ(second.family, Family::kGemma);
+  EXPECT_EQ(second.WindowOf(0), 100);
+  EXPECT_EQ(second.WindowOf(1), 0);
+  EXPECT_TRUE(spec("tiny-gemma3", "Q4_K").qk_norm);
+  const ModelSpec oss = spec("tiny-gpt-oss", "MXFP4");
+  EXPECT_EQ(oss.family, Family::kGptOss);
+  EXPECT_EQ(oss.quantization, "MXFP4");
+  EXPECT_EQ(oss.rope.divisors.size(), 32u);
+}
+
 TEST(SyntheticModel, AnUnknownTypeListsTheKnownOnes) {
   SyntheticOptions options;
   options.shape = *ParseShape("tiny");

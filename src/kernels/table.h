@@ -188,6 +188,14 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
   // into = (gate / (1 + exp(-gate))) * up.
   void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
+  // into = (gate / (1 + exp(-2 u))) * up, where u = sqrt(2 / pi) * (gate + 0.044715 gate^3): GELU
+  // by its approximation with tanh.
+  void (*gelu_multiply)(const float* gate, const float* up, size_t n, float* into);
+  // gpt-oss: with g = min(gate, 7) and u = clamp(up, -7, 7),
+  // into = (g / (1 + exp(-1.702 g))) * (u + 1).
+  void (*clamped_swiglu)(const float* gate, const float* up, size_t n, float* into);
+  // x = cap * tanh(x / cap), as attention's soft cap.
+  void (*soft_cap)(float* x, float cap, size_t n);
   // into = fma(x, scale, into).
   void (*add_scaled)(const float* x, float scale, size_t n, float* into);
   // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 #include <gmock/gmock.h>
 
@@ -360,6 +361,16 @@ TEST_P(Isa, RowOperationsEqualTheReference) {
     table().silu_multiply(ours.data(), w.data(), n, ours.data());
     kReferenceTable.silu_multiply(theirs.data(), w.data(), n, theirs.data());
     EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
+    for (const auto gate : {&KernelTable::gelu_multiply, &KernelTable::clamped_swiglu}) {
+      ours = theirs = Normals(n, n + 3, 6.0f);
+      (table().*gate)(ours.data(), x.data(), n, ours.data());
+      (kReferenceTable.*gate)(theirs.data(), x.data(), n, theirs.data());
+      EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
+    }
+    ours = theirs = Normals(n, n + 4, 40.0f);
+    table().soft_cap(ours.data(), 30.0f, n);
+    kReferenceTable.soft_cap(theirs.data(), 30.0f, n);
+    EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
     table().add_scaled(x.data(), 0.3f, n, ours.data());
     kReferenceTable.add_scaled(x.data(), 0.3f, n, theirs.data());
     EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << n;
@@ -373,6 +384,30 @@ TEST_P(Isa, SiluIsAccurateEverywhere) {
     table().silu_multiply(&gate, &up, 1, &gate);
     const double exact = x / (1.0 + std::exp(-static_cast<double>(x)));
     ASSERT_NEAR(gate, exact, std::abs(exact) * 4 * 0x1p-23 + 1e-35) << x;
+  }
+}
+
+// Against the formulas in double precision; the exponent's rounding costs as many units of the last
+// place as it has bits before the point.
+TEST_P(Isa, GeluAndClampedSwigluAreAccurateEverywhere) {
+  for (float x = -60; x < 60; x += 0.0137f) {
+    const double wide = x;
+    const float one = 1.0f;
+    float gelu = 0;
+    table().gelu_multiply(&x, &one, 1, &gelu);
+    const double bent = std::sqrt(2 / std::numbers::pi) * (wide + 0.044715 * wide * wide * wide);
+    const double exact = wide / (1 + std::exp(-2 * bent));
+    ASSERT_NEAR(gelu, exact, std::abs(exact) * 200 * 0x1p-23 + 1e-35) << x;
+    float glu = 0;
+    const float up = x / 3;
+    table().clamped_swiglu(&x, &up, 1, &glu);
+    const double gate = std::min(wide, 7.0);
+    const double swiglu =
+        gate / (1 + std::exp(-1.702 * gate)) * (std::clamp<double>(up, -7, 7) + 1);
+    ASSERT_NEAR(glu, swiglu, std::abs(swiglu) * 200 * 0x1p-23 + 1e-6) << x;
+    float capped = 10 * x;
+    table().soft_cap(&capped, 30, 1);
+    ASSERT_NEAR(capped, 30 * std::tanh(10 * wide / 30), 1e-5) << x;
   }
 }
 

@@ -1,8 +1,9 @@
 #include "model/spec_reader.h"
 
-#include <array>
 #include <map>
 
+#include "model/family/gemma.h"
+#include "model/family/gpt_oss.h"
 #include "model/family/llama.h"
 
 namespace baton {
@@ -12,11 +13,11 @@ struct ArchitectureRow {
   std::string_view name;  // general.architecture
   Result<ModelSpec> (*read)(const Checkpoint& checkpoint, std::string_view architecture);
 };
-constexpr std::array<ArchitectureRow, 5> kArchitectures = {{{"llama", ReadLlamaSpec},
-                                                            {"qwen2", ReadLlamaSpec},
-                                                            {"qwen3", ReadLlamaSpec},
-                                                            {"qwen3moe", ReadLlamaSpec},
-                                                            {"phi3", ReadLlamaSpec}}};
+constexpr ArchitectureRow kArchitectures[] = {
+    {"llama", ReadLlamaSpec},    {"qwen2", ReadLlamaSpec},    {"qwen3", ReadLlamaSpec},
+    {"qwen3moe", ReadLlamaSpec}, {"phi3", ReadLlamaSpec},     {"gemma2", ReadGemmaSpec},
+    {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec},
+};
 
 std::string KnownArchitectures() {
   std::string names;

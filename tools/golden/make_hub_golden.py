@@ -47,6 +47,23 @@ MODELS = {
         family="Qwen3Moe", store="f32", config=dict(
             head_dim=16, moe_intermediate_size=16, num_experts=6, num_experts_per_tok=2, norm_topk_prob=True)),
     "phi3-f32": dict(family="Phi3", store="f32", config=dict(partial_rotary_factor=0.5, pad_token_id=0)),
+    "gemma2-f32": dict(
+        family="Gemma2", store="f32", config=dict(
+            head_dim=16, sliding_window=24, query_pre_attn_scalar=24, attn_logit_softcapping=4.0,
+            final_logit_softcapping=1.5, tie_word_embeddings=True)),
+    "gemma3-bf16": dict(
+        family="Gemma3", store="bf16", config=dict(
+            num_hidden_layers=3, head_dim=16, sliding_window=24, query_pre_attn_scalar=16, tie_word_embeddings=True,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+                full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0)))),
+    "gpt-oss-mxfp4": dict(
+        family="GptOss", store="mxfp4", config=dict(
+            hidden_size=64, intermediate_size=32, head_dim=16, num_local_experts=4, num_experts_per_tok=2,
+            sliding_window=24,
+            rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
+                                 truncate=False, original_max_position_embeddings=64))),
     "mistral-fp8": dict(family="Mistral", store="fp8", config=dict(hidden_size=48, intermediate_size=80)),
     "llama-mlx4": dict(store="mlx", bits=4, group=32, scales=torch.bfloat16, config=dict(tie_word_embeddings=True)),
     "qwen3-mlx8": dict(
@@ -89,6 +106,19 @@ def quantise_mlx(weight, bits, group, scale_type):
     return torch.from_numpy(words), scales, biases, meant
 
 
+def quantise_mxfp4(weight):
+    """[..., columns] in blocks of 32: nibble pairs (even element low), exponents, and what they mean."""
+    grid = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    groups = weight.reshape(*weight.shape[:-1], -1, 32)
+    exponents = torch.floor(torch.log2(groups.abs().amax(-1))) - 2
+    scaled = groups / 2 ** exponents[..., None]
+    nearest = (scaled.abs()[..., None] - grid).abs().argmin(-1)
+    meant = grid[nearest] * scaled.sign() * 2 ** exponents[..., None]
+    codes = nearest + 8 * (scaled < 0)
+    blocks = (codes[..., 0::2] | codes[..., 1::2] << 4).to(torch.uint8)
+    return blocks, (exponents + 127).to(torch.uint8), meant.reshape(weight.shape)
+
+
 def stack_experts(tensors):
     """As MLX stores them: the matrices of all experts as one."""
     stacked, experts = {}, {}
@@ -121,6 +151,18 @@ def store(tensors, how):
                 meant[name] = written[name].float()
         return written, meant, dict(quantization_config=dict(
             quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[F8_BLOCK, F8_BLOCK]))
+    if kind == "mxfp4":
+        for name, value in tensors.items():
+            if name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+                blocks, scales, of_rows = quantise_mxfp4(value.transpose(1, 2))
+                written[name + "_blocks"], written[name + "_scales"] = blocks, scales
+                meant[name] = of_rows.transpose(1, 2)
+            else:
+                written[name] = value.bfloat16()
+                meant[name] = written[name].float()
+        return written, meant, dict(quantization_config=dict(
+            quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                                                          "model.embed_tokens", "lm_head"]))
     bits, group, scales = how["bits"], how["group"], how["scales"]
     modules = {}
     for name, value in stack_experts(tensors).items():
@@ -210,10 +252,11 @@ def load_meant(how, meant):
     with tempfile.TemporaryDirectory() as folder:
         safetensors.torch.save_file({n: v.contiguous() for n, v in meant.items()},
                                     pathlib.Path(folder) / "model.safetensors", metadata=dict(format="pt"))
-        config = getattr(transformers, f"{how.get('family', 'Llama')}Config")(
+        family = how.get("family", "Llama")
+        config = getattr(transformers, make_golden.CONFIGS.get(family, f"{family}Config"))(
             **{**make_golden.BASE, **SMALL, **how["config"]})
         config.save_pretrained(folder)
-        model = getattr(transformers, f"{how.get('family', 'Llama')}ForCausalLM").from_pretrained(
+        model = getattr(transformers, f"{family}ForCausalLM").from_pretrained(
             folder, torch_dtype=torch.float32, attn_implementation="eager")
         return model.float().eval()
 
@@ -221,7 +264,9 @@ def load_meant(how, meant):
 def sample_rows(meant):
     """The last row of every matrix and vector, to be compared bit for bit."""
     return {name: [float(x) for x in (value[-1] if value.dim() > 1 else value)]
-            for name, value in meant.items() if ".1." in name or "layers" not in name}
+            for name, value in meant.items()
+            if (name.startswith("model.layers.1.") or "layers" not in name) and "experts.gate_up" not in name
+            and "experts.down_proj" not in name}
 
 
 def main(folder, wanted):

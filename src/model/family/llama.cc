@@ -38,13 +38,6 @@ LayerTensors TensorsOf(const ModelSpec& s, int) {
   return tensors;
 }
 
-// A window as long as the context is none.
-Result<int32_t> ReadWindow(const SpecBuilder& builder, int32_t context_length) {
-  const std::string key = builder.Key("attention.sliding_window");
-  BATON_ASSIGN_OR_RETURN(const int64_t window, builder.metadata().IntegerOr(key, 0, INT64_MAX, 0));
-  return window < context_length ? static_cast<int32_t>(window) : 0;
-}
-
 // Phi-3 with 128k tokens: which factors count depends on the length of the text.
 Status RefuseLongRope(const SpecBuilder& builder) {
   for (const std::string_view name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
@@ -66,7 +59,7 @@ Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view a
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadExperts());
-  BATON_ASSIGN_OR_RETURN(spec.window, ReadWindow(builder, spec.context_length));
+  BATON_RETURN_IF_ERROR(builder.ReadWindow(1));
   BATON_RETURN_IF_ERROR(builder.ReadEnds());
   BATON_RETURN_IF_ERROR(builder.ReadRope());
   spec.fused_qkv = spec.fused_gate_up = architecture == "phi3";

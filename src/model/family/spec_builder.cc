@@ -111,6 +111,7 @@ Status SpecBuilder::ReadHeadDim() {
   if (value_length != spec_.head_dim)
     return MakeError(Code::kUnimplemented, "{} {} is not key_length {}",
                      Key("attention.value_length"), value_length, spec_.head_dim);
+  spec_.query_scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim));
   return OkStatus();
 }
 
@@ -142,29 +143,29 @@ Status SpecBuilder::CheckVocabularyKey() const {
   return OkStatus();
 }
 
-Status SpecBuilder::ReadRope() {
+Status SpecBuilder::ReadRope(RopeDefaults defaults) {
   RopeSpec& rope = spec_.rope;
   BATON_ASSIGN_OR_RETURN(rope.dimensions,
                          IntegerOr("rope.dimension_count", kHeadDimMax, spec_.head_dim));
   if (rope.dimensions > spec_.head_dim || rope.dimensions % 2 != 0)
     return MakeError(Code::kInvalidArgument, "{} {} is not an even number up to {}",
                      Key("rope.dimension_count"), rope.dimensions, spec_.head_dim);
-  BATON_ASSIGN_OR_RETURN(const double base, NumberOr("rope.freq_base", 10000.0));
+  BATON_ASSIGN_OR_RETURN(const double base, NumberOr("rope.freq_base", defaults.base));
   if (!(base >= 1) || base > 1e12)
     return MakeError(Code::kInvalidArgument, "{} is {}, outside [1, 1e12]", Key("rope.freq_base"),
                      base);
   rope.base = static_cast<float>(base);
-  BATON_RETURN_IF_ERROR(ReadRopeScaling());
+  BATON_RETURN_IF_ERROR(ReadRopeScaling(defaults));
   return ReadRopeFactors();
 }
 
-Status SpecBuilder::ReadRopeScaling() {
+Status SpecBuilder::ReadRopeScaling(const RopeDefaults& defaults) {
   const std::string key = Key("rope.scaling.type");
   BATON_ASSIGN_OR_RETURN(const auto kind, metadata().StringOr(key, "none"));
   if (kind == "none") return ReadLinear("rope.scale_linear");
   if (kind == "linear") return ReadLinear("rope.scaling.factor");
   if (kind == "llama3") return ReadLlama3();
-  if (kind == "yarn") return ReadYarn();
+  if (kind == "yarn") return ReadYarn(defaults.whole_ramp);
   return MakeError(Code::kUnimplemented,
                    "{} '{}' is not supported; supported: none, linear, llama3, yarn", key, kind);
 }
@@ -200,7 +201,7 @@ Status SpecBuilder::ReadLlama3() {
 // YaRN (Peng et al. 2023, section 3.2): pairs that turn less than `slow` times within the original
 // context are stretched by `factor`, those that turn more than `fast` times stay, and a ramp over
 // the pairs' numbers blends those between; all grow by a magnitude.
-Status SpecBuilder::ReadYarn() {
+Status SpecBuilder::ReadYarn(bool whole_ramp) {
   BATON_ASSIGN_OR_RETURN(const double factor, PositiveOr("rope.scaling.factor", 1.0));
   BATON_ASSIGN_OR_RETURN(const double context, PositiveOr("rope.scaling.original_context_length",
                                                           double(spec_.context_length)));
@@ -213,8 +214,13 @@ Status SpecBuilder::ReadYarn() {
     const double wavelengths = context / (times * 2 * std::numbers::pi);
     return dimensions * std::log(wavelengths) / (2 * std::log(double{spec_.rope.base}));
   };
-  const double first = std::max(0.0, std::floor(pair_that_turns(fast)));
-  const double last = std::min(dimensions - 1, std::ceil(pair_that_turns(slow)));
+  double first = pair_that_turns(fast), last = pair_that_turns(slow);
+  if (whole_ramp) {
+    first = std::floor(first);
+    last = std::ceil(last);
+  }
+  first = std::max(0.0, first);
+  last = std::min(dimensions - 1, last);
   for (int32_t i = 0; i < spec_.rope.dimensions / 2; ++i) {
     const double ramp = std::clamp((i - first) / std::max(last - first, 1e-3), 0.0, 1.0);
     spec_.rope.divisors.push_back(static_cast<float>(1 / (ramp / factor + 1 - ramp)));
@@ -222,6 +228,33 @@ Status SpecBuilder::ReadYarn() {
   const double growth = factor > 1 ? 1 + 0.1 * std::log(factor) : 1.0;
   spec_.rope.magnitude = static_cast<float>(attention * more * growth);
   return OkStatus();
+}
+
+Status SpecBuilder::ReadWindow(int32_t period) {
+  constexpr std::string_view kWindow = "attention.sliding_window";
+  BATON_ASSIGN_OR_RETURN(const int64_t window, metadata().IntegerOr(Key(kWindow), 0, INT64_MAX, 0));
+  spec_.window = window < spec_.context_length ? static_cast<int32_t>(window) : 0;
+  BATON_ASSIGN_OR_RETURN(spec_.windowed, ReadWindowPattern(period));
+  return OkStatus();
+}
+
+// A number p (all layers but each p-th), or a truth value for each layer.
+Result<std::vector<bool>> SpecBuilder::ReadWindowPattern(int32_t period) const {
+  const std::string key = Key("attention.sliding_window_pattern");
+  const gguf::Value* value = metadata().Find(key);
+  std::vector<bool> windowed;
+  if (value != nullptr && value->type == gguf::ValueType::kArray) {
+    BATON_ASSIGN_OR_RETURN(const gguf::Value flags, metadata().Array(key, gguf::ValueType::kBool));
+    if (flags.count != static_cast<uint64_t>(spec_.n_layers))
+      return MakeError(Code::kInvalidArgument, "key '{}' has {} elements for {} layers", key,
+                       flags.count, spec_.n_layers);
+    for (const uint8_t flag : flags.bytes) windowed.push_back(flag != 0);
+    return windowed;
+  }
+  BATON_ASSIGN_OR_RETURN(const int64_t each, metadata().IntegerOr(key, 1, kLayersMax, period));
+  for (int32_t layer = 0; each > 1 && layer < spec_.n_layers; ++layer)
+    windowed.push_back((layer + 1) % each != 0);
+  return windowed;
 }
 
 // Converters of Llama 3.1 and later store the divisors as a tensor.
@@ -287,6 +320,9 @@ Result<const TensorInfo*> SpecBuilder::CheckLayerTensor(int layer,
   BATON_RETURN_IF_ERROR(tensor.rows == 1
                             ? CheckVector(*info, tensor.cols)
                             : CheckMatrix(*info, tensor.cols, tensor.rows, tensor.experts));
+  if (tensor.vectors && info->type != DType::kF32)
+    return MakeError(Code::kInvalidArgument, "tensor '{}' is {}, not F32", info->name,
+                     InfoOf(info->type).name);
   return info;
 }
 

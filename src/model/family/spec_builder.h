@@ -19,8 +19,15 @@ struct LayerTensor {
   int64_t cols;
   int64_t rows = 1;  // 1: a vector, of F32
   int64_t experts = 1;
+  bool vectors = false;  // each row is a vector, of F32
 };
 using LayerTensors = std::vector<LayerTensor>;
+
+// What families take for granted where a file does not say it.
+struct RopeDefaults {
+  double base = 10000;
+  bool whole_ramp = true;  // YaRN's ramp begins and ends at whole pairs
+};
 
 class SpecBuilder {
  public:
@@ -49,7 +56,10 @@ class SpecBuilder {
   // Embedding, last norm and head, which may be tied to the embedding.
   Status ReadEnds();
   // Rotary embedding, scaled by nothing, a factor, Llama 3's rule or YaRN.
-  Status ReadRope();
+  Status ReadRope(RopeDefaults defaults = {});
+  // The sliding window, and which layers have it: all but each `period`-th, or all where that is 1,
+  // unless the file says which. A window as long as the context is none.
+  Status ReadWindow(int32_t period);
   // That the layers hold exactly the tensors that `tensors(spec, layer)` lists, and their bytes.
   Status CheckLayers(LayerTensors (*tensors)(const ModelSpec& spec, int layer));
   // The experts of every layer, where there are any.
@@ -59,11 +69,12 @@ class SpecBuilder {
 
  private:
   Status ReadHeadDim();
+  Result<std::vector<bool>> ReadWindowPattern(int32_t period) const;
   Status CheckVocabularyKey() const;
-  Status ReadRopeScaling();
+  Status ReadRopeScaling(const RopeDefaults& defaults);
   Status ReadLinear(std::string_view rest);
   Status ReadLlama3();
-  Status ReadYarn();
+  Status ReadYarn(bool whole_ramp);
   Status ReadRopeFactors();
   Result<const TensorInfo*> CheckLayerTensor(int layer, const LayerTensor& tensor) const;
   Status RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, int layer)) const;

@@ -76,6 +76,86 @@ Status ReadQwen3Moe(ConfigReader& config) {
   return ReadLlama(config);
 }
 
+// ---- Gemma 2 and 3 ----
+
+constexpr ModuleRow kGemmaModules[] = {
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"post_attention_layernorm", "post_attention_norm"},
+    {"pre_feedforward_layernorm", "ffn_norm"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+    {"post_feedforward_layernorm", "post_ffw_norm"},
+};
+
+constexpr FieldRow kGemmaFields[] = {
+    {"num_hidden_layers", "block_count"},
+    {"hidden_size", "embedding_length"},
+    {"intermediate_size", "feed_forward_length"},
+    {"max_position_embeddings", "context_length"},
+    {"vocab_size", "vocab_size"},
+    {"num_attention_heads", "attention.head_count"},
+    {"num_key_value_heads", "attention.head_count_kv"},
+    {"head_dim", "attention.key_length"},
+    {"head_dim", "attention.value_length"},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", FieldKind::kNumber},
+    {"attn_logit_softcapping", "attn_logit_softcapping", FieldKind::kNumber},
+    {"final_logit_softcapping", "final_logit_softcapping", FieldKind::kNumber},
+};
+
+Status ReadGemma(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("hidden_activation", "gelu_pytorch_tanh"));
+  BATON_RETURN_IF_ERROR(config.AddQueryScale("query_pre_attn_scalar"));
+  BATON_RETURN_IF_ERROR(config.AddRope());
+  return config.AddWindow();
+}
+
+// ---- gpt-oss ----
+
+constexpr ModuleRow kGptOssModules[] = {
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.sinks", "attn_sinks"},
+    {"post_attention_layernorm", "post_attention_norm"},
+    {"mlp.router", "ffn_gate_inp"},
+    {"mlp.experts.gate_up_proj", "ffn_gate_exps", RowChoice::kEven},
+    {"mlp.experts.gate_up_proj", "ffn_up_exps", RowChoice::kOdd},
+    {"mlp.experts.down_proj", "ffn_down_exps"},
+};
+
+constexpr FieldRow kGptOssFields[] = {
+    {"num_hidden_layers", "block_count"},
+    {"hidden_size", "embedding_length"},
+    {"intermediate_size", "feed_forward_length"},
+    {"intermediate_size", "expert_feed_forward_length"},
+    {"max_position_embeddings", "context_length"},
+    {"vocab_size", "vocab_size"},
+    {"num_attention_heads", "attention.head_count"},
+    {"num_key_value_heads", "attention.head_count_kv"},
+    {"head_dim", "attention.key_length"},
+    {"head_dim", "attention.value_length"},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", FieldKind::kNumber},
+    {"num_local_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"experts_per_token", "expert_used_count"},
+};
+
+Status ReadGptOss(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
+  BATON_RETURN_IF_ERROR(config.RequireNumber("swiglu_limit", 7));
+  BATON_RETURN_IF_ERROR(config.AddRope());
+  return config.AddWindow();
+}
+
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
@@ -84,6 +164,10 @@ constexpr Architecture kArchitectures[] = {
     {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
+    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma, true, true},
+    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, true, true},
+    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss, false, false,
+     false},
 };
 
 // ---- names ----

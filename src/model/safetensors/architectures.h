@@ -45,6 +45,7 @@ struct Architecture {
   Status (*more)(ConfigReader& config);
   bool tied_by_default = false;    // where config.json does not mention tie_word_embeddings
   bool norms_are_offsets = false;  // GGUF's norms are 1 + those stored
+  bool whole_ramp = true;          // YaRN's, which "truncate" in config.json says, too
 };
 
 // kUnimplemented with the name and those that work.

@@ -183,6 +183,8 @@ Status AddSampling(std::string_view text, gguf::HeaderBuilder& header) {
   return OkStatus();
 }
 
+constexpr int64_t kLayersMax = 4096;  // as SpecBuilder has it
+
 double YarnGrowth(double factor, double scale = 1) {
   return factor > 1 ? 0.1 * scale * std::log(factor) + 1 : 1;
 }
@@ -238,6 +240,12 @@ Status ConfigReader::RequireInteger(std::string_view field, int64_t required) co
   return Unsupported(field, *Find(config_, field), fmt::format("{}", required));
 }
 
+Status ConfigReader::RequireNumber(std::string_view field, double required) const {
+  BATON_ASSIGN_OR_RETURN(const auto number, NumberIn(config_, field));
+  if (number.value_or(required) == required) return OkStatus();
+  return Unsupported(field, *Find(config_, field), fmt::format("{}", required));
+}
+
 Status ConfigReader::RequireEmpty(std::string_view field) const {
   const value* found = Find(config_, field);
   if (found == nullptr || (found->is_array() && found->get_array().empty())) return OkStatus();
@@ -255,12 +263,36 @@ void ConfigReader::AddHalves() {
   header_.AddBool(Key("rope.halves"), true);
 }
 
-// Older files have rope_theta and rope_scaling, newer ones all of it in rope_parameters.
-Status ConfigReader::AddRope() {
+Status ConfigReader::AddQueryScale(std::string_view field) {
+  BATON_ASSIGN_OR_RETURN(const auto scalar, NumberIn(config_, field));
+  if (!scalar) return OkStatus();
+  if (!(*scalar > 0)) return Wrong(field, *Find(config_, field), "a positive number");
+  header_.AddFloat32(Key("attention.scale"), static_cast<float>(1 / std::sqrt(*scalar)));
+  return OkStatus();
+}
+
+// Older files have rope_theta and rope_scaling, newer ones all of it in rope_parameters, where
+// kinds of layers may have their own.
+Result<const object*> ConfigReader::RopeObject() {
   BATON_ASSIGN_OR_RETURN(const object* newer, ObjectIn(config_, "rope_parameters"));
-  BATON_ASSIGN_OR_RETURN(const object* older, ObjectIn(config_, "rope_scaling"));
+  if (newer == nullptr) return ObjectIn(config_, "rope_scaling");
+  BATON_ASSIGN_OR_RETURN(const object* full, ObjectIn(*newer, "full_attention"));
+  BATON_ASSIGN_OR_RETURN(const object* sliding, ObjectIn(*newer, "sliding_attention"));
+  if (full == nullptr && sliding == nullptr) return newer;
+  if (full == nullptr || sliding == nullptr)
+    return Wrong("rope_parameters", *Find(config_, "rope_parameters"), "for both kinds of layers");
+  BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(*sliding, "rope_type", "default"));
+  if (kind != "default") return Unsupported("rope_type", *Find(*sliding, "rope_type"), "default");
+  BATON_RETURN_IF_ERROR(AddRopeNumber(*sliding, "rope_theta", "rope.freq_base_swa"));
+  return full;
+}
+
+Status ConfigReader::AddRope() {
+  BATON_ASSIGN_OR_RETURN(const object* found, RopeObject());
   const object none;
-  const object& rope = newer != nullptr ? *newer : older != nullptr ? *older : none;
+  const object& rope = found != nullptr ? *found : none;
+  if (Find(config_, "rope_parameters") == nullptr)
+    BATON_RETURN_IF_ERROR(AddRopeNumber(config_, "rope_local_base_freq", "rope.freq_base_swa"));
   const auto number = [&](std::string_view field) {
     return NumberIn(Find(rope, field) != nullptr ? rope : config_, field);
   };
@@ -315,57 +347,66 @@ Status ConfigReader::AddYarn(const object& rope) {
   BATON_ASSIGN_OR_RETURN(const auto original, NumberIn(rope, "original_max_position_embeddings"));
   BATON_ASSIGN_OR_RETURN(const auto said, NumberIn(rope, "factor"));
   BATON_ASSIGN_OR_RETURN(const auto attention, NumberIn(rope, "attention_factor"));
+  BATON_ASSIGN_OR_RETURN(const bool whole, BoolIn(rope, "truncate", true));
+  if (whole != architecture_.whole_ramp)
+    return MakeError(Code::kUnimplemented, "config.json: truncate {} is not supported in a {}",
+                     whole, architecture_.hub);
   BATON_ASSIGN_OR_RETURN(const auto scale, NumberIn(rope, "mscale"));
   BATON_ASSIGN_OR_RETURN(const auto scale_all, NumberIn(rope, "mscale_all_dim"));
-  const double whole = original.value_or(context.value_or(0));
-  const double factor = said.value_or(context.value_or(0) / whole);
+  const double unscaled = original.value_or(context.value_or(0));
+  const double factor = said.value_or(context.value_or(0) / unscaled);
   double growth = attention.value_or(YarnGrowth(factor));
   if (!attention && scale.value_or(0) != 0 && scale_all.value_or(0) != 0)
     growth = YarnGrowth(factor, *scale) / YarnGrowth(factor, *scale_all);
   header_.AddFloat32(Key("rope.scaling.factor"), static_cast<float>(factor));
-  header_.AddFloat32(Key("rope.scaling.original_context_length"), static_cast<float>(whole));
+  header_.AddFloat32(Key("rope.scaling.original_context_length"), static_cast<float>(unscaled));
   header_.AddFloat32(Key("rope.scaling.attn_factor"),
                      static_cast<float>(growth / YarnGrowth(factor)));
   BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "beta_fast", "rope.scaling.yarn_beta_fast"));
   return AddRopeNumber(rope, "beta_slow", "rope.scaling.yarn_beta_slow");
 }
 
-// Newer files say of each layer what it is; of older ones Qwen2's have the window behind the first
-// max_window_layers.
-Result<bool> ConfigReader::EveryLayerHasTheWindow() const {
+// Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
+// max_window_layers, and others all but each sliding_window_pattern-th. Empty: what is usual with
+// the family.
+Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
   BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
+  BATON_ASSIGN_OR_RETURN(const auto first, Integer("max_window_layers"));
   const value* types = Find(config_, "layer_types");
-  int64_t with = layers.value_or(0);
-  if (types != nullptr) {
-    const auto* list = types->if_array();
-    if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
-      return Wrong("layer_types", *types, "a list with an entry for each layer");
-    with = 0;
-    for (const value& type : *list) {
-      if (!type.is_string() ||
-          (type.get_string() != "sliding_attention" && type.get_string() != "full_attention"))
-        return Unsupported("layer_types", type, "sliding_attention, full_attention");
-      with += type.get_string() == "sliding_attention" ? 1 : 0;
-    }
-  } else if (Find(config_, "use_sliding_window") != nullptr) {
-    BATON_ASSIGN_OR_RETURN(const auto first, Integer("max_window_layers"));
-    with -= std::min(first.value_or(0), with);
+  std::vector<bool> windowed;
+  if (types == nullptr) {
+    const bool behind = first && Find(config_, "use_sliding_window") != nullptr;
+    for (int64_t i = 0; behind && i < std::min(layers.value_or(0), kLayersMax); ++i)
+      windowed.push_back(i >= *first);
+    return windowed;
   }
-  if (with != 0 && with != layers.value_or(0))
-    return MakeError(Code::kUnimplemented,
-                     "config.json: {} of {} layers have a sliding window: in a {} either all or "
-                     "none can",
-                     with, layers.value_or(0), architecture_.hub);
-  return with > 0;
+  const auto* list = types->if_array();
+  if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
+    return Wrong("layer_types", *types, "a list with an entry for each layer");
+  for (const value& type : *list) {
+    const bool is_window = type == "sliding_attention";
+    if (!is_window && type != "full_attention")
+      return Unsupported("layer_types", type, "sliding_attention, full_attention");
+    windowed.push_back(is_window);
+  }
+  return windowed;
 }
 
 Status ConfigReader::AddWindow() {
   BATON_ASSIGN_OR_RETURN(const auto window, Integer("sliding_window"));
   BATON_ASSIGN_OR_RETURN(const bool used, BoolOr("use_sliding_window", true));
   if (!window || !used) return OkStatus();
-  BATON_ASSIGN_OR_RETURN(const bool everywhere, EveryLayerHasTheWindow());
-  if (everywhere)
-    header_.AddUint32(Key("attention.sliding_window"), static_cast<uint32_t>(*window));
+  BATON_ASSIGN_OR_RETURN(const std::vector<bool> windowed, WindowedLayers());
+  const bool any = std::find(windowed.begin(), windowed.end(), true) != windowed.end();
+  if (!windowed.empty() && !any) return OkStatus();
+  header_.AddUint32(Key("attention.sliding_window"), static_cast<uint32_t>(*window));
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  if (!windowed.empty()) {
+    header_.AddBools(Key(kPattern), windowed);
+    return OkStatus();
+  }
+  BATON_ASSIGN_OR_RETURN(const auto each, Integer("sliding_window_pattern"));
+  if (each) header_.AddUint32(Key(kPattern), static_cast<uint32_t>(*each));
   return OkStatus();
 }
 

@@ -56,16 +56,20 @@ class ConfigReader {
       : architecture_(architecture), config_(config), header_(header) {}
 
   Status AddFields();
-  // How positions turn heads: base, dimensions, scaling.
+  // How positions turn heads: base, dimensions, scaling; of layers with a window the base, where it
+  // is their own.
   Status AddRope();
-  // The sliding window, where all layers have it.
+  // The sliding window, and which layers have it.
   Status AddWindow();
   // That pairs which turn together lie in the two halves of a head, as everywhere on the hub.
   void AddHalves();
+  // attention.scale = 1 / sqrt(of the field), where it is there.
+  Status AddQueryScale(std::string_view field);
 
   // kUnimplemented unless the field is absent or as required.
   Status RequireText(std::string_view field, std::string_view value) const;
   Status RequireInteger(std::string_view field, int64_t value) const;
+  Status RequireNumber(std::string_view field, double value) const;
   Status RequireEmpty(std::string_view field) const;
   // Likewise, and absent means `otherwise`.
   Status RequireBool(std::string_view field, bool value, bool otherwise) const;
@@ -75,11 +79,13 @@ class ConfigReader {
 
  private:
   std::string Key(std::string_view rest) const;
+  // Of all layers, or of those without a window.
+  Result<const boost::json::object*> RopeObject();
   Status AddRopeScaling(const boost::json::object& rope);
   Status AddRopeNumber(const boost::json::object& rope, std::string_view field,
                        std::string_view key);
   Status AddYarn(const boost::json::object& rope);
-  Result<bool> EveryLayerHasTheWindow() const;
+  Result<std::vector<bool>> WindowedLayers() const;
 
   const Architecture& architecture_;
   const boost::json::object& config_;

@@ -163,6 +163,8 @@ class Mapper {
   }
 
   Status Plain(const Stored& weight, TensorInfo& info, Place& place) const {
+    if (module_.rows != RowChoice::kAll)
+      return Refuse(*weight.tensor, "has inputs as rows: such experts are read as MXFP4 alone");
     switch (weight.tensor->type) {
       case StoredType::kF32:
         info.type = DType::kF32;
