@@ -47,6 +47,13 @@ MODELS = {
         family="Qwen3Moe", store="f32", config=dict(
             head_dim=16, moe_intermediate_size=16, num_experts=6, num_experts_per_tok=2, norm_topk_prob=True)),
     "phi3-f32": dict(family="Phi3", store="f32", config=dict(partial_rotary_factor=0.5, pad_token_id=0)),
+    "mistral-fp8": dict(family="Mistral", store="fp8", config=dict(hidden_size=48, intermediate_size=80)),
+    "llama-mlx4": dict(store="mlx", bits=4, group=32, scales=torch.bfloat16, config=dict(tie_word_embeddings=True)),
+    "qwen3-mlx8": dict(
+        family="Qwen3", store="mlx", bits=8, group=64, scales=torch.float16, config=dict(hidden_size=64, head_dim=16)),
+    "qwen3moe-mlx4": dict(
+        family="Qwen3Moe", store="mlx", bits=4, group=32, scales=torch.float16, config=dict(
+            head_dim=16, moe_intermediate_size=32, num_experts=4, num_experts_per_tok=2, norm_topk_prob=True)),
     "gemma2-f32": dict(
         family="Gemma2", store="f32", config=dict(
             head_dim=16, sliding_window=24, query_pre_attn_scalar=24, attn_logit_softcapping=4.0,
@@ -64,13 +71,6 @@ MODELS = {
             sliding_window=24,
             rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
                                  truncate=False, original_max_position_embeddings=64))),
-    "mistral-fp8": dict(family="Mistral", store="fp8", config=dict(hidden_size=48, intermediate_size=80)),
-    "llama-mlx4": dict(store="mlx", bits=4, group=32, scales=torch.bfloat16, config=dict(tie_word_embeddings=True)),
-    "qwen3-mlx8": dict(
-        family="Qwen3", store="mlx", bits=8, group=64, scales=torch.float16, config=dict(hidden_size=64, head_dim=16)),
-    "qwen3moe-mlx4": dict(
-        family="Qwen3Moe", store="mlx", bits=4, group=32, scales=torch.float16, config=dict(
-            head_dim=16, moe_intermediate_size=32, num_experts=4, num_experts_per_tok=2, norm_topk_prob=True)),
 }
 
 
