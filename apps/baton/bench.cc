@@ -171,7 +171,7 @@ double PrefillLimitSeconds(const Model& model, const BenchOptions& options,
   const ModelSpec& spec = model.spec();
   const double prompt = options.prompt_tokens;
   double seconds = 0;
-  for (const gguf::TensorInfo& tensor : model.tensors()) {
+  for (const TensorInfo& tensor : model.tensors()) {
     const bool embedding = tensor.name == "token_embd.weight";
     if (tensor.shape[1] == 1 || (embedding && !spec.tied_embeddings)) continue;
     const double tokens = embedding || tensor.name == "output.weight" ? 1 : prompt;

@@ -7,7 +7,7 @@
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
 #include "model/chat_template/chat_template.h"
-#include "model/gguf/reader.h"
+#include "model/open_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton::app {
@@ -75,12 +75,13 @@ std::string TextOrEmpty(const Vocabulary& vocabulary, TokenId token) {
 
 Result<TemplateSource> FromModel(const Environment& environment, const std::string& name) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, name));
-  BATON_ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
-  BATON_ASSIGN_OR_RETURN(const auto source,
-                         file.metadata().StringOr("tokenizer.chat_template", ""));
-  if (source.empty()) return MakeError(Code::kNotFound, "'{}' has no chat template", path);
-  BATON_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::FromMetadata(file.metadata()));
-  return TemplateSource{std::string(source), TextOrEmpty(vocabulary, vocabulary.bos()),
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
+  auto opened = OpenTokenizer(*checkpoint);
+  if (!opened.ok()) return opened.error().Within(path);
+  if (opened->chat_template.empty())
+    return MakeError(Code::kNotFound, "'{}' has no chat template", path);
+  const Vocabulary& vocabulary = opened->tokenizer.vocabulary();
+  return TemplateSource{opened->chat_template, TextOrEmpty(vocabulary, vocabulary.bos()),
                         TextOrEmpty(vocabulary, vocabulary.eos())};
 }
 

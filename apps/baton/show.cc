@@ -24,7 +24,7 @@ void Row(std::string_view name, const std::string& value) {
 
 void PrintTensors(const Model& model) {
   fmt::print("\n  Tensors\n");
-  for (const gguf::TensorInfo& info : model.tensors())
+  for (const TensorInfo& info : model.tensors())
     fmt::print("    {:<32}  {:<5}  {}\n", log::Escape(info.name), InfoOf(info.type).name,
                fmt::join(info.shape, " x "));
 }

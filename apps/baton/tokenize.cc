@@ -3,7 +3,7 @@
 
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
-#include "model/gguf/reader.h"
+#include "model/open_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton::app {
@@ -16,12 +16,12 @@ struct TokenizeOptions {
 };
 
 // A file that holds a vocabulary is enough: it needs no weights.
-Result<Tokenizer> OpenTokenizer(const Environment& environment, const std::string& name) {
+Result<Tokenizer> TokenizerOf(const Environment& environment, const std::string& name) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, name));
-  BATON_ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
-  auto tokenizer = Tokenizer::FromMetadata(file.metadata());
-  if (!tokenizer.ok()) return tokenizer.error().Within(path);
-  return tokenizer;
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
+  auto opened = OpenTokenizer(*checkpoint);
+  if (!opened.ok()) return opened.error().Within(path);
+  return std::move(opened->tokenizer);
 }
 
 // Numbers with white space or commas between them.
@@ -43,7 +43,7 @@ Result<std::vector<TokenId>> ParseTokens(std::string_view text, int32_t vocab_si
 }
 
 Status Run(const Environment& environment, const TokenizeOptions& options) {
-  BATON_ASSIGN_OR_RETURN(const Tokenizer tokenizer, OpenTokenizer(environment, options.model));
+  BATON_ASSIGN_OR_RETURN(const Tokenizer tokenizer, TokenizerOf(environment, options.model));
   BATON_ASSIGN_OR_RETURN(const std::string input, ReadStandardInput());
   if (options.decode) {
     BATON_ASSIGN_OR_RETURN(const auto tokens, ParseTokens(input, tokenizer.vocab_size()));

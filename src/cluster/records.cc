@@ -104,7 +104,7 @@ plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& finger
 plan::ModelCost CostOf(const Model& model, const std::string& name) {
   const ModelSpec& spec = model.spec();
   std::map<DType, uint64_t> bytes_of;
-  for (const gguf::TensorInfo& tensor : model.tensors()) bytes_of[tensor.type] += tensor.size_bytes;
+  for (const TensorInfo& tensor : model.tensors()) bytes_of[tensor.type] += tensor.size_bytes;
   const auto most = std::max_element(bytes_of.begin(), bytes_of.end(),
                                      [](auto& a, auto& b) { return a.second < b.second; });
   return {.name = name,

@@ -71,13 +71,21 @@ class Matrix {
   virtual size_t size_bytes() const = 0;
 };
 
+// What a feed-forward makes of its gate and up rows (kernels/table.h has the formulas).
+enum class Gate : uint8_t {
+  kSilu,           // silu(gate) * up
+  kGelu,           // gelu(gate) * up, approximated with tanh
+  kClampedSwiglu,  // gpt-oss
+};
+
 // What products multiply: rows as they are, or what becomes of them on their way into the operands'
 // format, which saves a pass over memory.
 struct Input {
   Rows x;
   std::span<const float> norm;  // unless empty: x / sqrt(mean(x^2) + epsilon) * norm, per row
   float epsilon = 0;
-  Rows up;  // where it has a buffer: silu(x) * up
+  Rows up;  // where it has a buffer: x is the gate of these
+  Gate gate = Gate::kSilu;
 
   Input(Rows rows) : x(rows) {}  // NOLINT(google-explicit-constructor): plain rows are the rule
 };
@@ -87,9 +95,10 @@ inline Input Normed(Rows x, std::span<const float> weight, float epsilon) {
   input.epsilon = epsilon;
   return input;
 }
-inline Input Gated(Rows gate, Rows up) {
+inline Input Gated(Rows gate, Rows up, Gate kind = Gate::kSilu) {
   Input input(gate);
   input.up = up;
+  input.gate = kind;
   return input;
 }
 
@@ -196,8 +205,9 @@ class Device {
   // kInvalidArgument if the device cannot multiply by such a matrix; or what reading fails with.
   virtual Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) = 0;
 
-  // Row i of `into` = row tokens[i] of `table`. Tokens are within the table.
-  virtual void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) = 0;
+  // Row i of `into` = row tokens[i] of `table` * scale. Tokens are within the table.
+  virtual void Embed(const Matrix& table, std::span<const TokenId> tokens, float scale,
+                     Rows into) = 0;
   // All products share the input, which is brought into the weights' operand format once. The
   // input is read whole before anything is written.
   virtual void MatMul(const Input& input, std::initializer_list<Product> products) = 0;
@@ -209,6 +219,10 @@ class Device {
   // that order, where k is places.size() / x.count.
   virtual void AddWeighted(Rows from, std::span<const int32_t> places,
                            std::span<const float> weights, Rows x) = 0;
+  // x += from / sqrt(mean(from^2) + epsilon) * weight, per row.
+  virtual void AddNormed(Rows from, std::span<const float> weight, float epsilon, Rows x) = 0;
+  // x = cap * tanh(x / cap).
+  virtual void SoftCap(Rows x, float cap) = 0;
   // Every head, which is a run of weight.size() elements of a row, becomes
   // head / sqrt(mean(head^2) + epsilon) * weight.
   virtual void NormHeads(Rows x, std::span<const float> weight, float epsilon) = 0;

@@ -7,8 +7,26 @@
 
 namespace baton::engine {
 
-using device::GroupProduct;
 using device::Rows;
+
+namespace {
+
+// Of one expert, nothing where none has any.
+std::span<const float> BiasOf(const Vector& biases, const device::Matrix& matrix, int expert) {
+  if (biases.empty()) return {};
+  return std::span(biases).subspan(expert * matrix.rows(), matrix.rows());
+}
+
+void AddProducts(const std::vector<MatrixPtr>& matrices, const Vector& biases, Rows into,
+                 Routing& routing) {
+  for (const Routing::Group& group : routing.groups()) {
+    const device::Matrix& matrix = *matrices[group.expert];
+    routing.products().push_back(
+        {&matrix, group.first, group.count, into, BiasOf(biases, matrix, group.expert)});
+  }
+}
+
+}  // namespace
 
 void Routing::Choose(const ExpertSpec& experts, Rows logits) {
   chosen_.clear();
@@ -57,26 +75,39 @@ void Routing::GroupRows(const ExpertSpec& experts, size_t rows) {
   }
 }
 
+Result<ExpertWeights> LoadExperts(WeightLoader& loader, int layer) {
+  ExpertWeights experts;
+  BATON_ASSIGN_OR_RETURN(experts.router, loader.LoadLayerMatrix(layer, "ffn_gate_inp.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.gate, loader.LoadLayerExperts(layer, "ffn_gate_exps.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.up, loader.LoadLayerExperts(layer, "ffn_up_exps.weight"));
+  BATON_ASSIGN_OR_RETURN(experts.down, loader.LoadLayerExperts(layer, "ffn_down_exps.weight"));
+  return experts;
+}
+
+void PlanExpertRows(const ModelSpec& spec, size_t rows_max, ExpertRows& rows, RowPlan& plan) {
+  const ExpertSpec& experts = spec.experts;
+  plan.Add(rows.logits, rows_max, experts.count);
+  plan.Add(rows.gate, rows_max * experts.used, experts.ffn_width);
+  plan.Add(rows.up, rows_max * experts.used, experts.ffn_width);
+  plan.Add(rows.out, rows_max * experts.used, spec.hidden_width);
+}
+
 void RunExperts(const ExpertSpec& spec, const ExpertWeights& weights, const device::Input& input,
                 const ExpertRows& rows, Routing& routing, device::Device& device, Rows x) {
   if (x.count == 0) return;
   const Rows logits = rows.logits.Slice(0, x.count);
-  device.MatMul(input, {{weights.router.get(), logits}});
+  device.MatMul(input, {{weights.router.get(), logits, weights.router_bias}});
   routing.Choose(spec, logits);
   const size_t gathered = routing.gather().size();
   const Rows gate = rows.gate.Slice(0, gathered), up = rows.up.Slice(0, gathered),
              out = rows.out.Slice(0, gathered);
-  std::vector<GroupProduct>& products = routing.products();
-  products.clear();
-  for (const Routing::Group& group : routing.groups()) {
-    products.push_back({weights.gate[group.expert].get(), group.first, group.count, gate});
-    products.push_back({weights.up[group.expert].get(), group.first, group.count, up});
-  }
-  device.MatMulGroups(input, routing.gather(), products);
-  products.clear();
-  for (const Routing::Group& group : routing.groups())
-    products.push_back({weights.down[group.expert].get(), group.first, group.count, out});
-  device.MatMulGroups(Gated(gate, up), {}, products);
+  routing.products().clear();
+  AddProducts(weights.gate, weights.gate_bias, gate, routing);
+  AddProducts(weights.up, weights.up_bias, up, routing);
+  device.MatMulGroups(input, routing.gather(), routing.products());
+  routing.products().clear();
+  AddProducts(weights.down, weights.down_bias, out, routing);
+  device.MatMulGroups(Gated(gate, up, weights.kind), {}, routing.products());
   device.AddWeighted(out, routing.places(), routing.weights(), x);
 }
 

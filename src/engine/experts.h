@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device/device.h"
+#include "engine/families/ends.h"
 #include "engine/weights.h"
 #include "model/spec.h"
 
@@ -52,12 +53,19 @@ class Routing {
 struct ExpertWeights {
   MatrixPtr router;
   std::vector<MatrixPtr> gate, up, down;  // per expert
+  Vector router_bias;
+  Vector gate_bias, up_bias, down_bias;  // [expert][row of its matrix], or empty
+  device::Gate kind = device::Gate::kSilu;
 };
+// Those of a layer, without biases.
+Result<ExpertWeights> LoadExperts(WeightLoader& loader, int layer);
 
 // Memory of one pass: rows for `used` experts of each of its rows.
 struct ExpertRows {
   device::Rows logits, gate, up, out;
 };
+
+void PlanExpertRows(const ModelSpec& spec, size_t rows_max, ExpertRows& rows, RowPlan& plan);
 
 // x += what the experts make of `input`, whose rows are x's.
 void RunExperts(const ExpertSpec& spec, const ExpertWeights& weights, const device::Input& input,

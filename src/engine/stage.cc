@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "engine/families/gemma.h"
+#include "engine/families/gpt_oss.h"
 #include "engine/families/llama.h"
 #include "engine/forward_pass.h"
 #include "engine/weights.h"
@@ -44,6 +46,10 @@ Result<std::unique_ptr<ForwardPass>> LoadFamily(const ModelSpec& spec, LayerRang
   switch (spec.family) {
     case Family::kLlama:
       return LoadLlama(spec, layers, loader);
+    case Family::kGemma:
+      return LoadGemma(spec, layers, loader);
+    case Family::kGptOss:
+      return LoadGptOss(spec, layers, loader);
   }
   return MakeError(Code::kUnimplemented, "no forward pass for '{}'", spec.architecture);
 }

@@ -26,8 +26,9 @@ std::string GoldenPath(std::string_view name) {
 }
 
 constexpr std::string_view kModels[] = {
-    "gqa-untied", "tied-head64", "llama3-rope", "biased-mha", "linear-rope-head24", "qwen2",
-    "qwen2-yarn", "qwen3",       "qwen3moe",    "mixtral",    "mistral-window",     "phi3"};
+    "gqa-untied",     "tied-head64", "llama3-rope", "biased-mha", "linear-rope-head24",
+    "qwen2",          "qwen2-yarn",  "qwen3",       "qwen3moe",   "mixtral",
+    "mistral-window", "phi3",        "gemma2",      "gemma3",     "gpt-oss"};
 
 std::shared_ptr<const Model> OpenGolden(std::string_view name) {
   auto model = Model::Open(GoldenPath(fmt::format("{}.gguf", name)));

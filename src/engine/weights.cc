@@ -3,7 +3,7 @@
 namespace baton::engine {
 namespace {
 
-Result<Vector> CopyOf(const Model& model, const TensorView& tensor) {
+Result<Vector> CopyOf(const Model& model, const TensorInfo& tensor) {
   if (tensor.type != DType::kF32) {
     return MakeError(Code::kInvalidArgument, "a norm or bias of type {}, not F32",
                      InfoOf(tensor.type).name);
@@ -27,7 +27,7 @@ RowOrder TurningOrder(const ModelSpec& spec) {
   return {.head_dim = spec.head_dim, .turning = spec.rope.dimensions};
 }
 
-Status WeightLoader::ReadRows(const TensorView& tensor, RowOrder order, int64_t first,
+Status WeightLoader::ReadRows(const TensorInfo& tensor, RowOrder order, int64_t first,
                               int64_t count, std::span<uint8_t> into) const {
   if (order.turning == 0) return model_.ReadRows(tensor, first, count, into);
   for (int64_t i = 0; i < count; ++i) {
@@ -37,11 +37,10 @@ Status WeightLoader::ReadRows(const TensorView& tensor, RowOrder order, int64_t 
   return OkStatus();
 }
 
-Result<MatrixPtr> WeightLoader::Pack(const TensorView& tensor, int64_t first, int64_t rows,
+Result<MatrixPtr> WeightLoader::Pack(const TensorInfo& tensor, int64_t first, int64_t rows,
                                      RowOrder order) {
   const uint64_t bytes = static_cast<uint64_t>(rows) * tensor.row_bytes();
-  model_.mapping().WillNeed(tensor.file_offset + static_cast<uint64_t>(first) * tensor.row_bytes(),
-                            bytes);
+  model_.WillNeed(tensor, first, rows);
   const auto read = [&](size_t begin, size_t count, std::span<uint8_t> into) {
     return ReadRows(tensor, order, first + static_cast<int64_t>(begin), static_cast<int64_t>(count),
                     into);
@@ -59,23 +58,23 @@ void WeightLoader::Report(uint64_t bytes) {
 }
 
 Result<MatrixPtr> WeightLoader::LoadMatrix(std::string_view name) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.Tensor(name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.Tensor(name));
   return Pack(tensor, 0, tensor.rows(), {});
 }
 
 Result<MatrixPtr> WeightLoader::LoadLayerMatrix(int layer, std::string_view name, RowOrder order) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
   return Pack(tensor, 0, tensor.rows(), order);
 }
 
 Result<MatrixPtr> WeightLoader::LoadLayerRows(int layer, std::string_view name, int64_t first,
                                               int64_t rows, RowOrder order) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
   return Pack(tensor, first, rows, order);
 }
 
 Result<std::vector<MatrixPtr>> WeightLoader::LoadLayerExperts(int layer, std::string_view name) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
   std::vector<MatrixPtr> experts;
   const int64_t rows = tensor.shape[1];
   for (int64_t expert = 0; expert < tensor.shape[2]; ++expert) {
@@ -86,13 +85,13 @@ Result<std::vector<MatrixPtr>> WeightLoader::LoadLayerExperts(int layer, std::st
 }
 
 Result<Vector> WeightLoader::LoadVector(std::string_view name) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.Tensor(name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.Tensor(name));
   Report(tensor.size_bytes);
   return CopyOf(model_, tensor);
 }
 
 Result<Vector> WeightLoader::LoadLayerVector(int layer, std::string_view name, RowOrder order) {
-  BATON_ASSIGN_OR_RETURN(const TensorView tensor, model_.LayerTensor(layer, name));
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
   Report(tensor.size_bytes);
   BATON_ASSIGN_OR_RETURN(const Vector in_file, CopyOf(model_, tensor));
   Vector values(in_file.size());

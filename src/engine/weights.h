@@ -51,8 +51,8 @@ class WeightLoader {
 
  private:
   // Rows [first, first + rows) of a tensor.
-  Result<MatrixPtr> Pack(const TensorView& tensor, int64_t first, int64_t rows, RowOrder order);
-  Status ReadRows(const TensorView& tensor, RowOrder order, int64_t first, int64_t count,
+  Result<MatrixPtr> Pack(const TensorInfo& tensor, int64_t first, int64_t rows, RowOrder order);
+  Status ReadRows(const TensorInfo& tensor, RowOrder order, int64_t first, int64_t count,
                   std::span<uint8_t> into) const;
   void Report(uint64_t bytes);
 

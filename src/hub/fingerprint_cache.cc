@@ -2,8 +2,8 @@
 
 #include <boost/json.hpp>
 
-#include "model/fingerprint.h"
-#include "model/gguf/reader.h"
+#include "hub/model_files.h"
+#include "model/checkpoint.h"
 
 namespace baton::hub {
 namespace {
@@ -41,14 +41,14 @@ FingerprintCache::FingerprintCache(std::string path) : path_(std::move(path)) {
 }
 
 Result<std::string> FingerprintCache::Get(const std::string& model_path) {
-  BATON_ASSIGN_OR_RETURN(const os::FileStamp stamp, os::StampOf(model_path));
+  BATON_ASSIGN_OR_RETURN(const os::FileStamp stamp, StampOfModel(model_path));
   {
     const MutexLock lock(mutex_);
     const auto at = entries_.find(model_path);
     if (at != entries_.end() && at->second.stamp == stamp) return at->second.fingerprint;
   }
-  BATON_ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(model_path));
-  BATON_ASSIGN_OR_RETURN(std::string fingerprint, Fingerprint(file));
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(model_path));
+  BATON_ASSIGN_OR_RETURN(std::string fingerprint, checkpoint->Fingerprint());
   std::string json;
   {
     const MutexLock lock(mutex_);

@@ -102,6 +102,107 @@ TEST(ModelStore, FindsModelsWherePeopleHaveThem) {
   EXPECT_TRUE(store.Resolve(folder / "mine/Tiny-Model.gguf", Paths::kAllowed).ok());
 }
 
+std::string LinkTo(const Folder& folder, const std::string& blob, const std::string& link) {
+  const std::string path = folder / link;
+  CHECK(os::MakeDirectories(path.substr(0, path.rfind('/'))).ok());
+  std::filesystem::create_symlink(folder / blob, path);
+  return path;
+}
+
+TEST(ModelStore, FindsSafetensorsAndSplitModels) {
+  const Folder folder;
+  folder.Write("mine/llama/config.json", "{}");
+  folder.Write("mine/llama/model.safetensors", "12345");
+  folder.Write("mine/llama/tokenizer.json", "{}");
+  folder.Write("mine/no-weights/config.json", "{}");
+  folder.Write("mine/big-Q4_K_M-00001-of-00002.gguf", "xx");
+  folder.Write("mine/big-Q4_K_M-00002-of-00002.gguf", "xxx");
+  folder.Write("mine/half-00002-of-00002.gguf", "x");
+  folder.Write("alone/config.json", "{}");
+  folder.Write("alone/model.safetensors.index.json",
+               R"({"weight_map": {"a": "model-00001-of-00001.safetensors"}})");
+  folder.Write("hf/models--Org--Name/refs/main", "0123abcd");
+  folder.Write("hf/models--Org--Name/blobs/c", "{}");
+  folder.Write("hf/models--Org--Name/blobs/w", "123");
+  const std::string snapshot = "hf/models--Org--Name/snapshots/0123abcd/";
+  LinkTo(folder, "hf/models--Org--Name/blobs/c", snapshot + "config.json");
+  LinkTo(folder, "hf/models--Org--Name/blobs/w", snapshot + "model.safetensors");
+  StoreOptions options;
+  options.folders = {folder / "mine", folder / "alone"};
+  options.hf_hub = folder / "hf";
+  const ModelStore store(options);
+  EXPECT_THAT(Names(store), ElementsAre("big-Q4_K_M", "half", "llama", "alone", "hf.co/Org/Name"));
+  EXPECT_EQ(store.Resolve("llama")->path, folder / "mine/llama");
+  EXPECT_EQ(store.Resolve("llama")->stamp.size_bytes, 2u + 5 + 2);
+  EXPECT_EQ(store.Resolve("big-q4_k_m")->stamp.size_bytes, 5u);
+  EXPECT_EQ(store.Resolve("hf.co/org/name")->path + "/", folder / snapshot);
+  EXPECT_EQ(store.Resolve("Org/Name")->name, "hf.co/Org/Name");
+  EXPECT_EQ(store.Resolve(folder / "mine/llama", Paths::kAllowed)->stamp.size_bytes, 9u);
+  EXPECT_EQ(store.Resolve(folder / "mine/llama").error().code(), Code::kInvalidArgument);
+}
+
+TEST(ModelStore, AnOllamaBlobOfAnotherSizeIsNoModelYet) {
+  const Folder folder;
+  const std::string digest(64, 'b');
+  const auto manifest = [&](int size) {
+    folder.Write(
+        "ollama/manifests/registry.ollama.ai/library/m/latest",
+        fmt::format(R"({{"schemaVersion": 2, "config": {{"digest": "sha256:0"}}, "layers": [
+                     {{"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:1"}},
+                     {{"mediaType": "application/vnd.ollama.image.model",
+                       "digest": "sha256:{}", "size": {}}}]}})",
+                    digest, size));
+  };
+  folder.Write("ollama/blobs/sha256-" + digest, "12345");
+  StoreOptions options;
+  options.ollama = folder / "ollama";
+  const ModelStore store(options);
+  manifest(6);
+  EXPECT_THAT(Names(store), ElementsAre());
+  manifest(5);
+  EXPECT_THAT(Names(store), ElementsAre("m:latest"));
+  EXPECT_EQ(store.Resolve("m")->stamp.size_bytes, 5u);
+}
+
+TEST(ModelStore, RemovesAllFilesOfAModel) {
+  const Folder folder;
+  folder.Write("own/big-00001-of-00002.gguf", "x");
+  folder.Write("own/big-00002-of-00002.gguf", "x");
+  folder.Write("own/llama/config.json", "{}");
+  folder.Write("own/llama/model.safetensors", "x");
+  folder.Write("elsewhere/config.json", "{}");
+  folder.Write("elsewhere/model.safetensors", "x");
+  std::filesystem::create_directory_symlink(folder / "elsewhere", folder / "own/link");
+  StoreOptions options;
+  options.own_folder = folder / "own";
+  const ModelStore store(options);
+  EXPECT_TRUE(store.Remove("big").ok());
+  EXPECT_TRUE(store.Remove("llama").ok());
+  EXPECT_EQ(store.Remove("link").error().code(), Code::kPermissionDenied);
+  EXPECT_TRUE(os::Exists(folder / "elsewhere/model.safetensors"));
+  EXPECT_THAT(Names(store), ElementsAre("link"));
+}
+
+TEST(ModelStore, AFingerprintFollowsEveryFileOfAModel) {
+  const Folder folder;
+  ASSERT_TRUE(os::MakeDirectories(folder / "mine").ok());
+  std::filesystem::copy(std::string(BATON_SOURCE_DIR) + "/tests/golden/hub/llama-f32-sharded",
+                        folder / "mine/m", std::filesystem::copy_options::recursive);
+  StoreOptions options;
+  options.folders = {folder / "mine"};
+  const ModelStore store(options);
+  const ModelEntry entry = store.Resolve("m").value();
+  const std::string before = store.FingerprintOf(entry).value();
+  EXPECT_EQ(before, (*Model::Open(entry.path))->fingerprint());
+  const std::string shard = folder / "mine/m/model-00002-of-00004.safetensors";
+  std::string bytes = os::ReadFile(shard).value();
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), sizeof(header_bytes));
+  bytes[8 + header_bytes] ^= 1;  // the first weight
+  ASSERT_TRUE(os::WriteFileAtomically(shard, AsBytes(bytes)).ok());
+  EXPECT_NE(store.FingerprintOf(entry).value(), before);
+}
+
 TEST(ModelStore, RemovesOnlyItsOwn) {
   const Folder folder;
   folder.Write("mine/a.gguf", "x");
@@ -187,6 +288,26 @@ TEST(SyntheticModel, ExpertsAreCountedByWhatATokenReads) {
   const uint64_t expert = 3 * 256 * 256;  // of each layer
   EXPECT_EQ(spec.parameters - spec.active_parameters, 4 * 6 * expert);
   EXPECT_EQ(spec.layer_weight_bytes[1] - spec.layer_active_bytes[1], 6 * expert / 32 * 34);
+}
+
+TEST(SyntheticModel, GemmaAndGptOssHaveWhatTheirFamiliesHave) {
+  const Folder folder;
+  const auto spec = [&](const std::string& shape, const std::string& type) {
+    SyntheticOptions options{.shape = *ParseShape(shape), .type = type};
+    CHECK(WriteSyntheticModel(folder / "a.gguf", options).ok());
+    const auto model = Model::Open(folder / "a.gguf");
+    CHECK(model.ok(), "{}", model.error().message());
+    return (*model)->spec();
+  };
+  const ModelSpec second = spec("tiny-gemma2", "Q4_0");
+  EXPECT_EQ(second.family, Family::kGemma);
+  EXPECT_EQ(second.WindowOf(0), 100);
+  EXPECT_EQ(second.WindowOf(1), 0);
+  EXPECT_TRUE(spec("tiny-gemma3", "Q4_K").qk_norm);
+  const ModelSpec oss = spec("tiny-gpt-oss", "MXFP4");
+  EXPECT_EQ(oss.family, Family::kGptOss);
+  EXPECT_EQ(oss.quantization, "MXFP4");
+  EXPECT_EQ(oss.rope.divisors.size(), 32u);
 }
 
 TEST(SyntheticModel, AnUnknownTypeListsTheKnownOnes) {

@@ -1,10 +1,14 @@
 #include "hub/store.h"
 
 #include <algorithm>
+#include <set>
 
 #include <boost/json.hpp>
 
+#include "hub/model_files.h"
 #include "hub/name.h"
+#include "model/gguf/split.h"
+#include "model/safetensors/folder.h"
 
 namespace baton::hub {
 namespace {
@@ -37,14 +41,37 @@ std::string Stem(const std::string& file_name) {
   return file_name.substr(0, file_name.size() - kSuffix.size());
 }
 
-// *.gguf in `folder` and in its sub-folders down to `depth`; names are relative to `folder`.
+// What people call a folder.
+std::string LastName(std::string folder) {
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  return folder.substr(folder.rfind('/') + 1);
+}
+
+// A folder is a model of the name `prefix` without its slash, or of its own.
+ModelEntry FolderEntry(const std::string& folder, Source source, const std::string& prefix) {
+  const auto stamp = StampOfModel(folder);  // where its index is damaged, opening it says so
+  return {prefix.empty() ? LastName(folder) : prefix.substr(0, prefix.size() - 1), folder, source,
+          stamp.ok() ? *stamp : os::FileStamp{}};
+}
+
+// *.gguf and folders of safetensors: `folder` and its sub-folders down to `depth`; names are
+// relative to `folder`. Of a model in several files the first that is there stands for all.
 std::vector<ModelEntry> ListFolder(const std::string& folder, Source source, int depth,
                                    const std::string& prefix = "") {
   std::vector<ModelEntry> models;
+  if (!folder.empty() && safetensors::IsModelFolder(folder))
+    models.push_back(FolderEntry(folder, source, prefix));
+  std::set<std::string> split_stems;
   for (const os::DirectoryEntry& entry : EntriesOf(folder)) {
     const std::string path = folder + "/" + entry.name;
-    if (IsModelFile(entry))
-      models.push_back({prefix + Stem(entry.name), path, source, entry.stamp});
+    if (IsModelFile(entry)) {
+      const auto part = gguf::ParsePartName(entry.name);
+      if (part && !split_stems.insert(fmt::format("{}/{}", part->stem, part->count)).second)
+        continue;
+      const auto stamp = part ? StampOfModel(path) : Result<os::FileStamp>(entry.stamp);
+      models.push_back({prefix + (part ? part->stem : Stem(entry.name)), path, source,
+                        stamp.ok() ? *stamp : entry.stamp});
+    }
     if (!entry.is_directory || depth == 0) continue;
     const auto inner = ListFolder(path, source, depth - 1, prefix + entry.name + "/");
     models.insert(models.end(), inner.begin(), inner.end());
@@ -62,7 +89,8 @@ std::string MainCommit(const std::string& repository) {
   return is_hex ? commit : "";
 }
 
-// hub/models--ORG--NAME/snapshots/COMMIT/FILE.gguf, named hf.co/ORG/NAME/FILE.
+// hub/models--ORG--NAME/snapshots/COMMIT: safetensors are named hf.co/ORG/NAME, a FILE.gguf
+// hf.co/ORG/NAME/FILE.
 std::vector<ModelEntry> ListHuggingFace(const std::string& hub) {
   constexpr std::string_view kPrefix = "models--";
   std::vector<ModelEntry> models;
@@ -82,8 +110,13 @@ std::vector<ModelEntry> ListHuggingFace(const std::string& hub) {
   return models;
 }
 
-// The digest of the weights in one of Ollama's manifests; "" if it has none that is well formed.
-std::string WeightsDigest(const std::string& manifest_path) {
+// What one of Ollama's manifests says of the weights.
+struct OllamaWeights {
+  std::string digest;       // in hex; empty where there are none that are well formed
+  int64_t size_bytes = -1;  // of the blob; -1: not said
+};
+
+OllamaWeights WeightsIn(const std::string& manifest_path) {
   const auto text = os::ReadFile(manifest_path, kManifestBytesMax);
   if (!text.ok()) return {};
   boost::system::error_code error;
@@ -101,7 +134,9 @@ std::string WeightsDigest(const std::string& manifest_path) {
     const bool well_formed =
         text_digest.size() == 71 && text_digest.starts_with("sha256:") &&
         text_digest.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
-    return well_formed ? text_digest.substr(7) : "";
+    const auto* size = fields->if_contains("size");
+    const bool has_size = size != nullptr && size->is_int64();
+    return {well_formed ? text_digest.substr(7) : "", has_size ? size->get_int64() : -1};
   }
   return {};
 }
@@ -127,10 +162,14 @@ std::vector<ModelEntry> ListOllama(const std::string& models_folder) {
       for (const auto& model : EntriesOf(space.is_directory ? space_path : "")) {
         const std::string model_path = space_path + "/" + model.name;
         for (const auto& tag : EntriesOf(model.is_directory ? model_path : "")) {
-          const std::string digest = WeightsDigest(model_path + "/" + tag.name);
-          const std::string blob = models_folder + "/blobs/sha256-" + digest;
+          const OllamaWeights weights = WeightsIn(model_path + "/" + tag.name);
+          const std::string blob = models_folder + "/blobs/sha256-" + weights.digest;
           const auto stamp = os::StampOf(blob);
-          if (digest.empty() || !stamp.ok()) continue;
+          if (weights.digest.empty() || !stamp.ok()) continue;
+          // A download that has not ended.
+          if (weights.size_bytes >= 0 &&
+              stamp->size_bytes != static_cast<uint64_t>(weights.size_bytes))
+            continue;
           models.push_back({OllamaName(host.name, space.name, model.name, tag.name), blob,
                             Source::kOllama, *stamp});
         }
@@ -148,6 +187,7 @@ int Distance(const ModelEntry& entry, std::string_view raw, const ModelName& nam
   if (wanted.ends_with(kSuffix)) wanted.resize(wanted.size() - kSuffix.size());
   if (mine == wanted) return 1;
   if (mine == wanted + ":latest") return 2;
+  if (mine == "hf.co/" + wanted) return 3;
   if (mine.ends_with("/" + wanted) && name.kind == NameKind::kPlain) return 3;
   if (name.kind != NameKind::kHuggingFace) return -1;
   const std::string repository = Lower("hf.co/" + name.organisation + "/" + name.model + "/");
@@ -164,7 +204,13 @@ int Distance(const ModelEntry& entry, std::string_view raw, const ModelName& nam
 
 bool LooksLikePath(std::string_view name) {
   return name.starts_with('/') || name.starts_with("./") || name.starts_with("../") ||
-         name.ends_with(kSuffix);
+         name.ends_with(kSuffix) || name.ends_with(".safetensors") || name.ends_with('/');
+}
+
+Result<ModelEntry> EntryAt(const std::string& path) {
+  BATON_ASSIGN_OR_RETURN(const os::FileStamp own, os::StampOf(path));
+  const auto stamp = StampOfModel(path);
+  return ModelEntry{path, path, Source::kFolder, stamp.ok() ? *stamp : own};
 }
 
 }  // namespace
@@ -209,24 +255,27 @@ std::vector<ModelEntry> ModelStore::List() const {
 
 Result<ModelEntry> ModelStore::Resolve(std::string_view name, Paths paths) const {
   if (paths == Paths::kAllowed && LooksLikePath(name)) {
-    const std::string path(name);
-    const auto stamp = os::StampOf(path);
-    if (stamp.ok()) return ModelEntry{path, path, Source::kFolder, *stamp};
-    if (name.find('/') != std::string_view::npos) return stamp.error();
+    auto entry = EntryAt(std::string(name));
+    if (entry.ok() || name.find('/') != std::string_view::npos) return entry;
   }
   const std::vector<ModelEntry> all = List();
   const auto exact = std::find_if(all.begin(), all.end(),
                                   [name](const ModelEntry& entry) { return entry.name == name; });
   if (exact != all.end()) return *exact;
-  BATON_ASSIGN_OR_RETURN(const ModelName parsed, ParseModelName(name));
+  // What is no name of any model may still be a folder right here.
+  const std::string here(name);
+  const bool is_folder = paths == Paths::kAllowed && safetensors::IsModelFolder(here);
+  const auto parsed = ParseModelName(name);
+  if (!parsed.ok()) return is_folder ? EntryAt(here) : parsed.error();
   const ModelEntry* best = nullptr;
   int best_distance = 0;
   for (const ModelEntry& entry : all) {
-    const int distance = Distance(entry, name, parsed);
+    const int distance = Distance(entry, name, *parsed);
     if (distance < 0 || (best != nullptr && distance >= best_distance)) continue;
     best = &entry;
     best_distance = distance;
   }
+  if (best == nullptr && is_folder) return EntryAt(here);
   if (best == nullptr)
     return MakeError(Code::kNotFound,
                      "no model '{}' on this machine; `baton ls` lists what there is", name);
@@ -240,12 +289,21 @@ Status ModelStore::Remove(std::string_view name) const {
                      "'{}' is not in our own store but at '{}': remove it where it came from", name,
                      entry.path);
   // A link inside the store must not lead out of it.
+  const bool is_folder = os::IsDirectory(entry.path);
   BATON_ASSIGN_OR_RETURN(const std::string store, os::RealPath(options_.own_folder));
-  BATON_ASSIGN_OR_RETURN(const std::string folder,
-                         os::RealPath(entry.path.substr(0, entry.path.rfind('/'))));
+  BATON_ASSIGN_OR_RETURN(
+      const std::string folder,
+      os::RealPath(is_folder ? entry.path : entry.path.substr(0, entry.path.rfind('/'))));
   if (folder != store && !folder.starts_with(store + "/"))
     return MakeError(Code::kPermissionDenied, "'{}' lies outside the store, at '{}'", name, folder);
-  return os::RemoveFile(folder + entry.path.substr(entry.path.rfind('/')));
+  BATON_ASSIGN_OR_RETURN(
+      const auto files,
+      FilesOfModel(is_folder ? folder : folder + entry.path.substr(entry.path.rfind('/'))));
+  for (const std::string& file : files) {
+    const Status removed = os::RemoveFile(file);
+    if (!removed.ok() && removed.error().code() != Code::kNotFound) return removed;
+  }
+  return OkStatus();
 }
 
 Result<std::string> ModelStore::FingerprintOf(const ModelEntry& entry) const {

@@ -1,5 +1,6 @@
 // ModelStore: the models on this machine, read in place wherever people already have them: plain
-// folders, our own store, Hugging Face's cache, Ollama's blobs.
+// folders, our own store, Hugging Face's cache, Ollama's blobs. A model is a GGUF file, one in
+// several parts, which is listed once, or a folder with config.json and safetensors.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@ namespace baton::hub {
 
 // Where to look; empty strings and absent folders are skipped. Nothing here reads the environment.
 struct StoreOptions {
-  std::vector<std::string> folders;  // of *.gguf, searched first, in this order
+  std::vector<std::string> folders;  // of models, searched first, in this order
   std::string own_folder;            // where `pull` puts models and `rm` takes them from
   std::vector<std::string> shipped_folders;
   std::string hf_hub;             // the `hub` folder of Hugging Face's cache
@@ -28,9 +29,9 @@ std::string_view NameOf(Source source);
 
 struct ModelEntry {
   std::string name;  // what Resolve() accepts
-  std::string path;
+  std::string path;  // as Checkpoint::Open takes it
   Source source = Source::kFolder;
-  os::FileStamp stamp;
+  os::FileStamp stamp;  // of all its files
 };
 
 // Whether a path is a name: yes for the owner's command line, no for requests.
@@ -44,7 +45,8 @@ class ModelStore {
   // All models, in the order in which names are looked up. A name appears once: the first wins.
   std::vector<ModelEntry> List() const;
   // The model of that name: exact, then without regard to case, tag and ".gguf". A Hugging Face
-  // name without a quantisation prefers Q4_K_M, then Q8_0. Names are compared with what List()
+  // name, with or without "hf.co/", is that of safetensors or, without a quantisation, prefers
+  // Q4_K_M, then Q8_0. Names are compared with what List()
   // finds and are never made into paths. kNotFound or kInvalidArgument with the name.
   Result<ModelEntry> Resolve(std::string_view name, Paths paths = Paths::kRefused) const;
   // Deletes a model of our own store; kPermissionDenied for one from anywhere else.

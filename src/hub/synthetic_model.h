@@ -5,37 +5,12 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "hub/synthetic_shape.h"
 
 namespace baton::hub {
-
-struct SyntheticShape {
-  std::string name;
-  std::string architecture = "llama";  // or qwen2, qwen3, qwen3moe
-  int32_t n_layers = 4;
-  int32_t hidden_width = 256;
-  int32_t n_heads = 4;
-  int32_t n_kv_heads = 2;
-  int32_t head_dim = 64;
-  int32_t ffn_width = 512;
-  int32_t vocab_size = 512;
-  int32_t context_length = 4096;
-  float rope_base = 10000.0f;
-  bool tied_embeddings = false;
-  int32_t n_experts = 0;  // 0: dense
-  int32_t experts_used = 0;
-  int32_t expert_ffn_width = 0;
-};
-
-// The shapes that have a name.
-std::vector<SyntheticShape> KnownShapes();
-// A known name, or "key=value,..." with keys arch, layers, hidden, heads, kv_heads, head_dim, ffn,
-// vocab, context, rope_base, tied, experts, experts_used, expert_ffn; absent keys are those of
-// "tiny". An unknown name or key is an error that lists the known ones.
-Result<SyntheticShape> ParseShape(std::string_view text);
 
 // Every weight type, and the mixtures Q4_K_M and Q5_K_M.
 const std::vector<std::string>& SyntheticTypes();

@@ -92,7 +92,7 @@ struct MatrixProduct {
 struct MatrixKernels {
   OperandKind operand;
   size_t (*panel_bytes)(size_t columns);
-  // `count` <= 16 rows as GGUF stores them; absent rows become zero.
+  // `count` <= 16 rows of blocks as tensor/blocks.h has them; absent rows become zero.
   void (*pack)(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel);
   // Row `row` of a panel as floats, as the format publishes them: the exact scale * integer, plus
   // the minimum where there is one, rounded once. F16 as products read it, rounded to BF16.
@@ -175,6 +175,7 @@ struct KernelTable {
 
   MatrixKernels f32, f16, bf16, q8_0, q4_0, q4_k, q6_k;
   MatrixKernels q4_1, q5_0, q5_1, q2_k, q3_k, q5_k, iq4_nl, iq4_xs, mxfp4;
+  MatrixKernels mlx4, mlx8, mlx8_half;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
   // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
@@ -187,6 +188,14 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
   // into = (gate / (1 + exp(-gate))) * up.
   void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
+  // into = (gate / (1 + exp(-2 u))) * up, where u = sqrt(2 / pi) * (gate + 0.044715 gate^3): GELU
+  // by its approximation with tanh.
+  void (*gelu_multiply)(const float* gate, const float* up, size_t n, float* into);
+  // gpt-oss: with g = min(gate, 7) and u = clamp(up, -7, 7),
+  // into = (g / (1 + exp(-1.702 g))) * (u + 1).
+  void (*clamped_swiglu)(const float* gate, const float* up, size_t n, float* into);
+  // x = cap * tanh(x / cap), as attention's soft cap.
+  void (*soft_cap)(float* x, float cap, size_t n);
   // into = fma(x, scale, into).
   void (*add_scaled)(const float* x, float scale, size_t n, float* into);
   // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.
@@ -252,6 +261,12 @@ inline const MatrixKernels* MatrixKernelsOf(const KernelTable& table, DType type
       return &table.iq4_xs;
     case DType::kMXFP4:
       return &table.mxfp4;
+    case DType::kMlx4:
+      return &table.mlx4;
+    case DType::kMlx8:
+      return &table.mlx8;
+    case DType::kMlx8Half:
+      return &table.mlx8_half;
     default:
       return nullptr;
   }

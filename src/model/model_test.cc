@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "model/chat_template/chat_template.h"
+#include "model/gguf/reader.h"
 #include "model/testing/scratch_file.h"
 #include "model/testing/small_model.h"
 
@@ -147,8 +148,8 @@ TEST(Model, FingerprintFollowsMetadataAndWeights) {
   EXPECT_NE(fingerprint(renamed.File()), original);
   Bytes retrained = SmallModel().File();
   const ScratchFile scratch(retrained);
-  const auto model = Model::Open(scratch.path());
-  retrained[(*model)->LayerTensor(1, "ffn_up.weight")->file_offset] ^= 1;
+  const auto file = gguf::File::Open(scratch.path());
+  retrained[file->header().Find("blk.1.ffn_up.weight")->file_offset] ^= 1;
   EXPECT_NE(fingerprint(retrained), original);
 }
 
@@ -156,7 +157,7 @@ TEST(Model, ReadingAFileThatShrankFails) {
   const ScratchFile scratch(SmallModel().File());
   const auto model = Model::Open(scratch.path());
   ASSERT_TRUE(model.ok());
-  const TensorView tensor = (*model)->Tensor("output.weight").value();
+  const TensorInfo tensor = (*model)->Tensor("output.weight").value();
   Bytes row(tensor.row_bytes());
   EXPECT_TRUE((*model)->ReadRows(tensor, 259, 1, row).ok());
   std::filesystem::resize_file(scratch.path(), 1000);
@@ -205,6 +206,44 @@ TEST(Model, FamiliesDifferInWhatTheirFilesSay) {
   EXPECT_FLOAT_EQ(yarn.magnitude, 1.0f + 0.1f * std::log(4.0f));
   EXPECT_FLOAT_EQ(yarn.divisors.front(), 1.0f);
   EXPECT_FLOAT_EQ(yarn.divisors.back(), 4.0f);
+}
+
+TEST(Model, LayersOfGemmaAndGptOssDiffer) {
+  const auto spec = [](const std::string& name) {
+    return Model::Open(BATON_SOURCE_DIR "/tests/golden/" + name + ".gguf").value()->spec();
+  };
+  const ModelSpec second = spec("gemma2");
+  EXPECT_EQ(second.WindowOf(0), 40);
+  EXPECT_EQ(second.WindowOf(1), 0);
+  EXPECT_FLOAT_EQ(second.query_scale, 1 / std::sqrt(24.0f));
+  EXPECT_EQ(second.embedding_scale, 8.0f);
+  EXPECT_EQ(second.attention_softcap, 4.0f);
+  const ModelSpec third = spec("gemma3");
+  EXPECT_EQ(third.WindowOf(4), 36);
+  EXPECT_EQ(third.WindowOf(5), 0);
+  EXPECT_EQ(third.RopeOf(4).base, 1e4f);
+  EXPECT_TRUE(third.RopeOf(4).divisors.empty());
+  EXPECT_EQ(third.RopeOf(5).base, 1e6f);
+  EXPECT_EQ(third.RopeOf(5).divisors, std::vector<float>(16, 8.0f));
+  EXPECT_EQ(third.logit_softcap, 0.0f);
+  const ModelSpec oss = spec("gpt-oss");
+  EXPECT_EQ(oss.WindowOf(2), 40);
+  EXPECT_EQ(oss.WindowOf(1), 0);
+  EXPECT_EQ(oss.experts, (ExpertSpec{.count = 6, .used = 3, .ffn_width = 32}));
+  // Once in 64 positions turns pair 3.115 of 16: the ramp from pair 0 ends there, not at pair 4.
+  EXPECT_NEAR(oss.rope.divisors[1], 1 / (1 - (1 - 1 / 8.0) / 3.115), 1e-3);
+}
+
+TEST(Model, WhichLayersHaveAWindowTheFileMaySay) {
+  SmallModel small;
+  small.more_integers = {{"llama.attention.sliding_window", 40},
+                         {"llama.attention.sliding_window_pattern", 2}};
+  const ScratchFile scratch(small.File());
+  const ModelSpec spec = Model::Open(scratch.path()).value()->spec();
+  EXPECT_EQ(spec.WindowOf(0), 40);
+  EXPECT_EQ(spec.WindowOf(1), 0);
+  small.more_integers.back().second = 0;
+  EXPECT_THAT(ErrorOf(small), HasSubstr("sliding_window_pattern"));
 }
 
 TEST(Model, YarnThatStretchesNothingChangesNothing) {

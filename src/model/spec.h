@@ -14,7 +14,7 @@ namespace baton {
 
 // One forward pass per family (engine/families/). Several architecture names share one: kLlama is
 // also Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE and Phi-3.
-enum class Family { kLlama };
+enum class Family { kLlama, kGemma, kGptOss };
 
 // Rotary position embedding: element pair i of a head turns by
 //   position * base^(-2i / dimensions) / divisor(i)
@@ -66,7 +66,13 @@ struct ModelSpec {
   int32_t context_length = 0;  // what the model was trained for
   float rms_epsilon = 1e-5f;
   int32_t window = 0;  // tokens that a layer with a sliding window sees; 0: no layer has one
+  std::vector<bool> windowed;  // per layer, which those are; empty: all
   RopeSpec rope;
+  std::optional<RopeSpec> window_rope;  // of layers with a window, where it is another
+  float query_scale = 0;                // queries are multiplied by it
+  float attention_softcap = 0;          // of scores, 0: none (device::AttentionForm)
+  float logit_softcap = 0;              // of logits, likewise
+  float embedding_scale = 1;            // embeddings are multiplied by it
   ExpertSpec experts;
   SamplingChoice sampling;  // general.sampling.*, where a request says nothing
 
@@ -88,8 +94,14 @@ struct ModelSpec {
   uint64_t parameters = 0;  // all weights in the file
   uint64_t active_parameters = 0;  // those one token reads; equal for dense models
 
+  bool IsWindowed(int32_t layer) const {
+    return windowed.empty() || windowed[static_cast<size_t>(layer)];
+  }
   // How many tokens attention sees in a layer, 0: all.
-  int32_t WindowOf(int32_t) const { return window; }
+  int32_t WindowOf(int32_t layer) const { return IsWindowed(layer) ? window : 0; }
+  const RopeSpec& RopeOf(int32_t layer) const {
+    return window_rope && IsWindowed(layer) ? *window_rope : rope;
+  }
   int32_t q_width() const { return n_heads * head_dim; }
   int32_t kv_width() const { return n_kv_heads * head_dim; }
   // K and V of one token in one layer.

@@ -1,8 +1,9 @@
 #include "model/spec_reader.h"
 
-#include <array>
 #include <map>
 
+#include "model/family/gemma.h"
+#include "model/family/gpt_oss.h"
 #include "model/family/llama.h"
 
 namespace baton {
@@ -10,13 +11,13 @@ namespace {
 
 struct ArchitectureRow {
   std::string_view name;  // general.architecture
-  Result<ModelSpec> (*read)(const gguf::File& file, std::string_view architecture);
+  Result<ModelSpec> (*read)(const Checkpoint& checkpoint, std::string_view architecture);
 };
-constexpr std::array<ArchitectureRow, 5> kArchitectures = {{{"llama", ReadLlamaSpec},
-                                                            {"qwen2", ReadLlamaSpec},
-                                                            {"qwen3", ReadLlamaSpec},
-                                                            {"qwen3moe", ReadLlamaSpec},
-                                                            {"phi3", ReadLlamaSpec}}};
+constexpr ArchitectureRow kArchitectures[] = {
+    {"llama", ReadLlamaSpec},    {"qwen2", ReadLlamaSpec},    {"qwen3", ReadLlamaSpec},
+    {"qwen3moe", ReadLlamaSpec}, {"phi3", ReadLlamaSpec},     {"gemma2", ReadGemmaSpec},
+    {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec},
+};
 
 std::string KnownArchitectures() {
   std::string names;
@@ -44,13 +45,12 @@ std::string_view NameOfFileType(int64_t number) {
   return {};
 }
 
-std::string QuantizationOf(const gguf::File& file) {
-  const auto file_type = file.metadata().IntegerOr("general.file_type", 0, 1 << 20, -1);
+std::string QuantizationOf(const Checkpoint& checkpoint) {
+  const auto file_type = checkpoint.metadata().IntegerOr("general.file_type", 0, 1 << 20, -1);
   const std::string_view known = file_type.ok() ? NameOfFileType(*file_type) : "";
   if (!known.empty()) return std::string(known);
   std::map<DType, uint64_t> bytes_by_type;
-  for (const gguf::TensorInfo& info : file.header().tensors)
-    bytes_by_type[info.type] += info.size_bytes;
+  for (const TensorInfo& info : checkpoint.tensors()) bytes_by_type[info.type] += info.size_bytes;
   DType most = DType::kF32;
   for (const auto& [type, bytes] : bytes_by_type) {
     if (bytes > bytes_by_type[most]) most = type;
@@ -59,18 +59,18 @@ std::string QuantizationOf(const gguf::File& file) {
 }
 
 // A number of the file within [0, most]; anything else is no advice.
-std::optional<double> AdviceIn(const gguf::File& file, std::string_view key, double most) {
-  const auto number = file.metadata().NumberOr(key, -1);
+std::optional<double> AdviceIn(const Checkpoint& checkpoint, std::string_view key, double most) {
+  const auto number = checkpoint.metadata().NumberOr(key, -1);
   if (!number.ok() || !(*number >= 0 && *number <= most)) return std::nullopt;
   return *number;
 }
 
-SamplingChoice ReadSampling(const gguf::File& file) {
+SamplingChoice ReadSampling(const Checkpoint& checkpoint) {
   const auto as_float = [&](std::string_view key, double most) -> std::optional<float> {
-    const auto number = AdviceIn(file, key, most);
+    const auto number = AdviceIn(checkpoint, key, most);
     return number ? std::optional(static_cast<float>(*number)) : std::nullopt;
   };
-  const auto top_k = file.metadata().IntegerOr("general.sampling.top_k", 0, 1 << 24, -1);
+  const auto top_k = checkpoint.metadata().IntegerOr("general.sampling.top_k", 0, 1 << 24, -1);
   return {.temperature = as_float("general.sampling.temp", 2),
           .top_k = top_k.ok() && *top_k >= 0 ? std::optional(static_cast<int32_t>(*top_k))
                                              : std::nullopt,
@@ -80,16 +80,17 @@ SamplingChoice ReadSampling(const gguf::File& file) {
 
 }  // namespace
 
-Result<ModelSpec> ReadSpec(const gguf::File& file) {
-  BATON_ASSIGN_OR_RETURN(const auto architecture, file.metadata().String("general.architecture"));
-  BATON_ASSIGN_OR_RETURN(const auto name, file.metadata().StringOr("general.name", ""));
+Result<ModelSpec> ReadSpec(const Checkpoint& checkpoint) {
+  BATON_ASSIGN_OR_RETURN(const auto architecture,
+                         checkpoint.metadata().String("general.architecture"));
+  BATON_ASSIGN_OR_RETURN(const auto name, checkpoint.metadata().StringOr("general.name", ""));
   for (const ArchitectureRow& row : kArchitectures) {
     if (row.name != architecture) continue;
-    BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(file, architecture));
+    BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(checkpoint, architecture));
     spec.architecture = architecture;
     spec.name = name;
-    spec.quantization = QuantizationOf(file);
-    spec.sampling = ReadSampling(file);
+    spec.quantization = QuantizationOf(checkpoint);
+    spec.sampling = ReadSampling(checkpoint);
     return spec;
   }
   return MakeError(Code::kUnimplemented, "architecture '{}' is not supported; supported: {}",

@@ -58,6 +58,7 @@ Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> byt
                            uint32_t mode = 0644);
 Result<FileStamp> StampOf(const std::string& path);
 bool Exists(const std::string& path);
+bool IsDirectory(const std::string& path);
 Status MakeDirectories(const std::string& path, uint32_t mode = 0755);
 Result<std::vector<DirectoryEntry>> ListDirectory(const std::string& path);
 Status RemoveFile(const std::string& path);

@@ -1,4 +1,5 @@
-// The quantised block layouts as GGUF stores them, byte for byte. Source: the GGUF specification
+// The quantised block layouts as GGUF stores them, byte for byte, and some of ours for weights that
+// no GGUF file has. Source: the GGUF specification
 // and ggml's public block definitions; kernels/reference/blocks.h says how to read them.
 //
 // A block holds kElements weights; every kSubBlock of them share a scale. "q" is the unsigned
@@ -174,5 +175,44 @@ struct BlockMXFP4 {
   uint8_t q[16];
 };
 static_assert(sizeof(BlockMXFP4) == 17);
+
+// ---- of weights as MLX quantises them: w = d * q + m for groups of 32 and more. Where d and m are
+// F16 and q has 4 bits, Q4_1 says the same. BF16 ones stay BF16: F16 would make those below 2^-17
+// less exact and those from 2^16 on infinite ----
+
+// 32 weights: w = d * q + m, where d and m are BF16, nibbles as Q4_0.
+struct BlockMlx4 {
+  static constexpr size_t kElements = 32, kSubBlock = 32;
+  static constexpr int kZero = 0;
+  static constexpr bool kMinimum = true;
+  static constexpr bool kBrainScales = true;
+  uint16_t d;
+  uint16_t m;
+  uint8_t q[16];
+};
+static_assert(sizeof(BlockMlx4) == 20);
+
+// 32 weights: w = d * q + m, where d and m are BF16.
+struct BlockMlx8 {
+  static constexpr size_t kElements = 32, kSubBlock = 32;
+  static constexpr int kZero = 0;
+  static constexpr bool kMinimum = true;
+  static constexpr bool kBrainScales = true;
+  uint16_t d;
+  uint16_t m;
+  uint8_t q[32];
+};
+static_assert(sizeof(BlockMlx8) == 36);
+
+// 32 weights: w = d * q + m.
+struct BlockMlx8Half {
+  static constexpr size_t kElements = 32, kSubBlock = 32;
+  static constexpr int kZero = 0;
+  static constexpr bool kMinimum = true;
+  Half d;
+  Half m;
+  uint8_t q[32];
+};
+static_assert(sizeof(BlockMlx8Half) == 36);
 
 }  // namespace baton

@@ -14,12 +14,14 @@ constexpr DTypeInfo kTypes[] = {
     {DType::kQ5_K, "Q5_K", 256, 176},   {DType::kQ6_K, "Q6_K", 256, 210},
     {DType::kIQ4_NL, "IQ4_NL", 32, 18}, {DType::kIQ4_XS, "IQ4_XS", 256, 136},
     {DType::kI32, "I32", 1, 4},         {DType::kBF16, "BF16", 1, 2},
-    {DType::kMXFP4, "MXFP4", 32, 17},
+    {DType::kMXFP4, "MXFP4", 32, 17},   {DType::kMlx4, "MLX4", 32, 20},
+    {DType::kMlx8, "MLX8", 32, 36},     {DType::kMlx8Half, "MLX8_F16", 32, 36},
 };
 
 }  // namespace
 
 std::optional<DTypeInfo> FindDType(uint32_t gguf_number) {
+  if (gguf_number >= kOurTypes) return std::nullopt;
   for (const DTypeInfo& info : kTypes) {
     if (static_cast<uint32_t>(info.type) == gguf_number) return info;
   }

@@ -1,4 +1,4 @@
-// DType: the element types of tensors, with the block layouts that GGUF files use. Data only.
+// DType: the element types of tensors, with their block layouts. Data only.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace baton {
 
-// The numbers are GGUF's own (ggml_type), so a file's number is cast after IsKnown().
+// The numbers below this one are GGUF's own (ggml_type); from it on no file names them.
+inline constexpr uint32_t kOurTypes = 1000;
 enum class DType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -27,6 +28,9 @@ enum class DType : uint32_t {
   kI32 = 26,
   kBF16 = 30,
   kMXFP4 = 39,
+  kMlx4 = 1001,
+  kMlx8 = 1002,
+  kMlx8Half = 1003,
 };
 
 // Elements come in blocks; a row of a tensor is a whole number of blocks.
@@ -37,7 +41,7 @@ struct DTypeInfo {
   size_t block_bytes;
 };
 
-// Nothing if baton does not know the type.
+// Nothing if baton does not know the type, or GGUF does not.
 std::optional<DTypeInfo> FindDType(uint32_t gguf_number);
 std::optional<DTypeInfo> FindDTypeByName(std::string_view name);
 const DTypeInfo& InfoOf(DType type);

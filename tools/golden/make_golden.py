@@ -18,6 +18,7 @@ VOCABULARY_SIZE = 272
 PROMPT_LENGTHS = (1, 7, 33, 130)
 GREEDY_TOKENS = 48
 MARGIN_MIN = 2e-3  # between the best and the second logit at every greedy step
+ROUNDING_MAX = 8e-4  # relative, of what a KV cache in F16 does to the logits: no expert is another
 
 BASE = dict(
     vocab_size=VOCABULARY_SIZE,
@@ -29,7 +30,9 @@ BASE = dict(
 
 # The class of transformers, and what GGUF calls its architecture.
 ARCHITECTURES = {"Llama": "llama", "Mistral": "llama", "Mixtral": "llama", "Qwen2": "qwen2", "Qwen3": "qwen3",
-                 "Qwen3Moe": "qwen3moe", "Phi3": "phi3"}
+                 "Qwen3Moe": "qwen3moe", "Phi3": "phi3", "Gemma2": "gemma2", "Gemma3": "gemma3",
+                 "GptOss": "gpt-oss"}
+CONFIGS = {"Gemma3": "Gemma3TextConfig"}  # where it is not the family's name with Config
 
 # Llamas, unless they say otherwise.
 MODELS = {
@@ -77,6 +80,24 @@ MODELS = {
         family="Phi3", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, intermediate_size=80, partial_rotary_factor=0.75,
         sliding_window=60, pad_token_id=0),
+    "gemma2": dict(
+        family="Gemma2", hidden_size=64, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, intermediate_size=96, sliding_window=40,
+        query_pre_attn_scalar=24, attn_logit_softcapping=4.0, final_logit_softcapping=1.5,
+        tie_word_embeddings=True),
+    "gemma3": dict(
+        family="Gemma3", hidden_size=32, num_hidden_layers=7, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=32, intermediate_size=64, sliding_window=36,
+        query_pre_attn_scalar=32, tie_word_embeddings=True,
+        rope_parameters=dict(
+            sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+            full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0))),
+    "gpt-oss": dict(
+        family="GptOss", hidden_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, intermediate_size=32, num_local_experts=6,
+        num_experts_per_tok=3, sliding_window=40,
+        rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0,
+                             beta_slow=1.0, truncate=False, original_max_position_embeddings=64)),
 }
 
 
@@ -102,17 +123,23 @@ def vocabulary():
 
 
 def make_model(family, overrides, seed):
-    config = getattr(transformers, f"{family}Config")(**{**BASE, **overrides})
+    config = getattr(transformers, CONFIGS.get(family, f"{family}Config"))(**{**BASE, **overrides})
     torch.manual_seed(seed)
     model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if name.endswith("norm.weight"):
-                weight.copy_(1 + 0.2 * torch.randn_like(weight))
+            if name.endswith(("norm.weight", "layernorm.weight")):
+                weight.copy_((0 if family.startswith("Gemma") else 1) + 0.2 * torch.randn_like(weight))
             elif name.endswith("bias"):
                 weight.copy_(0.3 * torch.randn_like(weight))
-            elif "embed_tokens" in name:
+            elif name.endswith("sinks"):
                 weight.copy_(torch.randn_like(weight))
+            elif "embed_tokens" in name:  # Gemma's are multiplied by the root of the width, and tied
+                scale = 0.3 * config.hidden_size ** -0.5 if family.startswith("Gemma") else 1
+                weight.copy_(scale * torch.randn_like(weight))
+            elif family == "GptOss" and weight.dim() == 3:  # inputs x outputs; some gates are clamped
+                gain = 3 if "gate_up" in name else 0.5
+                weight.copy_(gain / math.sqrt(weight.shape[-2]) * torch.randn_like(weight))
             else:
                 weight.copy_(1.5 / math.sqrt(weight.shape[-1]) * torch.randn_like(weight))
     return model
@@ -152,11 +179,35 @@ TOP_NAMES = {
 }
 
 
+POST_NORMS = {"post_attention_layernorm": "post_attention_norm"}
+GEMMA_NAMES = {**POST_NORMS, "pre_feedforward_layernorm": "ffn_norm",
+               "post_feedforward_layernorm": "post_ffw_norm"}
+GPT_OSS_NAMES = {**POST_NORMS, "mlp.router": "ffn_gate_inp"}
+OWN_NAMES = {"gemma2": GEMMA_NAMES, "gemma3": GEMMA_NAMES, "gpt-oss": GPT_OSS_NAMES}
+
+
+def gpt_oss_experts(layer, name, value):
+    """Gate and up alternate, matrices are inputs x outputs, biases a vector per expert."""
+    kind = "bias" if name.endswith("bias") else "weight"
+    if kind == "weight":
+        value = numpy.swapaxes(value, 1, 2)
+    if "down" in name:
+        return [(f"blk.{layer}.ffn_down_exps.{kind}", numpy.ascontiguousarray(value))]
+    return [(f"blk.{layer}.ffn_{part}_exps.{kind}", numpy.ascontiguousarray(value[:, i::2]))
+            for i, part in enumerate(("gate", "up"))]
+
+
 def gguf_tensors(architecture, name, value, config):
     """Name and value of what becomes of a tensor."""
+    if architecture.startswith("gemma") and name.endswith("norm.weight"):
+        value = 1 + value
     if name in TOP_NAMES:
         return [(TOP_NAMES[name], value)]
     _, _, layer, rest = name.split(".", 3)
+    if architecture == "gpt-oss" and rest.startswith("mlp.experts."):
+        return gpt_oss_experts(layer, rest, value)
+    if rest == "self_attn.sinks":
+        return [(f"blk.{layer}.attn_sinks.weight", value)]
     if rest == "mlp.experts.gate_up_proj":
         gate, up = (numpy.ascontiguousarray(half) for half in numpy.split(value, 2, axis=1))
         return [(f"blk.{layer}.ffn_gate_exps.weight", gate), (f"blk.{layer}.ffn_up_exps.weight", up)]
@@ -167,7 +218,8 @@ def gguf_tensors(architecture, name, value, config):
         value = interleave(value, config.num_attention_heads)
     if architecture == "llama" and part == "self_attn.k_proj":
         value = interleave(value, config.num_key_value_heads)
-    return [(f"blk.{layer}.{LAYER_NAMES[part]}.{kind}", value)]
+    names = {**LAYER_NAMES, **OWN_NAMES.get(architecture, {})}
+    return [(f"blk.{layer}.{names[part]}.{kind}", value)]
 
 
 def write_metadata(writer, name, config):
@@ -179,8 +231,10 @@ def write_metadata(writer, name, config):
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    rotary = config.rope_parameters.get("partial_rotary_factor", 1)
+    rope = config.rope_parameters
+    rope = rope.get("full_attention", rope)  # Gemma 3's; its other one is what GGUF takes for granted
+    writer.add_rope_freq_base(rope["rope_theta"])
+    rotary = rope.get("partial_rotary_factor", 1)
     writer.add_rope_dimension_count(int(head_dim(config) * rotary))
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -193,9 +247,15 @@ def write_metadata(writer, name, config):
     if experts:
         writer.add_expert_count(experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
+    if experts and name == "gpt-oss":
+        writer.add_expert_feed_forward_length(config.intermediate_size)
     if hasattr(config, "moe_intermediate_size"):
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
-    rope = config.rope_parameters
+    if getattr(config, "attn_logit_softcapping", None):
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if getattr(config, "query_pre_attn_scalar", head_dim(config)) != head_dim(config):
+        writer.add_attention_scale(config.query_pre_attn_scalar ** -0.5)
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])
@@ -218,7 +278,7 @@ def write_gguf(path, name, architecture, model):
     writer = gguf.GGUFWriter(path, architecture)
     write_metadata(writer, name, model.config)
     write_vocabulary(writer)
-    if model.config.rope_parameters["rope_type"] == "llama3":
+    if model.config.rope_parameters.get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_divisors(model))
     tensors = dict(model.named_parameters())  # a tied head appears once
     for hf_name, parameter in tensors.items():
@@ -268,17 +328,19 @@ def make_cases(model, seed):
     cases = []
     random = numpy.random.default_rng(seed)
     for length in PROMPT_LENGTHS:
-        margin = 0
-        while margin < MARGIN_MIN:
+        margin, rounding = 0, 1
+        while margin < MARGIN_MIN or rounding > ROUNDING_MAX:
             prompt = [int(t) for t in random.integers(0, VOCABULARY_SIZE, length)]
             greedy, margin = continue_greedily(model, prompt)
             if margin >= MARGIN_MIN:
                 with half_precision_kv(model):
                     margin *= continue_greedily(model, prompt)[0] == greedy
-        with half_precision_kv(model):
-            rounded = last_logits(model, prompt)
-        cases.append(dict(prompt=prompt, logits=last_logits(model, prompt), logits_f16_kv=rounded,
-                          greedy=greedy, margin_min=margin))
+            logits = last_logits(model, prompt)
+            with half_precision_kv(model):
+                rounded = last_logits(model, prompt)
+            rounding = math.dist(logits, rounded) / math.hypot(*logits)
+        cases.append(dict(prompt=prompt, logits=logits, logits_f16_kv=rounded, greedy=greedy,
+                          margin_min=margin))
     return cases
 
 

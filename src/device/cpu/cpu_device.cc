@@ -165,12 +165,14 @@ class CpuDevice final : public Device {
   Result<std::unique_ptr<Buffer>> Allocate(size_t bytes) override;
   Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) override;
 
-  void Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) override;
+  void Embed(const Matrix& table, std::span<const TokenId> tokens, float scale, Rows into) override;
   void MatMul(const Input& input, std::initializer_list<Product> products) override;
   void MatMulGroups(const Input& input, std::span<const int32_t> gather,
                     std::span<const GroupProduct> products) override;
   void AddWeighted(Rows from, std::span<const int32_t> places, std::span<const float> weights,
                    Rows x) override;
+  void AddNormed(Rows from, std::span<const float> weight, float epsilon, Rows x) override;
+  void SoftCap(Rows x, float cap) override;
   void NormHeads(Rows x, std::span<const float> weight, float epsilon) override;
   void Rope(Rows x, const RopeTable& table, float scale) override;
   void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) override;
@@ -291,14 +293,30 @@ Result<std::unique_ptr<Matrix>> CpuDevice::Pack(const MatrixSource& source) {
   return std::unique_ptr<Matrix>(std::move(matrix));
 }
 
-void CpuDevice::Embed(const Matrix& table, std::span<const TokenId> tokens, Rows into) {
+void CpuDevice::Embed(const Matrix& table, std::span<const TokenId> tokens, float scale,
+                      Rows into) {
   const CpuMatrix& matrix = Ours(&table);
   ForEachRow(tokens.size(), [&](size_t row, int) {
     const auto token = static_cast<size_t>(tokens[row]);
     CHECK(token < matrix.rows(), "token {}", token);
+    float* values = into.host() + row * into.width;
     matrix.kernels().unpack_row(matrix.panel(token / kPanelRows), token % kPanelRows, into.width,
-                                into.host() + row * into.width);
+                                values);
+    if (scale == 1.0f) return;
+    for (size_t i = 0; i < into.width; ++i) values[i] *= scale;
   });
+}
+
+auto GateOf(const KernelTable& kernels, Gate gate) {
+  switch (gate) {
+    case Gate::kGelu:
+      return kernels.gelu_multiply;
+    case Gate::kClampedSwiglu:
+      return kernels.clamped_swiglu;
+    case Gate::kSilu:
+      break;
+  }
+  return kernels.silu_multiply;
 }
 
 // One row of an input, made in `scratch` where it is not there already.
@@ -306,7 +324,7 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
   const Rows& x = input.x;
   const float* from = x.host() + row * x.width;
   if (input.up.buffer != nullptr) {
-    kernels_.silu_multiply(from, input.up.host() + row * x.width, x.width, scratch);
+    GateOf(kernels_, input.gate)(from, input.up.host() + row * x.width, x.width, scratch);
     return scratch;
   }
   if (input.norm.empty()) return from;
@@ -439,6 +457,22 @@ void CpuDevice::AddWeighted(Rows from, std::span<const int32_t> places,
       kernels_.add_scaled(from.host() + places[i] * from.width, weights[i], x.width, sum);
     kernels_.add_scaled(sum, 1.0f, x.width, x.host() + row * x.width);
   });
+}
+
+void CpuDevice::AddNormed(Rows from, std::span<const float> weight, float epsilon, Rows x) {
+  CHECK(weight.size() == x.width && from.width == x.width, "shapes disagree");
+  const size_t row_bytes = DivideUp(x.width * sizeof(float), 64) * 64;
+  rows_.Get(pool_.threads() * row_bytes);
+  ForEachRow(x.count, [&](size_t row, int worker) {
+    auto* normed = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
+    kernels_.rms_norm(from.host() + row * x.width, weight.data(), epsilon, x.width, normed);
+    kernels_.add_scaled(normed, 1.0f, x.width, x.host() + row * x.width);
+  });
+}
+
+void CpuDevice::SoftCap(Rows x, float cap) {
+  ForEachRow(x.count,
+             [&](size_t row, int) { kernels_.soft_cap(x.host() + row * x.width, cap, x.width); });
 }
 
 void CpuDevice::NormHeads(Rows x, std::span<const float> weight, float epsilon) {

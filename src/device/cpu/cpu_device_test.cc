@@ -129,6 +129,34 @@ TEST(CpuDevice, NormHeadsNormsEachHead) {
   }
 }
 
+TEST(CpuDevice, AddNormedAddsTheNormOfEachRow) {
+  const auto device = Cpu();
+  for (const size_t count : {1, 9}) {
+    const Values from = Random(*device, count, 40, 1), x = Random(*device, count, 40, 2);
+    const std::vector<float> weight(40, 0.5f);
+    const std::vector<float> before(x.rows.values().begin(), x.rows.values().end());
+    device->AddNormed(from.rows, weight, 1e-5f, x.rows);
+    for (size_t row = 0; row < count; ++row) {
+      double squares = 0;
+      for (size_t i = 0; i < 40; ++i) squares += std::pow(from.rows.values()[row * 40 + i], 2);
+      const double scale = 0.5 / std::sqrt(squares / 40 + 1e-5);
+      for (size_t i = row * 40; i < (row + 1) * 40; ++i)
+        EXPECT_NEAR(x.rows.values()[i], before[i] + from.rows.values()[i] * scale, 1e-5);
+    }
+  }
+}
+
+TEST(CpuDevice, EmbedScales) {
+  const auto device = Cpu();
+  const auto table = RandomMatrix(*device, 20, 40, 1);
+  const Values plain = Random(*device, 3, 40, 2), scaled = Random(*device, 3, 40, 3);
+  const std::vector<TokenId> tokens = {19, 0, 7};
+  device->Embed(*table, tokens, 1.0f, plain.rows);
+  device->Embed(*table, tokens, 6.5f, scaled.rows);
+  for (size_t i = 0; i < 120; ++i)
+    EXPECT_EQ(scaled.rows.values()[i], plain.rows.values()[i] * 6.5f);
+}
+
 TEST(CpuDevice, PackRefusesWhatItCannotMultiply) {
   const auto device = Cpu();
   const std::vector<uint8_t> bytes(1000);
@@ -163,7 +191,7 @@ TEST(CpuDevice, PackReadsEveryRowOnceOrFails) {
   const Values rows = Random(*device, kRows, kColumns, 1);
   std::vector<TokenId> all(kRows);
   std::iota(all.begin(), all.end(), 0);
-  device->Embed(*matrix, all, rows.rows);
+  device->Embed(*matrix, all, 1.0f, rows.rows);
   for (size_t row = 0; row < kRows; ++row) {
     EXPECT_EQ(rows.rows.host()[row * kColumns], static_cast<float>(row));
     EXPECT_EQ(rows.rows.host()[(row + 1) * kColumns - 1], static_cast<float>(row));

@@ -1,9 +1,7 @@
 #include "engine/families/llama.h"
 
-#include <cmath>
-#include <cstring>
-
 #include "engine/experts.h"
+#include "engine/families/ends.h"
 #include "engine/rope.h"
 
 namespace baton::engine {
@@ -32,13 +30,10 @@ struct LlamaScratch final : Scratch {
   RopeAngles angles;
 };
 
-Rows Last(Rows rows, size_t count) {
-  return rows.Slice(rows.count - count, count);
-}
-
 class Llama final : public ForwardPass {
  public:
-  Llama(const ModelSpec& spec, LayerRange layers) : spec_(spec), layers_(layers) {}
+  Llama(const ModelSpec& spec, LayerRange layers)
+      : spec_(spec), layers_(layers), ends_(spec, layers) {}
   Status Load(WeightLoader& loader);
 
   uint64_t weight_bytes() const override { return weight_bytes_; }
@@ -48,20 +43,14 @@ class Llama final : public ForwardPass {
                           Scratch& scratch) const override;
 
  private:
-  Status LoadEnds(WeightLoader& loader);
   Status LoadLayer(WeightLoader& loader, int layer);
   Status LoadQkv(WeightLoader& loader, int layer, LayerWeights& w);
   Status LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w);
-  Status LoadExperts(WeightLoader& loader, int layer, ExpertWeights& experts);
   Status LoadVectors(WeightLoader& loader, int layer, LayerWeights& w);
-  void Begin(const PassInput& input, Device& device, Rows x) const;
-  size_t RowsNeeded(const PassInput& input, int layer) const;
 
   const ModelSpec spec_;
   const LayerRange layers_;
-  MatrixPtr embedding_;  // with layer 0
-  Vector final_norm_;    // with the last layer
-  MatrixPtr head_;
+  ModelEnds ends_;
   std::vector<LayerWeights> weights_;
   uint64_t weight_bytes_ = 0;
 };
@@ -72,9 +61,8 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
   const size_t n = input.positions.size();
   const Rows q = s.q.Slice(0, n), k = s.k.Slice(0, n), v = s.v.Slice(0, n);
   Rows x = s.x.Slice(0, n);
-  Begin(input, device, x);
+  ends_.Begin(input, device, x);
   const device::RopeTable angles = {s.angles.At(input.positions), s.angles.pairs(), spec_.head_dim};
-  const float q_scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim));
 
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
     const LayerWeights& w = weights_[layer - layers_.first];
@@ -84,10 +72,10 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
       device.NormHeads(q, w.q_norm, spec_.rms_epsilon);
       device.NormHeads(k, w.k_norm, spec_.rms_epsilon);
     }
-    device.Rope(q, angles, q_scale);
+    device.Rope(q, angles, spec_.query_scale);
     device.Rope(k, angles, 1.0f);
 
-    const size_t needed = RowsNeeded(input, layer);
+    const size_t needed = ends_.RowsNeeded(input, layer);
     const Rows attended = s.attended.Slice(0, needed);
     BATON_RETURN_IF_ERROR(
         attention.Run(layer, Last(q, needed), k, v, attended, {.window = spec_.WindowOf(layer)}));
@@ -104,81 +92,36 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
     device.MatMul(Gated(gate, up), {{w.down.get(), x, w.down_bias, true}});
   }
 
-  if (input.layers.last < spec_.n_layers) return StageOutput{x.values(), {}};
-  if (input.logit_rows == 0) return StageOutput{};
-  const Rows logits = s.logits.Slice(0, input.logit_rows);
-  device.MatMul(Normed(x, final_norm_, spec_.rms_epsilon), {{head_.get(), logits}});
-  return StageOutput{{}, logits.values()};
-}
-
-// Rows whose activations anyone reads after `layer`: behind the model's last layer only those that
-// are asked for logits.
-size_t Llama::RowsNeeded(const PassInput& input, int layer) const {
-  return layer + 1 < spec_.n_layers ? input.positions.size() : input.logit_rows;
-}
-
-void Llama::Begin(const PassInput& input, Device& device, Rows x) const {
-  if (input.layers.first == 0) {
-    device.Embed(*embedding_, input.tokens, x);
-  } else {
-    std::memcpy(x.host(), input.activations.data(), input.activations.size_bytes());
-  }
+  return ends_.Finish(input, device, x, s.logits);
 }
 
 Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
                                                    int logit_rows_max) const {
   auto scratch = std::make_unique<LlamaScratch>(spec_.rope);
   const size_t n = rows_max;
-  size_t floats = 0;
-  const auto place = [&](size_t rows, int width) {
-    const Rows placed = {nullptr, floats, rows, static_cast<size_t>(width)};
-    floats += (rows * width + 15) / 16 * 16;
-    return placed;
-  };
-  scratch->x = place(n, spec_.hidden_width);
-  scratch->q = place(n, spec_.q_width());
-  scratch->k = place(n, spec_.kv_width());
-  scratch->v = place(n, spec_.kv_width());
-  scratch->attended = place(n, spec_.q_width());
-  const ExpertSpec& experts = spec_.experts;
-  const size_t dense = experts.count == 0 ? n : 0;
-  scratch->gate = place(dense, spec_.ffn_width);
-  scratch->up = place(dense, spec_.ffn_width);
-  ExpertRows& expert_rows = scratch->experts;
-  expert_rows.logits = place(n, experts.count);
-  expert_rows.gate = place(n * experts.used, experts.ffn_width);
-  expert_rows.up = place(n * experts.used, experts.ffn_width);
-  expert_rows.out = place(n * experts.used, spec_.hidden_width);
-  scratch->logits = place(layers_.last == spec_.n_layers ? logit_rows_max : 0, spec_.vocab_size);
-  BATON_ASSIGN_OR_RETURN(scratch->memory, device.Allocate(floats * sizeof(float)));
-  for (Rows* rows : {&scratch->x, &scratch->q, &scratch->k, &scratch->v, &scratch->attended,
-                     &scratch->gate, &scratch->up, &scratch->logits, &expert_rows.logits,
-                     &expert_rows.gate, &expert_rows.up, &expert_rows.out}) {
-    rows->buffer = scratch->memory.get();
+  RowPlan plan;
+  plan.Add(scratch->x, n, spec_.hidden_width);
+  plan.Add(scratch->q, n, spec_.q_width());
+  plan.Add(scratch->k, n, spec_.kv_width());
+  plan.Add(scratch->v, n, spec_.kv_width());
+  plan.Add(scratch->attended, n, spec_.q_width());
+  if (spec_.experts.count > 0) {
+    PlanExpertRows(spec_, n, scratch->experts, plan);
+  } else {
+    plan.Add(scratch->gate, n, spec_.ffn_width);
+    plan.Add(scratch->up, n, spec_.ffn_width);
   }
+  plan.Add(scratch->logits, ends_.LogitRows(logit_rows_max), spec_.vocab_size);
+  BATON_ASSIGN_OR_RETURN(scratch->memory, plan.Allocate(device));
   return std::unique_ptr<Scratch>(std::move(scratch));
 }
 
 Status Llama::Load(WeightLoader& loader) {
-  BATON_RETURN_IF_ERROR(LoadEnds(loader));
+  BATON_RETURN_IF_ERROR(ends_.Load(loader));
   for (int layer = layers_.first; layer < layers_.last; ++layer) {
     BATON_RETURN_IF_ERROR(LoadLayer(loader, layer));
   }
   weight_bytes_ = loader.packed_bytes();
-  return OkStatus();
-}
-
-Status Llama::LoadEnds(WeightLoader& loader) {
-  const bool ends = layers_.last == spec_.n_layers;
-  if (layers_.first == 0 || (ends && spec_.tied_embeddings)) {
-    BATON_ASSIGN_OR_RETURN(embedding_, loader.LoadMatrix("token_embd.weight"));
-  }
-  if (!ends) return OkStatus();
-  BATON_ASSIGN_OR_RETURN(final_norm_, loader.LoadVector("output_norm.weight"));
-  head_ = embedding_;
-  if (!spec_.tied_embeddings) {
-    BATON_ASSIGN_OR_RETURN(head_, loader.LoadMatrix("output.weight"));
-  }
   return OkStatus();
 }
 
@@ -211,7 +154,10 @@ Status Llama::LoadQkv(WeightLoader& loader, int layer, LayerWeights& w) {
 }
 
 Status Llama::LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w) {
-  if (spec_.experts.count > 0) return LoadExperts(loader, layer, w.experts);
+  if (spec_.experts.count > 0) {
+    BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(loader, layer));
+    return OkStatus();
+  }
   BATON_ASSIGN_OR_RETURN(w.down, loader.LoadLayerMatrix(layer, "ffn_down.weight"));
   if (spec_.fused_gate_up) {
     const int64_t width = spec_.ffn_width;
@@ -221,14 +167,6 @@ Status Llama::LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w) 
   }
   BATON_ASSIGN_OR_RETURN(w.gate, loader.LoadLayerMatrix(layer, "ffn_gate.weight"));
   BATON_ASSIGN_OR_RETURN(w.up, loader.LoadLayerMatrix(layer, "ffn_up.weight"));
-  return OkStatus();
-}
-
-Status Llama::LoadExperts(WeightLoader& loader, int layer, ExpertWeights& experts) {
-  BATON_ASSIGN_OR_RETURN(experts.router, loader.LoadLayerMatrix(layer, "ffn_gate_inp.weight"));
-  BATON_ASSIGN_OR_RETURN(experts.gate, loader.LoadLayerExperts(layer, "ffn_gate_exps.weight"));
-  BATON_ASSIGN_OR_RETURN(experts.up, loader.LoadLayerExperts(layer, "ffn_up_exps.weight"));
-  BATON_ASSIGN_OR_RETURN(experts.down, loader.LoadLayerExperts(layer, "ffn_down_exps.weight"));
   return OkStatus();
 }
 

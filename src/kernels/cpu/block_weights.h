@@ -62,9 +62,11 @@ using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, 32 / Blo
                          Block::kMinimum>;
 
 // Where the dot product of sub-block kSub begins, so that kZero counts as zero.
-template <int kZero, size_t kSub>
+template <typename Kind, size_t kSub>
 inline I32x16 StartOf(const OperandBlock& x) {
+  constexpr int kZero = Kind::kZero;
   if constexpr (kZero == 128) return StartOfBytes(x);
+  if constexpr (kZero == 0 && Kind::kMax == 255) return StartOfUnsignedBytes(x);
   if constexpr (kZero == 8) return BroadcastInt(x.offset8);
   if constexpr (kZero == 12) return BroadcastInt(x.offset8 / 2 * 3);
   if constexpr (kZero == 16) return Twice(BroadcastInt(x.offset8));
@@ -80,6 +82,19 @@ struct Scales {  // F16 d, F16 m
   explicit Scales(const uint8_t*) {}
   F32x16 Scale(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at)); }
   F32x16 Minimum(const uint8_t* at, size_t) const { return LoadHalf(HalvesAt(at + 32)); }
+};
+struct BrainScales {  // BF16 d, BF16 m
+  explicit BrainScales(const uint8_t*) {}
+  F32x16 Scale(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at)); }
+  F32x16 Minimum(const uint8_t* at, size_t) const { return LoadBrains(HalvesAt(at + 32)); }
+};
+template <>
+struct Scales<BlockMlx4> : BrainScales {
+  using BrainScales::BrainScales;
+};
+template <>
+struct Scales<BlockMlx8> : BrainScales {
+  using BrainScales::BrainScales;
 };
 template <>
 struct Scales<BlockMXFP4> {
@@ -222,7 +237,7 @@ inline void Dot(const From (&from)[kSideBySide], const OperandBlock* x,
   using Kind = typename From::Kind;
 #pragma GCC unroll 16
   for (size_t t = 0; t < kTokens; ++t) {
-    const I32x16 start = StartOf<Kind::kZero, kSub>(x[t]);
+    const I32x16 start = StartOf<Kind, kSub>(x[t]);
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) dot[p][t] = start;
   }

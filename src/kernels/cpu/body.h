@@ -99,6 +99,29 @@ void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
   }
 }
 
+void GeluMultiply(const float* gate, const float* up, size_t n, float* into) {
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    const F32x16 x = Load(gate + i, mask);
+    const F32x16 bent = Fma(Times(x, x), Times(x, Broadcast(0.044715f)), x);
+    const F32x16 power = Exp(Times(bent, Broadcast(-1.59576912f)));
+    const F32x16 gelu = Divide(x, Add(Broadcast(1.0f), power));
+    Store(Times(gelu, Load(up + i, mask)), into + i, mask);
+  }
+}
+
+void ClampedSwiglu(const float* gate, const float* up, size_t n, float* into) {
+  const F32x16 limit = Broadcast(7.0f);
+  const F32x16 one = Broadcast(1.0f);
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    const F32x16 g = Min(limit, Load(gate + i, mask));
+    const F32x16 u = Max(Broadcast(-7.0f), Min(limit, Load(up + i, mask)));
+    const F32x16 glu = Divide(g, Add(one, Exp(Times(g, Broadcast(-1.702f)))));
+    Store(Times(glu, Add(u, one)), into + i, mask);
+  }
+}
+
 void AddScaled(const float* x, float scale, size_t n, float* into) {
   const F32x16 factor = Broadcast(scale);
   for (size_t i = 0; i < n; i += 16) {
@@ -198,6 +221,13 @@ inline F32x16 SoftCap(F32x16 score, float cap) {
   const F32x16 one = Broadcast(1.0f);
   const F32x16 power = Exp(Times(score, Broadcast(2.0f / cap)));
   return Times(Subtract(one, Divide(Broadcast(2.0f), Add(power, one))), Broadcast(cap));
+}
+
+void SoftCapAll(float* x, float cap, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const Mask mask = LanesFrom(i, n);
+    Store(SoftCap(Load(x + i, mask), cap), x + i, mask);
+  }
 }
 
 // Scores of kRows rows with kVectors x 16 keys.
@@ -440,11 +470,17 @@ constexpr KernelTable BodyTable(const char* name) {
       .iq4_nl = BlockKernels<BlockIQ4_NL>(),
       .iq4_xs = BlockKernels<BlockIQ4_XS>(),
       .mxfp4 = BlockKernels<BlockMXFP4>(),
+      .mlx4 = BlockKernels<BlockMlx4>(),
+      .mlx8 = BlockKernels<BlockMlx8>(),
+      .mlx8_half = BlockKernels<BlockMlx8Half>(),
       .prepare_int8 = PrepareInt8,
       .prepare_float = PrepareFloat,
       .prepare_brain = PrepareBrain,
       .rms_norm = RmsNorm,
       .silu_multiply = SiluMultiply,
+      .gelu_multiply = GeluMultiply,
+      .clamped_swiglu = ClampedSwiglu,
+      .soft_cap = SoftCapAll,
       .add_scaled = AddScaled,
       .rope = Rope,
       .attend = Attend,

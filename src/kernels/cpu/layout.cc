@@ -89,8 +89,8 @@ void SetScales(const Block& w, size_t, uint8_t* scales, uint8_t*, size_t row) {
 }
 template <OneHalf Block>
 Scaling GetScaling(const uint8_t* scales, const uint8_t*, size_t row, size_t) {
-  const float d = FromHalf(Lane<Half>(scales, row));
-  if constexpr (Block::kMinimum) return {d, FromHalf(Lane<Half>(scales + 32, row))};
+  const float d = ScaleOfBits<Block>(Lane<uint16_t>(scales, row));
+  if constexpr (Block::kMinimum) return {d, ScaleOfBits<Block>(Lane<uint16_t>(scales + 32, row))};
   return {d};
 }
 
@@ -244,5 +244,8 @@ BATON_QUANTISED(BlockQ6_K);
 BATON_QUANTISED(BlockIQ4_NL);
 BATON_QUANTISED(BlockIQ4_XS);
 BATON_QUANTISED(BlockMXFP4);
+BATON_QUANTISED(BlockMlx4);
+BATON_QUANTISED(BlockMlx8);
+BATON_QUANTISED(BlockMlx8Half);
 
 }  // namespace baton::kernels::panel

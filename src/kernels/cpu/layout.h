@@ -75,6 +75,13 @@ template <>
 struct Format<BlockQ8_0> : PanelFormat<8, 0, 2, 0> {};
 template <>
 struct Format<BlockIQ4_NL> : PanelFormat<4, 0, 2, 0> {};
+// F16 d (x16), F16 m (x16); or both in BF16.
+template <>
+struct Format<BlockMlx4> : PanelFormat<4, 0, 4, 0> {};
+template <>
+struct Format<BlockMlx8> : PanelFormat<8, 0, 4, 0> {};
+template <>
+struct Format<BlockMlx8Half> : PanelFormat<8, 0, 4, 0> {};
 // E8M0.
 template <>
 struct Format<BlockMXFP4> : PanelFormat<4, 0, 1, 0> {};

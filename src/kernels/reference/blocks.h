@@ -87,6 +87,15 @@ inline uint32_t QuantsOf(const BlockIQ4_XS& w, size_t g) {
 inline uint32_t QuantsOf(const BlockMXFP4& w, size_t g) {
   return NibblesOf(w.q, g);
 }
+inline uint32_t QuantsOf(const BlockMlx4& w, size_t g) {
+  return NibblesOf(w.q, g);
+}
+inline uint32_t QuantsOf(const BlockMlx8& w, size_t g) {
+  return BitsOfBytes<8>(w.q + g * 4, 0);
+}
+inline uint32_t QuantsOf(const BlockMlx8Half& w, size_t g) {
+  return BitsOfBytes<8>(w.q + g * 4, 0);
+}
 
 // Of weight i.
 template <typename Block>
@@ -156,10 +165,19 @@ concept OneHalf = requires(Block w) {
 template <typename Block>
 concept SuperBlock = Block::kElements == 256;
 
+// A scale or minimum of a block of 32.
+template <typename Block>
+float ScaleOfBits(uint16_t bits) {
+  return requires {
+    Block::kBrainScales;
+  }
+  ? FromBrain(bits) : FromHalf(bits);
+}
+
 template <OneHalf Block>
 Scaling ScalingOf(const Block& w, size_t) {
-  if constexpr (Block::kMinimum) return {FromHalf(w.d), FromHalf(w.m)};
-  return {FromHalf(w.d)};
+  if constexpr (Block::kMinimum) return {ScaleOfBits<Block>(w.d), ScaleOfBits<Block>(w.m)};
+  return {ScaleOfBits<Block>(w.d)};
 }
 inline Scaling ScalingOf(const BlockMXFP4& w, size_t) {
   return {PowerOfExponent(w.e)};

@@ -247,6 +247,36 @@ void SiluMultiply(const float* gate, const float* up, size_t n, float* into) {
   for (size_t i = 0; i < n; ++i) into[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
 }
 
+constexpr float kGeluSlope = -1.59576912f;  // -2 sqrt(2 / pi)
+constexpr float kGeluCubic = 0.044715f;
+
+void GeluMultiply(const float* gate, const float* up, size_t n, float* into) {
+  for (size_t i = 0; i < n; ++i) {
+    const float x = gate[i];
+    const float bent = std::fma(x * x, x * kGeluCubic, x);
+    into[i] = x / (1.0f + Exp(bent * kGeluSlope)) * up[i];
+  }
+}
+
+constexpr float kSwigluLimit = 7.0f;
+constexpr float kSwigluSlope = -1.702f;
+
+// As vector instructions choose: the second where one is no number.
+float Smaller(float a, float b) {
+  return a < b ? a : b;
+}
+float Larger(float a, float b) {
+  return a > b ? a : b;
+}
+
+void ClampedSwiglu(const float* gate, const float* up, size_t n, float* into) {
+  for (size_t i = 0; i < n; ++i) {
+    const float g = Smaller(kSwigluLimit, gate[i]);
+    const float u = Larger(-kSwigluLimit, Smaller(kSwigluLimit, up[i]));
+    into[i] = g / (1.0f + Exp(g * kSwigluSlope)) * (u + 1.0f);
+  }
+}
+
 void AddScaled(const float* x, float scale, size_t n, float* into) {
   for (size_t i = 0; i < n; ++i) into[i] = std::fma(x[i], scale, into[i]);
 }
@@ -298,6 +328,10 @@ KeysInSight SightOf(const AttentionTile& tile, size_t position, size_t block) {
 
 float SoftCap(float score, float cap) {
   return (1.0f - 2.0f / (Exp(score * (2.0f / cap)) + 1.0f)) * cap;
+}
+
+void SoftCapAll(float* x, float cap, size_t n) {
+  for (size_t i = 0; i < n; ++i) x[i] = SoftCap(x[i], cap);
 }
 
 // scores[j] = q . k[j] for the `visible` first keys of a block.
@@ -596,11 +630,17 @@ const KernelTable kReferenceTable = {
     .iq4_nl = IntegerKernels<DType::kIQ4_NL, BlockIQ4_NL>(),
     .iq4_xs = IntegerKernels<DType::kIQ4_XS, BlockIQ4_XS>(),
     .mxfp4 = IntegerKernels<DType::kMXFP4, BlockMXFP4>(),
+    .mlx4 = IntegerKernels<DType::kMlx4, BlockMlx4>(),
+    .mlx8 = IntegerKernels<DType::kMlx8, BlockMlx8>(),
+    .mlx8_half = IntegerKernels<DType::kMlx8Half, BlockMlx8Half>(),
     .prepare_int8 = PrepareInt8,
     .prepare_float = PrepareFloat,
     .prepare_brain = PrepareBrain,
     .rms_norm = RmsNorm,
     .silu_multiply = SiluMultiply,
+    .gelu_multiply = GeluMultiply,
+    .clamped_swiglu = ClampedSwiglu,
+    .soft_cap = SoftCapAll,
     .add_scaled = AddScaled,
     .rope = Rope,
     .attend = Attend,

@@ -38,18 +38,10 @@ LayerTensors TensorsOf(const ModelSpec& s, int) {
   return tensors;
 }
 
-// A window as long as the context is none.
-Result<int32_t> ReadWindow(const SpecBuilder& builder, int32_t context_length) {
-  const std::string key = builder.Key("attention.sliding_window");
-  BATON_ASSIGN_OR_RETURN(const int64_t window,
-                         builder.file().metadata().IntegerOr(key, 0, INT64_MAX, 0));
-  return window < context_length ? static_cast<int32_t>(window) : 0;
-}
-
 // Phi-3 with 128k tokens: which factors count depends on the length of the text.
 Status RefuseLongRope(const SpecBuilder& builder) {
   for (const std::string_view name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
-    if (builder.file().header().Find(name) != nullptr)
+    if (builder.HasTensor(name))
       return MakeError(Code::kUnimplemented, "tensor '{}': such positions are not supported", name);
   }
   return OkStatus();
@@ -57,15 +49,17 @@ Status RefuseLongRope(const SpecBuilder& builder) {
 
 }  // namespace
 
-Result<ModelSpec> ReadLlamaSpec(const gguf::File& file, std::string_view architecture) {
-  SpecBuilder builder(file, architecture);
+Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view architecture) {
+  SpecBuilder builder(checkpoint, architecture);
   ModelSpec& spec = builder.spec();
   spec.family = Family::kLlama;
-  spec.rope.halves = architecture != "llama";  // its converters reorder the rows of Q and K
+  // The converters to GGUF reorder the rows of Q and K of this one alone.
+  BATON_ASSIGN_OR_RETURN(spec.rope.halves, builder.metadata().BoolOr(builder.Key("rope.halves"),
+                                                                     architecture != "llama"));
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadExperts());
-  BATON_ASSIGN_OR_RETURN(spec.window, ReadWindow(builder, spec.context_length));
+  BATON_RETURN_IF_ERROR(builder.ReadWindow(1));
   BATON_RETURN_IF_ERROR(builder.ReadEnds());
   BATON_RETURN_IF_ERROR(builder.ReadRope());
   spec.fused_qkv = spec.fused_gate_up = architecture == "phi3";

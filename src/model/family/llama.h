@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "model/gguf/reader.h"
+#include "model/checkpoint.h"
 #include "model/spec.h"
 
 namespace baton {
@@ -12,6 +12,6 @@ namespace baton {
 // Keys `ARCHITECTURE.*`, `architecture` one of llama, qwen2, qwen3, qwen3moe, phi3, and tensors as
 // model.h lists them. Refuses what the family's forward pass would ignore: tensors of other models
 // inside a layer.
-Result<ModelSpec> ReadLlamaSpec(const gguf::File& file, std::string_view architecture);
+Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view architecture);
 
 }  // namespace baton

@@ -8,8 +8,6 @@
 namespace baton {
 namespace {
 
-using gguf::TensorInfo;
-
 constexpr int64_t kLayersMax = 4096;
 constexpr int64_t kWidthMax = 1 << 20;
 constexpr int64_t kHeadsMax = 1 << 14;
@@ -50,19 +48,18 @@ std::string SpecBuilder::Key(std::string_view rest) const {
 }
 
 Result<int32_t> SpecBuilder::Integer(std::string_view rest, int64_t max) const {
-  BATON_ASSIGN_OR_RETURN(const int64_t value, file_.metadata().Integer(Key(rest), 1, max));
+  BATON_ASSIGN_OR_RETURN(const int64_t value, metadata().Integer(Key(rest), 1, max));
   return static_cast<int32_t>(value);
 }
 
 Result<int32_t> SpecBuilder::IntegerOr(std::string_view rest, int64_t max,
                                        int32_t otherwise) const {
-  BATON_ASSIGN_OR_RETURN(const int64_t value,
-                         file_.metadata().IntegerOr(Key(rest), 1, max, otherwise));
+  BATON_ASSIGN_OR_RETURN(const int64_t value, metadata().IntegerOr(Key(rest), 1, max, otherwise));
   return static_cast<int32_t>(value);
 }
 
 Result<double> SpecBuilder::NumberOr(std::string_view rest, double otherwise) const {
-  return file_.metadata().NumberOr(Key(rest), otherwise);
+  return metadata().NumberOr(Key(rest), otherwise);
 }
 
 Result<double> SpecBuilder::PositiveOr(std::string_view rest, double otherwise) const {
@@ -73,7 +70,7 @@ Result<double> SpecBuilder::PositiveOr(std::string_view rest, double otherwise) 
 }
 
 bool SpecBuilder::HasLayerTensor(int layer, std::string_view name) const {
-  return file_.header().Find(LayerName(layer, name)) != nullptr;
+  return HasTensor(LayerName(layer, name));
 }
 
 Status SpecBuilder::ReadWidths() {
@@ -82,7 +79,7 @@ Status SpecBuilder::ReadWidths() {
   BATON_ASSIGN_OR_RETURN(spec_.ffn_width, Integer("feed_forward_length", kWidthMax));
   BATON_ASSIGN_OR_RETURN(spec_.context_length, Integer("context_length", kContextMax));
   const std::string key = Key("attention.layer_norm_rms_epsilon");
-  BATON_ASSIGN_OR_RETURN(const double epsilon, file_.metadata().Number(key));
+  BATON_ASSIGN_OR_RETURN(const double epsilon, metadata().Number(key));
   if (epsilon < 0 || epsilon >= 1)
     return MakeError(Code::kInvalidArgument, "key '{}' is {}, outside [0, 1)", key, epsilon);
   spec_.rms_epsilon = static_cast<float>(epsilon);
@@ -101,7 +98,7 @@ Status SpecBuilder::ReadHeads() {
 
 Status SpecBuilder::ReadHeadDim() {
   constexpr std::string_view kKeyLength = "attention.key_length";
-  if (!file_.metadata().Has(Key(kKeyLength)) && spec_.hidden_width % spec_.n_heads != 0)
+  if (!metadata().Has(Key(kKeyLength)) && spec_.hidden_width % spec_.n_heads != 0)
     return MakeError(Code::kInvalidArgument, "{} {} is not a multiple of attention.head_count {}",
                      Key("embedding_length"), spec_.hidden_width, spec_.n_heads);
   BATON_ASSIGN_OR_RETURN(spec_.head_dim,
@@ -114,6 +111,7 @@ Status SpecBuilder::ReadHeadDim() {
   if (value_length != spec_.head_dim)
     return MakeError(Code::kUnimplemented, "{} {} is not key_length {}",
                      Key("attention.value_length"), value_length, spec_.head_dim);
+  spec_.query_scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim));
   return OkStatus();
 }
 
@@ -128,7 +126,7 @@ Status SpecBuilder::ReadEnds() {
   BATON_RETURN_IF_ERROR(CheckVocabularyKey());
   BATON_ASSIGN_OR_RETURN(const TensorInfo* norm, Require("output_norm.weight"));
   BATON_RETURN_IF_ERROR(CheckVector(*norm, spec_.hidden_width));
-  const TensorInfo* output = file_.header().Find("output.weight");
+  const TensorInfo* output = checkpoint_.Find("output.weight");
   spec_.tied_embeddings = output == nullptr;
   if (output == nullptr) output = embedding;
   BATON_RETURN_IF_ERROR(CheckMatrix(*output, spec_.hidden_width, spec_.vocab_size));
@@ -145,29 +143,29 @@ Status SpecBuilder::CheckVocabularyKey() const {
   return OkStatus();
 }
 
-Status SpecBuilder::ReadRope() {
+Status SpecBuilder::ReadRope(RopeDefaults defaults) {
   RopeSpec& rope = spec_.rope;
   BATON_ASSIGN_OR_RETURN(rope.dimensions,
                          IntegerOr("rope.dimension_count", kHeadDimMax, spec_.head_dim));
   if (rope.dimensions > spec_.head_dim || rope.dimensions % 2 != 0)
     return MakeError(Code::kInvalidArgument, "{} {} is not an even number up to {}",
                      Key("rope.dimension_count"), rope.dimensions, spec_.head_dim);
-  BATON_ASSIGN_OR_RETURN(const double base, NumberOr("rope.freq_base", 10000.0));
+  BATON_ASSIGN_OR_RETURN(const double base, NumberOr("rope.freq_base", defaults.base));
   if (!(base >= 1) || base > 1e12)
     return MakeError(Code::kInvalidArgument, "{} is {}, outside [1, 1e12]", Key("rope.freq_base"),
                      base);
   rope.base = static_cast<float>(base);
-  BATON_RETURN_IF_ERROR(ReadRopeScaling());
+  BATON_RETURN_IF_ERROR(ReadRopeScaling(defaults));
   return ReadRopeFactors();
 }
 
-Status SpecBuilder::ReadRopeScaling() {
+Status SpecBuilder::ReadRopeScaling(const RopeDefaults& defaults) {
   const std::string key = Key("rope.scaling.type");
-  BATON_ASSIGN_OR_RETURN(const auto kind, file_.metadata().StringOr(key, "none"));
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata().StringOr(key, "none"));
   if (kind == "none") return ReadLinear("rope.scale_linear");
   if (kind == "linear") return ReadLinear("rope.scaling.factor");
   if (kind == "llama3") return ReadLlama3();
-  if (kind == "yarn") return ReadYarn();
+  if (kind == "yarn") return ReadYarn(defaults.whole_ramp);
   return MakeError(Code::kUnimplemented,
                    "{} '{}' is not supported; supported: none, linear, llama3, yarn", key, kind);
 }
@@ -203,7 +201,7 @@ Status SpecBuilder::ReadLlama3() {
 // YaRN (Peng et al. 2023, section 3.2): pairs that turn less than `slow` times within the original
 // context are stretched by `factor`, those that turn more than `fast` times stay, and a ramp over
 // the pairs' numbers blends those between; all grow by a magnitude.
-Status SpecBuilder::ReadYarn() {
+Status SpecBuilder::ReadYarn(bool whole_ramp) {
   BATON_ASSIGN_OR_RETURN(const double factor, PositiveOr("rope.scaling.factor", 1.0));
   BATON_ASSIGN_OR_RETURN(const double context, PositiveOr("rope.scaling.original_context_length",
                                                           double(spec_.context_length)));
@@ -216,8 +214,13 @@ Status SpecBuilder::ReadYarn() {
     const double wavelengths = context / (times * 2 * std::numbers::pi);
     return dimensions * std::log(wavelengths) / (2 * std::log(double{spec_.rope.base}));
   };
-  const double first = std::max(0.0, std::floor(pair_that_turns(fast)));
-  const double last = std::min(dimensions - 1, std::ceil(pair_that_turns(slow)));
+  double first = pair_that_turns(fast), last = pair_that_turns(slow);
+  if (whole_ramp) {
+    first = std::floor(first);
+    last = std::ceil(last);
+  }
+  first = std::max(0.0, first);
+  last = std::min(dimensions - 1, last);
   for (int32_t i = 0; i < spec_.rope.dimensions / 2; ++i) {
     const double ramp = std::clamp((i - first) / std::max(last - first, 1e-3), 0.0, 1.0);
     spec_.rope.divisors.push_back(static_cast<float>(1 / (ramp / factor + 1 - ramp)));
@@ -227,16 +230,42 @@ Status SpecBuilder::ReadYarn() {
   return OkStatus();
 }
 
+Status SpecBuilder::ReadWindow(int32_t period) {
+  constexpr std::string_view kWindow = "attention.sliding_window";
+  BATON_ASSIGN_OR_RETURN(const int64_t window, metadata().IntegerOr(Key(kWindow), 0, INT64_MAX, 0));
+  spec_.window = window < spec_.context_length ? static_cast<int32_t>(window) : 0;
+  BATON_ASSIGN_OR_RETURN(spec_.windowed, ReadWindowPattern(period));
+  return OkStatus();
+}
+
+// A number p (all layers but each p-th), or a truth value for each layer.
+Result<std::vector<bool>> SpecBuilder::ReadWindowPattern(int32_t period) const {
+  const std::string key = Key("attention.sliding_window_pattern");
+  const gguf::Value* value = metadata().Find(key);
+  std::vector<bool> windowed;
+  if (value != nullptr && value->type == gguf::ValueType::kArray) {
+    BATON_ASSIGN_OR_RETURN(const gguf::Value flags, metadata().Array(key, gguf::ValueType::kBool));
+    if (flags.count != static_cast<uint64_t>(spec_.n_layers))
+      return MakeError(Code::kInvalidArgument, "key '{}' has {} elements for {} layers", key,
+                       flags.count, spec_.n_layers);
+    for (const uint8_t flag : flags.bytes) windowed.push_back(flag != 0);
+    return windowed;
+  }
+  BATON_ASSIGN_OR_RETURN(const int64_t each, metadata().IntegerOr(key, 1, kLayersMax, period));
+  for (int32_t layer = 0; each > 1 && layer < spec_.n_layers; ++layer)
+    windowed.push_back((layer + 1) % each != 0);
+  return windowed;
+}
+
 // Converters of Llama 3.1 and later store the divisors as a tensor.
 Status SpecBuilder::ReadRopeFactors() {
-  const TensorInfo* info = file_.header().Find("rope_freqs.weight");
+  const TensorInfo* info = checkpoint_.Find("rope_freqs.weight");
   if (info == nullptr) return OkStatus();
   const int32_t count = spec_.rope.dimensions / 2;
   BATON_RETURN_IF_ERROR(CheckVector(*info, count));
   std::vector<float> factors(static_cast<size_t>(count));
-  BATON_RETURN_IF_ERROR(file_.mapping().ReadAt(
-      info->file_offset,
-      {reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float)}));
+  BATON_RETURN_IF_ERROR(checkpoint_.ReadRows(
+      *info, 0, 1, {reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float)}));
   if (spec_.rope.divisors.empty()) spec_.rope.divisors.assign(factors.size(), 1.0f);
   for (size_t i = 0; i < factors.size(); ++i) {
     if (!(factors[i] > 0) || !std::isfinite(factors[i]))
@@ -250,13 +279,13 @@ Status SpecBuilder::ReadRopeFactors() {
 Status SpecBuilder::ReadExperts() {
   ExpertSpec& experts = spec_.experts;
   BATON_ASSIGN_OR_RETURN(const int64_t count,
-                         file_.metadata().IntegerOr(Key("expert_count"), 0, kExpertsMax, 0));
+                         metadata().IntegerOr(Key("expert_count"), 0, kExpertsMax, 0));
   if (count == 0) return OkStatus();
   experts.count = static_cast<int32_t>(count);
   BATON_ASSIGN_OR_RETURN(experts.used, Integer("expert_used_count", count));
   constexpr int64_t kSoftmax = 1;
-  BATON_ASSIGN_OR_RETURN(const int64_t gate, file_.metadata().IntegerOr(Key("expert_gating_func"),
-                                                                        0, INT32_MAX, kSoftmax));
+  BATON_ASSIGN_OR_RETURN(const int64_t gate,
+                         metadata().IntegerOr(Key("expert_gating_func"), 0, INT32_MAX, kSoftmax));
   BATON_ASSIGN_OR_RETURN(const double scale, NumberOr("expert_weights_scale", 1.0));
   if (gate != kSoftmax || scale != 1.0)
     return MakeError(Code::kUnimplemented,
@@ -291,6 +320,9 @@ Result<const TensorInfo*> SpecBuilder::CheckLayerTensor(int layer,
   BATON_RETURN_IF_ERROR(tensor.rows == 1
                             ? CheckVector(*info, tensor.cols)
                             : CheckMatrix(*info, tensor.cols, tensor.rows, tensor.experts));
+  if (tensor.vectors && info->type != DType::kF32)
+    return MakeError(Code::kInvalidArgument, "tensor '{}' is {}, not F32", info->name,
+                     InfoOf(info->type).name);
   return info;
 }
 
@@ -301,7 +333,7 @@ Status SpecBuilder::RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, 
     for (const LayerTensor& tensor : tensors(spec_, layer))
       read.insert(LayerName(layer, tensor.name));
   }
-  for (const TensorInfo& info : file_.header().tensors) {
+  for (const TensorInfo& info : checkpoint_.tensors()) {
     if (info.name.starts_with(kLayerPrefix) && !read.contains(info.name))
       return MakeError(Code::kUnimplemented,
                        "tensor '{}' is not part of such a model: {} of {} layers", info.name,
@@ -311,7 +343,7 @@ Status SpecBuilder::RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, 
 }
 
 Result<ModelSpec> SpecBuilder::Finish() {
-  for (const TensorInfo& info : file_.header().tensors) {
+  for (const TensorInfo& info : checkpoint_.tensors()) {
     uint64_t elements = 1;
     for (const int64_t extent : info.shape) elements *= static_cast<uint64_t>(extent);
     spec_.parameters += elements;
@@ -323,7 +355,7 @@ Result<ModelSpec> SpecBuilder::Finish() {
 }
 
 Result<const TensorInfo*> SpecBuilder::Require(std::string_view name) const {
-  const TensorInfo* info = file_.header().Find(name);
+  const TensorInfo* info = checkpoint_.Find(name);
   if (info == nullptr) return MakeError(Code::kInvalidArgument, "tensor '{}' is missing", name);
   return info;
 }

@@ -72,8 +72,11 @@ class File {
   std::span<const uint8_t> header_bytes() const;
   // A view into the mapping. `info` must come from this file's header.
   TensorView View(const TensorInfo& info) const;
-  // Gives the mapping to a new owner; the header stays usable, View() and mapping() do not.
-  os::MappedFile TakeMapping() && { return std::move(mapping_); }
+  // Frees the header; View() and mapping() stay usable.
+  void DropHeader() {
+    header_ = {};
+    header_bytes_ = {};
+  }
 
  private:
   File(os::MappedFile mapping, Bytes header_bytes, Header header)

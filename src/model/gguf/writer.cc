@@ -74,6 +74,11 @@ void HeaderBuilder::AddFloat32s(std::string_view key, std::span<const float> val
   for (const float value : values) entries_.Write(value);
 }
 
+void HeaderBuilder::AddBools(std::string_view key, const std::vector<bool>& values) {
+  AddArray(key, ValueType::kBool, values.size());
+  for (const bool value : values) entries_.Write<uint8_t>(value ? 1 : 0);
+}
+
 void HeaderBuilder::AddInt32s(std::string_view key, std::span<const int32_t> values) {
   AddArray(key, ValueType::kInt32, values.size());
   for (const int32_t value : values) entries_.Write(value);

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "model/gguf/writer.h"
-#include "model/tokenizer/byte_level_bpe.h"
+#include "model/tokenizer/byte_characters.h"
 
 namespace baton {
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "model/text/utf8.h"
+#include "model/tokenizer/byte_characters.h"
 #include "model/tokenizer/merge_list.h"
 
 namespace baton {
@@ -14,36 +15,6 @@ using gguf::Value;
 using gguf::ValueType;
 
 constexpr uint64_t kMergesMax = 16 << 20;
-
-bool IsPrintable(int byte) {
-  return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-}
-
-std::array<std::string, 256> MakeByteCharacters() {
-  std::array<std::string, 256> characters;
-  char32_t next = 256;
-  for (int byte = 0; byte < 256; ++byte) {
-    const char32_t c = IsPrintable(byte) ? static_cast<char32_t>(byte) : next++;
-    characters[static_cast<size_t>(byte)] = ToUtf8(c);
-  }
-  return characters;
-}
-
-// The other way round: the byte of a character below U+0144, or -1.
-std::array<int16_t, 324> MakeCharacterBytes() {
-  std::array<int16_t, 324> bytes;
-  bytes.fill(-1);
-  for (int16_t byte = 0; byte < 256; ++byte) {
-    const std::string& text = ByteCharacters()[static_cast<size_t>(byte)];
-    bytes[Utf8At(text, 0).code_point] = byte;
-  }
-  return bytes;
-}
-
-int ByteOf(char32_t character) {
-  static const std::array<int16_t, 324> kBytes = MakeCharacterBytes();
-  return character < kBytes.size() ? kBytes[character] : -1;
-}
 
 // A merge that names tokens outside the vocabulary, or would make a control token out of text, can
 // never apply: it is left out.
@@ -70,36 +41,6 @@ std::vector<MergeTable::Merge> ReadMerges(const Value& array, const Vocabulary& 
 }
 
 }  // namespace
-
-const std::array<std::string, 256>& ByteCharacters() {
-  static const std::array<std::string, 256> kCharacters = MakeByteCharacters();
-  return kCharacters;
-}
-
-MergeTable::MergeTable(const std::vector<Merge>& merges)
-    : slots_(merges.size() + merges.size() / 3 + 1) {
-  for (const Merge& merge : merges) {
-    Merge& slot = slots_[SlotOf(merge.left, merge.right)];
-    if (slot.left == kNoToken) slot = merge;
-  }
-}
-
-// The slot that holds the pair, or the empty one where it would go.
-size_t MergeTable::SlotOf(TokenId left, TokenId right) const {
-  const uint64_t key =
-      static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-  const uint64_t hash = (key ^ key >> 29) * 0x9E3779B97F4A7C15ull;
-  auto slot = static_cast<size_t>(static_cast<__uint128_t>(hash) * slots_.size() >> 64);
-  while (slots_[slot].left != kNoToken &&
-         (slots_[slot].left != left || slots_[slot].right != right))
-    slot = slot + 1 == slots_.size() ? 0 : slot + 1;
-  return slot;
-}
-
-const MergeTable::Merge* MergeTable::Find(TokenId left, TokenId right) const {
-  const Merge& slot = slots_[SlotOf(left, right)];
-  return slot.left == kNoToken ? nullptr : &slot;
-}
 
 Result<std::unique_ptr<const TextEncoder>> ByteLevelBpeEncoder::Create(
     const Metadata& metadata, const Vocabulary& vocabulary) {
@@ -130,9 +71,7 @@ ByteLevelBpeEncoder::ByteLevelBpeEncoder(const Vocabulary& vocabulary, PreTokeni
 }
 
 TokenId ByteLevelBpeEncoder::FindWhole(std::string_view piece) const {
-  std::string stored;
-  for (const char c : piece) stored += ByteCharacters()[static_cast<uint8_t>(c)];
-  const TokenId id = vocabulary_.Find(stored);
+  const TokenId id = vocabulary_.Find(BytesAsCharacters(piece));
   return id != kNoToken && vocabulary_.TypeOf(id) == TokenType::kNormal ? id : kNoToken;
 }
 
@@ -158,9 +97,10 @@ std::vector<TokenId> ByteLevelBpeEncoder::EncodePiece(std::string_view piece) co
 }
 
 // The pre-tokenizer needs valid UTF-8; what is none is a piece of its own.
-Result<std::vector<TokenId>> ByteLevelBpeEncoder::Encode(std::string_view text, bool starts) const {
+Result<std::vector<TokenId>> ByteLevelBpeEncoder::Encode(const PlainText& plain) const {
+  std::string_view text = plain.text;
   std::string with_space;
-  if (starts && adds_space_ && !text.starts_with(' ')) {
+  if (plain.starts && adds_space_ && !text.starts_with(' ')) {
     with_space.append(" ").append(text);
     text = with_space;
   }
@@ -185,17 +125,7 @@ Result<std::vector<TokenId>> ByteLevelBpeEncoder::Encode(std::string_view text, 
 }
 
 std::string ByteLevelBpeEncoder::Spell(std::string_view stored_text) const {
-  std::string text;
-  for (size_t at = 0; at < stored_text.size();) {
-    const Utf8Character character = Utf8At(stored_text, at);
-    const int byte = character.valid ? ByteOf(character.code_point) : -1;
-    if (byte >= 0)
-      text += static_cast<char>(byte);
-    else
-      text += stored_text.substr(at, character.length);
-    at += character.length;
-  }
-  return text;
+  return CharactersAsBytes(stored_text);
 }
 
 }  // namespace baton

@@ -1,17 +1,13 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/tokenizer/pre_tokenizer.h"
 
-#include <span>
+#include <algorithm>
 
-#include <pcre2.h>
-
-#include "base/check.h"
+#include <fmt/format.h>
 
 namespace baton {
 namespace {
 
-// The expressions are those of the models' own tokenizer files. `\s` is spelled out before
-// compilation (SpellOutSpaces), because PCRE2's includes U+180E and Unicode's White_Space does not.
+// The expressions are those of the models' own tokenizer files.
 constexpr const char* kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))";
 constexpr const char* kLlama3 =
@@ -130,94 +126,15 @@ constexpr Row kRows[] = {
     {"hunyuan-dense", false, {kUpToThreeDigits, kDeepSeek3Kana, kDeepSeek3}},
 };
 
-// Unicode's White_Space, as the inside of a character class.
-constexpr std::string_view kSpaces =
-    R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-
-std::string SpellOutSpaces(std::string_view pattern) {
-  std::string spelled;
-  bool in_class = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c != '\\') {
-      in_class = in_class ? c != ']' : c == '[';
-      spelled += c;
-      continue;
-    }
-    const char escaped = pattern[++i];
-    if (escaped == 's')
-      spelled += in_class ? std::string(kSpaces) : fmt::format("[{}]", kSpaces);
-    else if (escaped == 'S')
-      spelled += fmt::format("[^{}]", kSpaces);
-    else
-      spelled.append({c, escaped});
-  }
-  return spelled;
-}
-
 std::string KnownNames() {
   std::string names;
   for (const Row& row : kRows) names += (names.empty() ? "" : ", ") + std::string(row.name);
   return names;
 }
 
-struct Range {
-  size_t begin = 0;
-  size_t end = 0;
-};
-
-struct FreeMatchData {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-using MatchData = std::unique_ptr<pcre2_match_data, FreeMatchData>;
-
 }  // namespace
 
-class PreTokenizer::Expression {
- public:
-  explicit Expression(const char* pattern) {
-    const std::string spelled = SpellOutSpaces(pattern);
-    int error = 0;
-    PCRE2_SIZE offset = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelled.data()), spelled.size(),
-                              PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr));
-    CHECK(code_ != nullptr, "expression {}: error {} at {}", spelled, error, offset);
-    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // without JIT it is only slower
-    context_.reset(pcre2_match_context_create(nullptr));
-    pcre2_set_match_limit(context_.get(), kMatchLimit);
-  }
-
-  MatchData NewMatchData() const {
-    return MatchData(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-  }
-
-  // The first match in `text` at or behind `from`; an empty range at its end if there is none.
-  Result<Range> Find(std::string_view text, size_t from, pcre2_match_data* data) const {
-    const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                  text.size(), from, PCRE2_NO_UTF_CHECK, data, context_.get());
-    if (found == PCRE2_ERROR_NOMATCH) return Range{text.size(), text.size()};
-    if (found < 0)
-      return MakeError(Code::kResourceExhausted,
-                       "the pre-tokenizer gave up on a text of {} bytes (PCRE2 error {})",
-                       text.size(), found);
-    const PCRE2_SIZE* at = pcre2_get_ovector_pointer(data);
-    return Range{at[0], at[1]};
-  }
-
- private:
-  static constexpr uint32_t kMatchLimit = 100'000'000;
-
-  struct FreeCode {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  };
-  struct FreeContext {
-    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-  };
-  std::unique_ptr<pcre2_code, FreeCode> code_;
-  std::unique_ptr<pcre2_match_context, FreeContext> context_;
-};
-
-PreTokenizer::PreTokenizer(std::vector<Expression> expressions, bool takes_whole_pieces)
+PreTokenizer::PreTokenizer(std::vector<Regex> expressions, bool takes_whole_pieces)
     : expressions_(std::move(expressions)), takes_whole_pieces_(takes_whole_pieces) {}
 PreTokenizer::PreTokenizer(PreTokenizer&&) noexcept = default;
 PreTokenizer& PreTokenizer::operator=(PreTokenizer&&) noexcept = default;
@@ -227,9 +144,9 @@ Result<PreTokenizer> PreTokenizer::Create(std::string_view name) {
   if (name.empty()) name = "default";
   for (const Row& row : kRows) {
     if (row.name != name) continue;
-    std::vector<Expression> expressions;
+    std::vector<Regex> expressions;
     for (const char* pattern : row.expressions) {
-      if (pattern != nullptr) expressions.emplace_back(pattern);
+      if (pattern != nullptr) expressions.push_back(Regex::Known(pattern));
     }
     return PreTokenizer(std::move(expressions), row.takes_whole_pieces);
   }
@@ -240,16 +157,17 @@ Result<PreTokenizer> PreTokenizer::Create(std::string_view name) {
 Result<std::vector<std::string_view>> PreTokenizer::Split(std::string_view text) const {
   std::vector<std::string_view> pieces;
   if (!text.empty()) pieces.push_back(text);
-  for (const Expression& expression : expressions_) {
-    const MatchData data = expression.NewMatchData();
+  for (const Regex& expression : expressions_) {
+    Regex::Matcher matcher(expression, text.size());
     std::vector<std::string_view> finer;
     for (const std::string_view piece : pieces) {
       for (size_t at = 0; at < piece.size();) {
-        BATON_ASSIGN_OR_RETURN(const Range match, expression.Find(piece, at, data.get()));
-        if (match.begin > at) finer.push_back(piece.substr(at, match.begin - at));
-        if (match.end > match.begin)
-          finer.push_back(piece.substr(match.begin, match.end - match.begin));
-        at = match.end;
+        BATON_ASSIGN_OR_RETURN(const Regex::Match match, matcher.Find(piece, at));
+        const size_t begin = std::min(match.begin, piece.size());
+        const size_t end = std::min(match.end, piece.size());
+        if (begin > at) finer.push_back(piece.substr(at, begin - at));
+        if (end > begin) finer.push_back(piece.substr(begin, end - begin));
+        at = end;
       }
     }
     pieces = std::move(finer);

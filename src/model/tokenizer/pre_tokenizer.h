@@ -2,12 +2,12 @@
 // published its own regular expressions; GGUF names them in tokenizer.ggml.pre.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "model/tokenizer/regex.h"
 
 namespace baton {
 
@@ -29,10 +29,9 @@ class PreTokenizer {
   bool takes_whole_pieces() const { return takes_whole_pieces_; }
 
  private:
-  class Expression;
-  PreTokenizer(std::vector<Expression> expressions, bool takes_whole_pieces);
+  PreTokenizer(std::vector<Regex> expressions, bool takes_whole_pieces);
 
-  std::vector<Expression> expressions_;  // applied one after the other to every piece
+  std::vector<Regex> expressions_;  // applied one after the other to every piece
   bool takes_whole_pieces_ = false;
 };
 

@@ -55,9 +55,8 @@ TokenId SentencePieceEncoder::FindOrdinary(std::string_view text) const {
   return type == TokenType::kNormal || type == TokenType::kUserDefined ? id : kNoToken;
 }
 
-Result<std::vector<TokenId>> SentencePieceEncoder::Encode(std::string_view text,
-                                                          bool starts) const {
-  const std::string marked = MarkSpaces(text, starts && adds_space_);
+Result<std::vector<TokenId>> SentencePieceEncoder::Encode(const PlainText& plain) const {
+  const std::string marked = MarkSpaces(plain.text, plain.starts && adds_space_);
   const std::string_view all = marked;
   if (all.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
     return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",

@@ -18,7 +18,7 @@ class SentencePieceEncoder final : public TextEncoder {
  public:
   static Result<std::unique_ptr<const TextEncoder>> Create(const gguf::Metadata& metadata,
                                                            const Vocabulary& vocabulary);
-  Result<std::vector<TokenId>> Encode(std::string_view text, bool starts) const override;
+  Result<std::vector<TokenId>> Encode(const PlainText& plain) const override;
   std::string Spell(std::string_view stored_text) const override;
   bool AddsSpace() const override { return adds_space_; }
 

@@ -1,26 +1,79 @@
 #include "model/tokenizer/special_tokens.h"
 
-namespace baton {
+#include <algorithm>
 
-SpecialTokens::SpecialTokens(const Vocabulary& vocabulary) : nodes_(1) {
+#include "model/text/characters.h"
+#include "model/text/utf8.h"
+
+namespace baton {
+namespace {
+
+size_t CharacterBefore(std::string_view text, size_t position) {
+  size_t begin = position - 1;
+  while (begin > 0 && position - begin < 4 && (text[begin] & 0xC0) == 0x80) --begin;
+  return begin;
+}
+
+size_t SkipSpacesBackwards(std::string_view text, size_t position, size_t min) {
+  while (position > min) {
+    const size_t begin = CharacterBefore(text, position);
+    if (begin < min || !IsWhiteSpace(Utf8At(text, begin).code_point)) break;
+    position = begin;
+  }
+  return position;
+}
+
+size_t SkipSpaces(std::string_view text, size_t position) {
+  while (position < text.size()) {
+    const Utf8Character character = Utf8At(text, position);
+    if (!character.valid || !IsWhiteSpace(character.code_point)) break;
+    position += character.length;
+  }
+  return position;
+}
+
+bool IsInsideWord(std::string_view text, size_t begin, size_t end) {
+  if (begin > 0 && IsWordCharacter(Utf8At(text, CharacterBefore(text, begin)).code_point))
+    return true;
+  return end < text.size() && IsWordCharacter(Utf8At(text, end).code_point);
+}
+
+}  // namespace
+
+SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens)
+    : tokens_(std::move(tokens)), ends_(1, kNone) {
+  std::erase_if(tokens_, [](const SpecialToken& token) {
+    return token.text.empty() || token.text.size() > kSpecialTokenBytesMax;
+  });
+  for (uint32_t i = 0; i < tokens_.size(); ++i) Insert(i);
+}
+
+SpecialTokens SpecialTokens::Of(const Vocabulary& vocabulary) {
+  std::vector<SpecialToken> tokens;
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const TokenType type = vocabulary.TypeOf(id);
     const bool control = type == TokenType::kControl || type == TokenType::kUnknown;
-    const std::string_view text = vocabulary.TextOf(id);
     if (!control && type != TokenType::kUserDefined) continue;
-    if (!text.empty() && text.size() <= kSpecialTokenBytesMax) Insert(text, id, control);
+    tokens.push_back({.text = std::string(vocabulary.TextOf(id)), .id = id, .control = control});
   }
+  return SpecialTokens(std::move(tokens));
 }
 
-void SpecialTokens::Insert(std::string_view text, TokenId token, bool control) {
+bool SpecialTokens::has_control() const {
+  return std::any_of(tokens_.begin(), tokens_.end(),
+                     [](const SpecialToken& token) { return token.control; });
+}
+
+void SpecialTokens::Insert(uint32_t token) {
   uint32_t node = 0;
+  const std::string& text = tokens_[token].text;
   for (const char c : text) {
     const uint64_t key = node * 256ull + static_cast<uint8_t>(c);
-    const auto [at, added] = children_.try_emplace(key, static_cast<uint32_t>(nodes_.size()));
-    if (added) nodes_.emplace_back();
+    const auto [at, added] = children_.try_emplace(key, static_cast<uint32_t>(ends_.size()));
+    if (added) ends_.push_back(kNone);
     node = at->second;
   }
-  if (nodes_[node].token == kNoToken) nodes_[node] = {token, control};
+  if (ends_[node] == kNone) ends_[node] = token;
   can_begin_[static_cast<uint8_t>(text.front())] = true;
 }
 
@@ -32,11 +85,23 @@ SpecialTokens::Match SpecialTokens::LongestAt(std::string_view text, size_t posi
     const auto child = children_.find(node * 256ull + static_cast<uint8_t>(text[at]));
     if (child == children_.end()) break;
     node = child->second;
-    const bool allowed = !nodes_[node].control || at < trusted_end;
-    if (nodes_[node].token != kNoToken && allowed)
-      longest = {nodes_[node].token, at + 1 - position};
+    if (ends_[node] == kNone) continue;
+    const SpecialToken& token = tokens_[ends_[node]];
+    if (!token.control || at < trusted_end) longest = {&token, position, at + 1, at + 1};
   }
   return longest;
+}
+
+SpecialTokens::Match SpecialTokens::Widened(Match match, std::string_view text,
+                                            size_t begin_min) const {
+  if (match.token->whole_words && IsInsideWord(text, match.begin, match.end)) {
+    match.token = nullptr;
+    return match;
+  }
+  if (match.token->takes_spaces_before)
+    match.begin = SkipSpacesBackwards(text, match.begin, begin_min);
+  if (match.token->takes_spaces_behind) match.end = SkipSpaces(text, match.end);
+  return match;
 }
 
 std::vector<TextFragment> SpecialTokens::Split(std::string_view text,
@@ -47,17 +112,19 @@ std::vector<TextFragment> SpecialTokens::Split(std::string_view text,
     while (!trusted.empty() && trusted.front().end <= at) trusted = trusted.subspan(1);
     const bool inside = !trusted.empty() && trusted.front().begin <= at;
     const bool possible = can_begin_[static_cast<uint8_t>(text[at])];
-    const Match match = possible ? LongestAt(text, at, inside ? trusted.front().end : 0) : Match{};
-    if (match.length == 0) {
+    Match match = possible ? LongestAt(text, at, inside ? trusted.front().end : 0) : Match{};
+    if (match.token == nullptr) {
       ++at;
       continue;
     }
-    if (at > begin) fragments.push_back({text.substr(begin, at - begin), kNoToken});
-    fragments.push_back({text.substr(at, match.length), match.token});
-    at += match.length;
-    begin = at;
+    match = Widened(match, text, begin);
+    at = match.next;
+    if (match.token == nullptr) continue;
+    if (match.begin > begin) fragments.push_back({text.substr(begin, match.begin - begin)});
+    fragments.push_back({text.substr(match.begin, match.end - match.begin), match.token->id});
+    begin = match.end;
   }
-  if (begin < text.size()) fragments.push_back({text.substr(begin), kNoToken});
+  if (begin < text.size()) fragments.push_back({text.substr(begin)});
   return fragments;
 }
 

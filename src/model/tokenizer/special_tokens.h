@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -29,11 +30,26 @@ struct TrustedRange {
 // Longer special tokens than this are never matched: it bounds the work for one byte of text.
 inline constexpr size_t kSpecialTokenBytesMax = 256;
 
+struct SpecialToken {
+  std::string text;
+  TokenId id = kNoToken;
+  bool control = false;
+  bool takes_spaces_before = false;
+  bool takes_spaces_behind = false;
+  bool whole_words = false;  // not between word characters
+};
+
 // Read-only after construction; any thread.
 class SpecialTokens {
  public:
-  explicit SpecialTokens(const Vocabulary& vocabulary);
+  SpecialTokens() : SpecialTokens(std::vector<SpecialToken>()) {}
+  // Of two tokens with one text the first counts; those without text never match.
+  explicit SpecialTokens(std::vector<SpecialToken> tokens);
+  // All control, unknown and user-defined tokens of a vocabulary.
+  static SpecialTokens Of(const Vocabulary& vocabulary);
 
+  bool empty() const { return tokens_.empty(); }
+  bool has_control() const;
   // Cuts `text` at its special tokens. A control token counts only inside one of `trusted`, which
   // are sorted and do not touch; a user-defined token counts everywhere.
   std::vector<TextFragment> Split(std::string_view text,
@@ -41,17 +57,19 @@ class SpecialTokens {
 
  private:
   struct Match {
-    TokenId token = kNoToken;
-    size_t length = 0;
+    const SpecialToken* token = nullptr;
+    size_t begin = 0;  // with the white space that it takes
+    size_t end = 0;
+    size_t next = 0;  // where to go on if it does not count
   };
-  struct Node {
-    TokenId token = kNoToken;
-    bool control = false;
-  };
-  void Insert(std::string_view text, TokenId token, bool control);
+  void Insert(uint32_t token);
   Match LongestAt(std::string_view text, size_t position, size_t trusted_end) const;
+  // With white space; without a token if it is part of a word and must not be.
+  Match Widened(Match match, std::string_view text, size_t begin_min) const;
 
-  std::vector<Node> nodes_;                          // nodes_[0] is the root
+  static constexpr uint32_t kNone = 0xFFFFFFFF;
+  std::vector<SpecialToken> tokens_;
+  std::vector<uint32_t> ends_;  // of each node, its token or kNone; 0 is the root
   std::unordered_map<uint64_t, uint32_t> children_;  // node * 256 + byte -> node
   std::array<bool, 256> can_begin_{};
 };

@@ -6,6 +6,7 @@
 
 #include "model/text/utf8.h"
 #include "model/tokenizer/byte_level_bpe.h"
+#include "model/tokenizer/byte_tokens.h"
 #include "model/tokenizer/sentence_piece.h"
 #include "model/tokenizer/special_tokens.h"
 
@@ -43,8 +44,7 @@ bool IsHarmony(const Vocabulary& vocabulary) {
          vocabulary.Find("<|channel|>") != kNoToken;
 }
 
-std::vector<TokenId> EndOfGeneration(const Vocabulary& vocabulary) {
-  std::vector<TokenId> ends;
+std::vector<TokenId> EndOfGeneration(const Vocabulary& vocabulary, std::vector<TokenId> ends) {
   for (const TokenId id : {vocabulary.eos(), vocabulary.eot()}) {
     if (id != kNoToken) ends.push_back(id);
   }
@@ -69,18 +69,6 @@ Result<std::unique_ptr<const TextEncoder>> MakeEncoder(const Metadata& metadata,
                    kind);
 }
 
-// The byte of a token "<0xHH>", or -1.
-int ByteOf(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
-  int byte = 0;
-  for (const char c : text.substr(3, 2)) {
-    const bool digit = c >= '0' && c <= '9';
-    if (!digit && (c < 'A' || c > 'F')) return -1;
-    byte = byte * 16 + (digit ? c - '0' : c - 'A' + 10);
-  }
-  return byte;
-}
-
 // The trusted bytes of `prompt`, as ranges of all its texts in a row.
 std::vector<TrustedRange> TrustedRanges(std::span<const PromptSegment> prompt) {
   std::vector<TrustedRange> ranges;
@@ -100,23 +88,25 @@ std::vector<TrustedRange> TrustedRanges(std::span<const PromptSegment> prompt) {
 }  // namespace
 
 struct Tokenizer::State {
-  State(Vocabulary v, std::string kind_name, std::string pre_name)
-      : vocabulary(std::move(v)),
-        special(vocabulary),
-        end_of_generation(EndOfGeneration(vocabulary)),
-        kind(std::move(kind_name)),
-        pre_tokenizer(std::move(pre_name)) {}
+  explicit State(TokenizerParts given)
+      : parts(std::move(given)),
+        end_of_generation(EndOfGeneration(*parts.vocabulary, std::move(parts.more_ends))) {}
 
   Result<std::vector<TokenId>> Encode(std::string_view text,
                                       std::span<const TrustedRange> trusted) const {
     std::vector<TokenId> tokens;
     bool starts = true;
-    for (const TextFragment& fragment : special.Split(text, trusted)) {
+    for (const TextFragment& fragment : parts.special.Split(text, trusted)) {
       const bool whole = fragment.token != kNoToken;
       if (whole) {
         tokens.push_back(fragment.token);
       } else {
-        BATON_ASSIGN_OR_RETURN(const auto more, encoder->Encode(fragment.text, starts));
+        const auto offset = static_cast<size_t>(fragment.text.data() - text.data());
+        BATON_ASSIGN_OR_RETURN(const auto more, parts.encoder->Encode({.text = fragment.text,
+                                                                       .first = offset == 0,
+                                                                       .starts = starts,
+                                                                       .offset = offset,
+                                                                       .trusted = trusted}));
         tokens.insert(tokens.end(), more.begin(), more.end());
       }
       starts = whole;
@@ -124,12 +114,10 @@ struct Tokenizer::State {
     return tokens;
   }
 
-  const Vocabulary vocabulary;
-  const SpecialTokens special;
+  const Vocabulary& vocabulary() const { return *parts.vocabulary; }
+
+  TokenizerParts parts;
   const std::vector<TokenId> end_of_generation;
-  const std::string kind;
-  const std::string pre_tokenizer;
-  std::unique_ptr<const TextEncoder> encoder;  // refers to `vocabulary`
 };
 
 Tokenizer::Tokenizer(std::unique_ptr<const State> state) : state_(std::move(state)) {}
@@ -141,9 +129,18 @@ Result<Tokenizer> Tokenizer::FromMetadata(const Metadata& metadata) {
   BATON_ASSIGN_OR_RETURN(const auto kind, metadata.String("tokenizer.ggml.model"));
   BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
   BATON_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::FromMetadata(metadata));
-  auto state = std::make_unique<State>(std::move(vocabulary), std::string(kind), std::string(pre));
-  BATON_ASSIGN_OR_RETURN(state->encoder, MakeEncoder(metadata, state->vocabulary));
-  return Tokenizer(std::move(state));
+  TokenizerParts parts;
+  parts.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
+  parts.special = SpecialTokens::Of(*parts.vocabulary);
+  parts.kind = kind;
+  parts.pre_tokenizer = pre;
+  BATON_ASSIGN_OR_RETURN(parts.encoder, MakeEncoder(metadata, *parts.vocabulary));
+  return FromParts(std::move(parts));
+}
+
+Tokenizer Tokenizer::FromParts(TokenizerParts parts) {
+  CHECK(parts.vocabulary != nullptr && parts.encoder != nullptr);
+  return Tokenizer(std::make_unique<const State>(std::move(parts)));
 }
 
 Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, EncodeOptions options) const {
@@ -151,7 +148,7 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, EncodeOpti
   const size_t trusted = options.parse_special ? 1 : 0;
   BATON_ASSIGN_OR_RETURN(std::vector<TokenId> tokens,
                          state_->Encode(text, std::span(&all, trusted)));
-  const Vocabulary& vocabulary = state_->vocabulary;
+  const Vocabulary& vocabulary = state_->vocabulary();
   if (options.add_special && vocabulary.adds_bos() && vocabulary.bos() != kNoToken)
     tokens.insert(tokens.begin(), vocabulary.bos());
   if (options.add_special && vocabulary.adds_eos() && vocabulary.eos() != kNoToken)
@@ -166,16 +163,16 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::span<const PromptSegment> pr
 }
 
 std::string Tokenizer::Piece(TokenId token, bool with_control) const {
-  const Vocabulary& vocabulary = state_->vocabulary;
+  const Vocabulary& vocabulary = state_->vocabulary();
   if (!vocabulary.Contains(token)) return {};
   const std::string_view text = vocabulary.TextOf(token);
   switch (vocabulary.TypeOf(token)) {
     case TokenType::kNormal:
-      return state_->encoder->Spell(text);
+      return state_->parts.encoder->Spell(text);
     case TokenType::kUserDefined:
       return std::string(text);
     case TokenType::kByte: {
-      const int byte = ByteOf(text);
+      const int byte = ByteOfToken(text);
       return byte < 0 ? std::string() : std::string(1, static_cast<char>(byte));
     }
     case TokenType::kUnknown:
@@ -189,11 +186,11 @@ std::string Tokenizer::Piece(TokenId token, bool with_control) const {
 
 std::string Tokenizer::Decode(std::span<const TokenId> tokens, bool with_control) const {
   std::string text;
-  bool strip_space = state_->encoder->AddsSpace();
+  bool strip_space = state_->parts.encoder->AddsSpace();
   for (const TokenId token : tokens) {
     std::string piece = Piece(token, with_control);
-    const bool control = state_->vocabulary.Contains(token) &&
-                         state_->vocabulary.TypeOf(token) == TokenType::kControl;
+    const bool control = state_->vocabulary().Contains(token) &&
+                         state_->vocabulary().TypeOf(token) == TokenType::kControl;
     if (strip_space && !control && piece.starts_with(' ')) piece.erase(0, 1);
     strip_space = strip_space && control;
     text += piece;
@@ -202,7 +199,7 @@ std::string Tokenizer::Decode(std::span<const TokenId> tokens, bool with_control
 }
 
 const Vocabulary& Tokenizer::vocabulary() const {
-  return state_->vocabulary;
+  return state_->vocabulary();
 }
 
 const std::vector<TokenId>& Tokenizer::end_of_generation() const {
@@ -215,11 +212,11 @@ bool Tokenizer::IsEndOfGeneration(TokenId token) const {
 }
 
 std::string_view Tokenizer::kind() const {
-  return state_->kind;
+  return state_->parts.kind;
 }
 
 std::string_view Tokenizer::pre_tokenizer() const {
-  return state_->pre_tokenizer;
+  return state_->parts.pre_tokenizer;
 }
 
 std::string StreamDecoder::Push(TokenId token) {

@@ -1,6 +1,6 @@
-// Tokenizer: text to token ids and back, from the vocabulary in a GGUF file. Two kinds: "llama"
-// (SentencePiece BPE: merges by score, byte fallback) and "gpt2" (byte-level BPE: a regular
-// expression splits, then merges by rank).
+// Tokenizer: text to token ids and back, from the vocabulary in a GGUF file or from tokenizer.json
+// (see tokenizer_json.h). GGUF has two kinds: "llama" (SentencePiece BPE: merges by score, byte
+// fallback) and "gpt2" (byte-level BPE: a regular expression splits, then merges by rank).
 //
 // Control tokens (<|im_start|>, </s>, ...) steer a model, so text from a user must never become
 // one. A chat prompt mixes both: it is therefore encoded as segments, each trusted or not, and a
@@ -18,6 +18,8 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "model/gguf/metadata.h"
+#include "model/tokenizer/special_tokens.h"
+#include "model/tokenizer/text_encoder.h"
 #include "model/tokenizer/vocabulary.h"
 
 namespace baton {
@@ -35,11 +37,22 @@ struct EncodeOptions {
   bool add_special = false;    // BOS before and EOS after, as far as the vocabulary asks for them
 };
 
+struct TokenizerParts {
+  std::unique_ptr<const Vocabulary> vocabulary;
+  std::unique_ptr<const TextEncoder> encoder;  // may refer to `vocabulary`
+  SpecialTokens special;                       // those that are matched in any text as it comes
+  std::vector<TokenId> more_ends;              // end a generation beside those of the vocabulary
+  std::string kind;
+  std::string pre_tokenizer;
+};
+
 // Immutable after construction; any thread may use one object. Move-only.
 class Tokenizer {
  public:
   // Fails on a vocabulary that is unknown or does not hold together, naming what is wrong.
   static Result<Tokenizer> FromMetadata(const gguf::Metadata& metadata);
+  // From parts that were made elsewhere.
+  static Tokenizer FromParts(TokenizerParts parts);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -64,7 +77,8 @@ class Tokenizer {
   // <|eot_id|>, ...). Generation stops at any of them.
   const std::vector<TokenId>& end_of_generation() const;
   bool IsEndOfGeneration(TokenId token) const;
-  // "llama" or "gpt2", and for gpt2 the name of its pre-tokenizer, else "".
+  // "llama" or "gpt2", and for gpt2 the name of its pre-tokenizer, else ""; from tokenizer.json
+  // "bpe" or "unigram" and "".
   std::string_view kind() const;
   std::string_view pre_tokenizer() const;
 

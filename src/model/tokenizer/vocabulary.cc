@@ -24,6 +24,22 @@ Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
   return vocabulary;
 }
 
+Vocabulary Vocabulary::FromParts(VocabularyParts parts) {
+  CHECK(parts.offsets.size() == parts.types.size() + 1 && !parts.types.empty());
+  CHECK(parts.offsets.back() == parts.texts.size());
+  Vocabulary vocabulary;
+  vocabulary.arena_ = std::move(parts.texts);
+  vocabulary.offsets_ = std::move(parts.offsets);
+  vocabulary.types_ = std::move(parts.types);
+  vocabulary.bos_ = parts.bos;
+  vocabulary.eos_ = parts.eos;
+  vocabulary.unknown_ = parts.unknown;
+  vocabulary.adds_bos_ = parts.adds_bos;
+  vocabulary.adds_eos_ = parts.adds_eos;
+  vocabulary.BuildIndex();
+  return vocabulary;
+}
+
 Status Vocabulary::ReadTokens(const Metadata& metadata) {
   BATON_ASSIGN_OR_RETURN(const Value tokens,
                          metadata.Array("tokenizer.ggml.tokens", ValueType::kString));

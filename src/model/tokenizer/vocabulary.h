@@ -25,9 +25,23 @@ enum class TokenType : uint8_t {
 inline constexpr TokenId kNoToken = -1;
 inline constexpr int64_t kVocabularySizeMax = 4 << 20;
 
+// What a vocabulary is made of where it does not come from a GGUF file.
+struct VocabularyParts {
+  std::string texts;              // one behind the other, by id
+  std::vector<uint32_t> offsets;  // in `texts`, one more than there are tokens
+  std::vector<TokenType> types;
+  TokenId bos = kNoToken;
+  TokenId eos = kNoToken;
+  TokenId unknown = kNoToken;
+  bool adds_bos = false;
+  bool adds_eos = false;
+};
+
 // Read-only after construction; any thread. An `id` given to it must be in [0, size()).
 class Vocabulary {
  public:
+  // CHECKs that the parts fit together.
+  static Vocabulary FromParts(VocabularyParts parts);
   // Reads tokenizer.ggml.{tokens, scores, token_type, *_token_id, add_bos_token, add_eos_token}.
   static Result<Vocabulary> FromMetadata(const gguf::Metadata& metadata);
 

@@ -53,6 +53,10 @@ inline Bytes LookUp(Bytes table, Bytes index) {
 inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
+// Products of q.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
+  return BroadcastInt(0);
+}
 
 // g++ would compute all products of a block before it adds any, and has registers for few.
 inline void AddNow(I32x16& dot) {

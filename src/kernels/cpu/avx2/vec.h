@@ -115,6 +115,12 @@ inline __m128i Load128(const void* from) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm256_cvtph_ps(Load128(from)), _mm256_cvtph_ps(Load128(from + 8))};
 }
+inline __m256 LoadBrains8(const uint16_t* from) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(Load128(from)), 16));
+}
+inline F32x16 LoadBrains(const uint16_t* from) {
+  return {LoadBrains8(from), LoadBrains8(from + 8)};
+}
 inline F32x16 BroadcastHalf(uint16_t half) {
   const __m256 x = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
   return {x, x};

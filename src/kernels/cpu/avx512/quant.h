@@ -44,6 +44,10 @@ inline Bytes LookUp(Bytes table, Bytes index) {
 inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
+// Bytes are q.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
+  return BroadcastInt(0);
+}
 
 // A group's bytes as products take them, here and in memory: as they are.
 template <int>

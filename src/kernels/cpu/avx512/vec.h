@@ -94,6 +94,10 @@ inline float Largest(F32x16 x) {
 inline F32x16 LoadHalf(const uint16_t* from) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
 }
+inline F32x16 LoadBrains(const uint16_t* from) {
+  const __m256i brains = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(brains), 16))};
+}
 inline F32x16 BroadcastHalf(uint16_t half) {
   return {_mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)))};
 }

@@ -28,6 +28,10 @@ inline int32x4_t AddWords(int32x4_t dot, Words words) {
 inline I32x16 StartOfBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
+// Bytes are q, and 128 of them are missing then.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
+  return BroadcastInt(-x.offset128);
+}
 
 // As many groups, a power of two, as 16-bit sums hold. Of bytes that need all eight bits |q| <= 128
 // and |x| <= 127; others are at most kMax, and positive.

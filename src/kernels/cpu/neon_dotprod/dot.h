@@ -5,6 +5,10 @@
 inline I32x16 StartOfBytes(const OperandBlock&) {
   return BroadcastInt(0);
 }
+// Bytes are q, and 128 of them are missing then.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
+  return BroadcastInt(-x.offset128);
+}
 template <int kMax>
 inline Bytes FactorsOf(Bytes x) {
   return kMax == 255 ? Flipped(x) : x;

@@ -5,6 +5,10 @@
 inline I32x16 StartOfBytes(const OperandBlock& x) {
   return BroadcastInt(x.offset128);
 }
+// Bytes are q.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
+  return BroadcastInt(0);
+}
 template <int kMax>
 inline Bytes FactorsOf(Bytes x) {
   return x;

@@ -1,0 +1,21 @@
+#include "model/open_tokenizer.h"
+
+namespace baton {
+
+Result<HubTokenizer> OpenTokenizer(const Checkpoint& checkpoint, int32_t vocab_size) {
+  if (const auto files = checkpoint.tokenizer_files()) {
+    if (files->tokenizer_json.empty())
+      return MakeError(Code::kNotFound, "there is no tokenizer.json beside the weights");
+    return ReadTokenizerFiles(*files, vocab_size);
+  }
+  BATON_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::FromMetadata(checkpoint.metadata()));
+  if (vocab_size != 0 && tokenizer.vocab_size() != vocab_size)
+    return MakeError(Code::kInvalidArgument,
+                     "the vocabulary has {} tokens, but token_embd.weight has {} rows",
+                     tokenizer.vocab_size(), vocab_size);
+  BATON_ASSIGN_OR_RETURN(const auto chat_template,
+                         checkpoint.metadata().StringOr("tokenizer.chat_template", ""));
+  return HubTokenizer{std::move(tokenizer), std::string(chat_template)};
+}
+
+}  // namespace baton

@@ -1,0 +1,435 @@
+#include "model/safetensors/config.h"
+
+#include <cmath>
+#include <limits>
+
+#include <boost/json.hpp>
+
+#include "base/log.h"
+
+namespace baton::safetensors {
+namespace {
+
+using boost::json::array;
+using boost::json::object;
+using boost::json::value;
+
+// nullptr where the field is absent or null.
+const value* Find(const object& config, std::string_view field) {
+  const value* found = config.if_contains(field);
+  return found == nullptr || found->is_null() ? nullptr : found;
+}
+
+// A value as an error shows it.
+std::string Shown(const value& wrong) {
+  constexpr size_t kShownMax = 64;
+  if (wrong.is_object() || wrong.is_array()) return wrong.is_object() ? "an object" : "an array";
+  return log::Escape(boost::json::serialize(wrong).substr(0, kShownMax));
+}
+
+Error Wrong(std::string_view field, const value& found, std::string_view wanted) {
+  return MakeError(Code::kInvalidArgument, "config.json: field '{}' is {}, not {}", field,
+                   Shown(found), wanted);
+}
+
+Error Unsupported(std::string_view field, const value& found, std::string_view wanted) {
+  return MakeError(Code::kUnimplemented, "config.json: field '{}' is {}; supported: {}", field,
+                   Shown(found), wanted);
+}
+
+// What a GGUF key of 32 bits holds.
+Result<std::optional<int64_t>> IntegerIn(const object& config, std::string_view field) {
+  const value* found = Find(config, field);
+  if (found == nullptr) return std::optional<int64_t>();
+  if (!found->is_int64() || found->get_int64() < 0 ||
+      found->get_int64() > std::numeric_limits<uint32_t>::max())
+    return Wrong(field, *found, "a whole number below 2^32");
+  return std::optional(found->get_int64());
+}
+
+Result<std::optional<double>> NumberIn(const object& config, std::string_view field) {
+  const value* found = Find(config, field);
+  if (found == nullptr) return std::optional<double>();
+  boost::system::error_code error;
+  const auto number = found->to_number<double>(error);
+  if (error || !(std::abs(number) <= std::numeric_limits<float>::max()))
+    return Wrong(field, *found, "a number");
+  return std::optional(number);
+}
+
+Result<std::string_view> TextOr(const object& config, std::string_view field,
+                                std::string_view otherwise) {
+  const value* found = Find(config, field);
+  if (found == nullptr) return otherwise;
+  if (!found->is_string()) return Wrong(field, *found, "a string");
+  return std::string_view(found->get_string());
+}
+
+Result<bool> BoolIn(const object& config, std::string_view field, bool otherwise) {
+  const value* found = Find(config, field);
+  if (found == nullptr) return otherwise;
+  if (!found->is_bool()) return Wrong(field, *found, "true or false");
+  return found->get_bool();
+}
+
+Result<const object*> ObjectIn(const object& config, std::string_view field) {
+  const value* found = Find(config, field);
+  if (found == nullptr) return static_cast<const object*>(nullptr);
+  if (!found->is_object()) return Wrong(field, *found, "an object");
+  return &found->get_object();
+}
+
+Result<object> ParseObject(std::string_view text, std::string_view file) {
+  if (text.size() > kConfigBytesMax)
+    return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", file, text.size(),
+                     kConfigBytesMax);
+  boost::system::error_code error;
+  value parsed = boost::json::parse({text.data(), text.size()}, error);
+  if (error) return MakeError(Code::kInvalidArgument, "{} is not JSON: {}", file, error.message());
+  if (!parsed.is_object()) return MakeError(Code::kInvalidArgument, "{} is not an object", file);
+  return std::move(parsed.get_object());
+}
+
+// "architectures": ["LlamaForCausalLM"].
+Result<const Architecture*> ArchitectureOf(const object& config) {
+  const value* names = Find(config, "architectures");
+  if (names == nullptr || !names->is_array() || names->get_array().size() != 1 ||
+      !names->get_array()[0].is_string())
+    return MakeError(Code::kInvalidArgument,
+                     "config.json: field 'architectures' is {}, not a list of one name",
+                     names == nullptr ? "missing" : Shown(*names));
+  return FindArchitecture(std::string_view(names->get_array()[0].get_string()));
+}
+
+// ---- how weights are stored ----
+
+Result<MlxGroups> ReadMlxGroups(const object& groups, MlxGroups otherwise) {
+  BATON_ASSIGN_OR_RETURN(const auto bits, IntegerIn(groups, "bits"));
+  BATON_ASSIGN_OR_RETURN(const auto size, IntegerIn(groups, "group_size"));
+  BATON_ASSIGN_OR_RETURN(const auto mode, TextOr(groups, "mode", "affine"));
+  const MlxGroups read = {bits.value_or(otherwise.bits), size.value_or(otherwise.size)};
+  const bool size_ok = read.size == 32 || read.size == 64 || read.size == 128;
+  if ((read.bits != 4 && read.bits != 8) || !size_ok || mode != "affine")
+    return MakeError(Code::kUnimplemented,
+                     "config.json: quantization by {} bits in groups of {}, mode '{}', is not "
+                     "supported; supported: 4 or 8 bits in groups of 32, 64 or 128, affine",
+                     read.bits, read.size, log::Escape(mode.substr(0, 32)));
+  return read;
+}
+
+Result<Quantization> ReadMlx(const object& groups) {
+  Quantization quantization{.method = Quantization::Method::kMlx};
+  BATON_ASSIGN_OR_RETURN(quantization.mlx, ReadMlxGroups(groups, {}));
+  for (const auto& member : groups) {
+    if (!member.value().is_object()) continue;  // or false: then its scales are absent
+    BATON_ASSIGN_OR_RETURN(quantization.mlx_modules[std::string(member.key())],
+                           ReadMlxGroups(member.value().get_object(), quantization.mlx));
+  }
+  return quantization;
+}
+
+Result<Quantization> ReadF8(const object& config) {
+  const value* block = Find(config, "weight_block_size");
+  const auto* sides = block == nullptr ? nullptr : block->if_array();
+  const bool square = sides != nullptr && sides->size() == 2 && (*sides)[0].is_int64() &&
+                      (*sides)[0] == (*sides)[1];
+  const int64_t side = square ? (*sides)[0].get_int64() : 0;
+  if (side < 1 || side > 1 << 16)
+    return MakeError(Code::kUnimplemented,
+                     "config.json: fp8 with a weight_block_size of {} is not supported, only "
+                     "[128, 128] and other squares",
+                     block == nullptr ? "nothing" : boost::json::serialize(*block).substr(0, 64));
+  BATON_ASSIGN_OR_RETURN(const auto format, TextOr(config, "fmt", "e4m3"));
+  if (format != "e4m3") return Unsupported("fmt", *Find(config, "fmt"), "e4m3");
+  return Quantization{.method = Quantization::Method::kF8, .f8_block = side};
+}
+
+Result<Quantization> ReadQuantization(const object& config) {
+  BATON_ASSIGN_OR_RETURN(const object* mlx, ObjectIn(config, "quantization"));
+  if (mlx != nullptr) return ReadMlx(*mlx);
+  BATON_ASSIGN_OR_RETURN(const object* other, ObjectIn(config, "quantization_config"));
+  if (other == nullptr) return Quantization{};
+  BATON_ASSIGN_OR_RETURN(const auto method, TextOr(*other, "quant_method", ""));
+  if (method == "fp8") return ReadF8(*other);
+  if (method == "mxfp4") return Quantization{.method = Quantization::Method::kMxfp4};
+  if (method.empty() && Find(*other, "group_size") != nullptr) return ReadMlx(*other);
+  return MakeError(Code::kUnimplemented,
+                   "config.json: weights quantised by '{}' are not supported; supported: fp8, "
+                   "mxfp4, MLX",
+                   log::Escape(method.substr(0, 64)));
+}
+
+// ---- generation_config.json: how its author would draw tokens ----
+
+Status AddSampling(std::string_view text, gguf::HeaderBuilder& header) {
+  if (text.empty()) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const object config, ParseObject(text, "generation_config.json"));
+  const auto sample = BoolIn(config, "do_sample", true);
+  if (!sample.ok() || !*sample) return OkStatus();
+  struct Row {
+    std::string_view field;
+    std::string_view key;
+  };
+  for (const Row& row :
+       {Row{"temperature", "general.sampling.temp"}, Row{"top_p", "general.sampling.top_p"},
+        Row{"min_p", "general.sampling.min_p"}}) {
+    const auto number = NumberIn(config, row.field);  // advice: what is no number is none
+    if (number.ok() && number->has_value())
+      header.AddFloat32(row.key, static_cast<float>(**number));
+  }
+  const auto top_k = IntegerIn(config, "top_k");
+  if (top_k.ok() && top_k->has_value())
+    header.AddUint32("general.sampling.top_k", static_cast<uint32_t>(**top_k));
+  return OkStatus();
+}
+
+constexpr int64_t kLayersMax = 4096;  // as SpecBuilder has it
+
+double YarnGrowth(double factor, double scale = 1) {
+  return factor > 1 ? 0.1 * scale * std::log(factor) + 1 : 1;
+}
+
+}  // namespace
+
+const MlxGroups& Quantization::MlxOf(std::string_view module) const {
+  const auto at = mlx_modules.find(module);
+  return at == mlx_modules.end() ? mlx : at->second;
+}
+
+std::string ConfigReader::Key(std::string_view rest) const {
+  return fmt::format("{}.{}", architecture_.gguf, rest);
+}
+
+Result<std::optional<int64_t>> ConfigReader::Integer(std::string_view field) const {
+  return IntegerIn(config_, field);
+}
+
+Result<bool> ConfigReader::BoolOr(std::string_view field, bool otherwise) const {
+  return BoolIn(config_, field, otherwise);
+}
+
+Status ConfigReader::AddFields() {
+  std::map<std::string_view, int64_t> added;  // of some keys there are several names
+  for (const FieldRow& row : architecture_.fields) {
+    if (row.kind == FieldKind::kNumber) {
+      BATON_ASSIGN_OR_RETURN(const auto number, NumberIn(config_, row.hub));
+      if (number) header_.AddFloat32(Key(row.gguf), static_cast<float>(*number));
+      continue;
+    }
+    BATON_ASSIGN_OR_RETURN(const auto integer, Integer(row.hub));
+    if (!integer) continue;
+    const auto [at, is_new] = added.emplace(row.gguf, *integer);
+    if (is_new) header_.AddUint32(Key(row.gguf), static_cast<uint32_t>(*integer));
+    if (at->second != *integer)
+      return MakeError(Code::kInvalidArgument,
+                       "config.json: field '{}' is {}, but {} by another name", row.hub, *integer,
+                       at->second);
+  }
+  return OkStatus();
+}
+
+Status ConfigReader::RequireText(std::string_view field, std::string_view required) const {
+  BATON_ASSIGN_OR_RETURN(const auto text, TextOr(config_, field, required));
+  return text == required ? OkStatus()
+                          : Status(Unsupported(field, *Find(config_, field), required));
+}
+
+Status ConfigReader::RequireInteger(std::string_view field, int64_t required) const {
+  BATON_ASSIGN_OR_RETURN(const auto integer, Integer(field));
+  if (integer.value_or(required) == required) return OkStatus();
+  return Unsupported(field, *Find(config_, field), fmt::format("{}", required));
+}
+
+Status ConfigReader::RequireNumber(std::string_view field, double required) const {
+  BATON_ASSIGN_OR_RETURN(const auto number, NumberIn(config_, field));
+  if (number.value_or(required) == required) return OkStatus();
+  return Unsupported(field, *Find(config_, field), fmt::format("{}", required));
+}
+
+Status ConfigReader::RequireEmpty(std::string_view field) const {
+  const value* found = Find(config_, field);
+  if (found == nullptr || (found->is_array() && found->get_array().empty())) return OkStatus();
+  return Unsupported(field, *found, "an empty list");
+}
+
+Status ConfigReader::RequireBool(std::string_view field, bool required, bool otherwise) const {
+  BATON_ASSIGN_OR_RETURN(const bool found, BoolOr(field, otherwise));
+  if (found == required) return OkStatus();
+  return MakeError(Code::kUnimplemented, "config.json: field '{}' is {}; supported: {}", field,
+                   found, required);
+}
+
+void ConfigReader::AddHalves() {
+  header_.AddBool(Key("rope.halves"), true);
+}
+
+Status ConfigReader::AddQueryScale(std::string_view field) {
+  BATON_ASSIGN_OR_RETURN(const auto scalar, NumberIn(config_, field));
+  if (!scalar) return OkStatus();
+  if (!(*scalar > 0)) return Wrong(field, *Find(config_, field), "a positive number");
+  header_.AddFloat32(Key("attention.scale"), static_cast<float>(1 / std::sqrt(*scalar)));
+  return OkStatus();
+}
+
+// Older files have rope_theta and rope_scaling, newer ones all of it in rope_parameters, where
+// kinds of layers may have their own.
+Result<const object*> ConfigReader::RopeObject() {
+  BATON_ASSIGN_OR_RETURN(const object* newer, ObjectIn(config_, "rope_parameters"));
+  if (newer == nullptr) return ObjectIn(config_, "rope_scaling");
+  BATON_ASSIGN_OR_RETURN(const object* full, ObjectIn(*newer, "full_attention"));
+  BATON_ASSIGN_OR_RETURN(const object* sliding, ObjectIn(*newer, "sliding_attention"));
+  if (full == nullptr && sliding == nullptr) return newer;
+  if (full == nullptr || sliding == nullptr)
+    return Wrong("rope_parameters", *Find(config_, "rope_parameters"), "for both kinds of layers");
+  BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(*sliding, "rope_type", "default"));
+  if (kind != "default") return Unsupported("rope_type", *Find(*sliding, "rope_type"), "default");
+  BATON_RETURN_IF_ERROR(AddRopeNumber(*sliding, "rope_theta", "rope.freq_base_swa"));
+  return full;
+}
+
+Status ConfigReader::AddRope() {
+  BATON_ASSIGN_OR_RETURN(const object* found, RopeObject());
+  const object none;
+  const object& rope = found != nullptr ? *found : none;
+  if (Find(config_, "rope_parameters") == nullptr)
+    BATON_RETURN_IF_ERROR(AddRopeNumber(config_, "rope_local_base_freq", "rope.freq_base_swa"));
+  const auto number = [&](std::string_view field) {
+    return NumberIn(Find(rope, field) != nullptr ? rope : config_, field);
+  };
+  BATON_ASSIGN_OR_RETURN(const auto theta, number("rope_theta"));
+  if (theta) header_.AddFloat32(Key("rope.freq_base"), static_cast<float>(*theta));
+  BATON_ASSIGN_OR_RETURN(const auto part, number("partial_rotary_factor"));
+  if (part && *part != 1) {
+    BATON_ASSIGN_OR_RETURN(const auto hidden, Integer("hidden_size"));
+    BATON_ASSIGN_OR_RETURN(const auto heads, Integer("num_attention_heads"));
+    BATON_ASSIGN_OR_RETURN(const auto head_dim, Integer("head_dim"));
+    const int64_t dimensions =
+        head_dim.value_or(hidden.value_or(0) / std::max<int64_t>(heads.value_or(1), 1));
+    if (!(*part > 0 && *part <= 1))
+      return MakeError(Code::kInvalidArgument,
+                       "config.json: field 'partial_rotary_factor' is {}, outside (0, 1]", *part);
+    header_.AddUint32(Key("rope.dimension_count"),
+                      static_cast<uint32_t>(static_cast<double>(dimensions) * *part));
+  }
+  return AddRopeScaling(rope);
+}
+
+Status ConfigReader::AddRopeNumber(const object& rope, std::string_view field,
+                                   std::string_view key) {
+  BATON_ASSIGN_OR_RETURN(const auto number, NumberIn(rope, field));
+  if (number) header_.AddFloat32(Key(key), static_cast<float>(*number));
+  return OkStatus();
+}
+
+Status ConfigReader::AddRopeScaling(const object& rope) {
+  BATON_ASSIGN_OR_RETURN(const auto older, TextOr(rope, "type", "default"));
+  BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(rope, "rope_type", older));
+  if (kind == "default") return OkStatus();
+  if (kind != "linear" && kind != "llama3" && kind != "yarn")
+    return MakeError(Code::kUnimplemented,
+                     "config.json: rope type '{}' is not supported; supported: default, linear, "
+                     "llama3, yarn",
+                     log::Escape(kind.substr(0, 64)));
+  header_.AddString(Key("rope.scaling.type"), kind);
+  if (kind == "yarn") return AddYarn(rope);
+  BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "factor", "rope.scaling.factor"));
+  if (kind == "linear") return OkStatus();
+  BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "low_freq_factor", "rope.scaling.low_freq_factor"));
+  BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "high_freq_factor", "rope.scaling.high_freq_factor"));
+  return AddRopeNumber(rope, "original_max_position_embeddings",
+                       "rope.scaling.original_context_length");
+}
+
+// As _compute_yarn_parameters of transformers (modeling_rope_utils.py) reads the fields; the rest
+// of the rule is SpecBuilder::ReadYarn.
+Status ConfigReader::AddYarn(const object& rope) {
+  BATON_ASSIGN_OR_RETURN(const auto context, NumberIn(config_, "max_position_embeddings"));
+  BATON_ASSIGN_OR_RETURN(const auto original, NumberIn(rope, "original_max_position_embeddings"));
+  BATON_ASSIGN_OR_RETURN(const auto said, NumberIn(rope, "factor"));
+  BATON_ASSIGN_OR_RETURN(const auto attention, NumberIn(rope, "attention_factor"));
+  BATON_ASSIGN_OR_RETURN(const bool whole, BoolIn(rope, "truncate", true));
+  if (whole != architecture_.whole_ramp)
+    return MakeError(Code::kUnimplemented, "config.json: truncate {} is not supported in a {}",
+                     whole, architecture_.hub);
+  BATON_ASSIGN_OR_RETURN(const auto scale, NumberIn(rope, "mscale"));
+  BATON_ASSIGN_OR_RETURN(const auto scale_all, NumberIn(rope, "mscale_all_dim"));
+  const double unscaled = original.value_or(context.value_or(0));
+  const double factor = said.value_or(context.value_or(0) / unscaled);
+  double growth = attention.value_or(YarnGrowth(factor));
+  if (!attention && scale.value_or(0) != 0 && scale_all.value_or(0) != 0)
+    growth = YarnGrowth(factor, *scale) / YarnGrowth(factor, *scale_all);
+  header_.AddFloat32(Key("rope.scaling.factor"), static_cast<float>(factor));
+  header_.AddFloat32(Key("rope.scaling.original_context_length"), static_cast<float>(unscaled));
+  header_.AddFloat32(Key("rope.scaling.attn_factor"),
+                     static_cast<float>(growth / YarnGrowth(factor)));
+  BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "beta_fast", "rope.scaling.yarn_beta_fast"));
+  return AddRopeNumber(rope, "beta_slow", "rope.scaling.yarn_beta_slow");
+}
+
+// Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
+// max_window_layers, and others all but each sliding_window_pattern-th. Empty: what is usual with
+// the family.
+Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
+  BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
+  BATON_ASSIGN_OR_RETURN(const auto first, Integer("max_window_layers"));
+  const value* types = Find(config_, "layer_types");
+  std::vector<bool> windowed;
+  if (types == nullptr) {
+    const bool behind = first && Find(config_, "use_sliding_window") != nullptr;
+    for (int64_t i = 0; behind && i < std::min(layers.value_or(0), kLayersMax); ++i)
+      windowed.push_back(i >= *first);
+    return windowed;
+  }
+  const auto* list = types->if_array();
+  if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
+    return Wrong("layer_types", *types, "a list with an entry for each layer");
+  for (const value& type : *list) {
+    const bool is_window = type == "sliding_attention";
+    if (!is_window && type != "full_attention")
+      return Unsupported("layer_types", type, "sliding_attention, full_attention");
+    windowed.push_back(is_window);
+  }
+  return windowed;
+}
+
+Status ConfigReader::AddWindow() {
+  BATON_ASSIGN_OR_RETURN(const auto window, Integer("sliding_window"));
+  BATON_ASSIGN_OR_RETURN(const bool used, BoolOr("use_sliding_window", true));
+  if (!window || !used) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const std::vector<bool> windowed, WindowedLayers());
+  const bool any = std::find(windowed.begin(), windowed.end(), true) != windowed.end();
+  if (!windowed.empty() && !any) return OkStatus();
+  header_.AddUint32(Key("attention.sliding_window"), static_cast<uint32_t>(*window));
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  if (!windowed.empty()) {
+    header_.AddBools(Key(kPattern), windowed);
+    return OkStatus();
+  }
+  BATON_ASSIGN_OR_RETURN(const auto each, Integer("sliding_window_pattern"));
+  if (each) header_.AddUint32(Key(kPattern), static_cast<uint32_t>(*each));
+  return OkStatus();
+}
+
+Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
+                             std::string_view name) {
+  BATON_ASSIGN_OR_RETURN(const object parsed, ParseObject(config, "config.json"));
+  HubConfig read;
+  BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
+  BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));
+  BATON_ASSIGN_OR_RETURN(read.tied,
+                         BoolIn(parsed, "tie_word_embeddings", read.architecture->tied_by_default));
+  gguf::HeaderBuilder header;
+  header.AddString("general.architecture", read.architecture->gguf);
+  header.AddString("general.name", name);
+  ConfigReader reader(*read.architecture, parsed, header);
+  BATON_ASSIGN_OR_RETURN(const auto layers, reader.Integer("num_hidden_layers"));
+  BATON_ASSIGN_OR_RETURN(const auto predict, reader.Integer("num_nextn_predict_layers"));
+  read.layers = {layers.value_or(0), predict.value_or(0)};
+  BATON_RETURN_IF_ERROR(reader.AddFields());
+  BATON_RETURN_IF_ERROR(read.architecture->more(reader));
+  BATON_RETURN_IF_ERROR(AddSampling(generation_config, header));
+  read.metadata = header.Build();
+  return read;
+}
+
+}  // namespace baton::safetensors

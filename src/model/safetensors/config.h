@@ -1,0 +1,95 @@
+// config.json of Hugging Face's hub as the metadata that a GGUF file of the same model has, and
+// what it says of how weights are stored. Hostile until parsed; errors name the field.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <boost/json/object.hpp>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/gguf/writer.h"
+#include "model/safetensors/architectures.h"
+
+namespace baton::safetensors {
+
+// Far above any real file; bounds what parsing it takes.
+inline constexpr size_t kConfigBytesMax = 1 << 20;
+
+struct MlxGroups {
+  int64_t bits = 0;
+  int64_t size = 0;
+};
+
+struct Quantization {
+  enum class Method : uint8_t { kNone, kF8, kMxfp4, kMlx };
+  Method method = Method::kNone;
+  int64_t f8_block = 0;  // rows and columns that share a scale
+  MlxGroups mlx;
+  // Modules, by their names on the hub, that differ from `mlx`.
+  std::map<std::string, MlxGroups, std::less<>> mlx_modules;
+
+  const MlxGroups& MlxOf(std::string_view module) const;
+};
+
+struct HubConfig {
+  const Architecture* architecture = nullptr;
+  LayerCounts layers;
+  bool tied = false;  // the head is the embedding
+  Quantization quantization;
+  Bytes metadata;  // the header of a GGUF file without tensors
+};
+
+// `name` is general.name. `generation_config` may be empty.
+Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
+                             std::string_view name);
+
+// What Architecture::more reads and writes. Fields that are null are absent.
+class ConfigReader {
+ public:
+  ConfigReader(const Architecture& architecture, const boost::json::object& config,
+               gguf::HeaderBuilder& header)
+      : architecture_(architecture), config_(config), header_(header) {}
+
+  Status AddFields();
+  // How positions turn heads: base, dimensions, scaling; of layers with a window the base, where it
+  // is their own.
+  Status AddRope();
+  // The sliding window, and which layers have it.
+  Status AddWindow();
+  // That pairs which turn together lie in the two halves of a head, as everywhere on the hub.
+  void AddHalves();
+  // attention.scale = 1 / sqrt(of the field), where it is there.
+  Status AddQueryScale(std::string_view field);
+
+  // kUnimplemented unless the field is absent or as required.
+  Status RequireText(std::string_view field, std::string_view value) const;
+  Status RequireInteger(std::string_view field, int64_t value) const;
+  Status RequireNumber(std::string_view field, double value) const;
+  Status RequireEmpty(std::string_view field) const;
+  // Likewise, and absent means `otherwise`.
+  Status RequireBool(std::string_view field, bool value, bool otherwise) const;
+
+  Result<std::optional<int64_t>> Integer(std::string_view field) const;
+  Result<bool> BoolOr(std::string_view field, bool otherwise) const;
+
+ private:
+  std::string Key(std::string_view rest) const;
+  // Of all layers, or of those without a window.
+  Result<const boost::json::object*> RopeObject();
+  Status AddRopeScaling(const boost::json::object& rope);
+  Status AddRopeNumber(const boost::json::object& rope, std::string_view field,
+                       std::string_view key);
+  Status AddYarn(const boost::json::object& rope);
+  Result<std::vector<bool>> WindowedLayers() const;
+
+  const Architecture& architecture_;
+  const boost::json::object& config_;
+  gguf::HeaderBuilder& header_;
+};
+
+}  // namespace baton::safetensors

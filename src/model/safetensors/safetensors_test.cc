@@ -1,0 +1,530 @@
+#include <cmath>
+
+#include <gmock/gmock.h>
+
+#include "base/random.h"
+#include "model/checkpoint.h"
+#include "model/safetensors/decode.h"
+#include "model/safetensors/folder.h"
+#include "model/safetensors/header.h"
+#include "model/safetensors/json_scanner.h"
+#include "model/safetensors/row_reader.h"
+#include "model/safetensors/tensor_map.h"
+#include "model/spec_reader.h"
+#include "model/testing/hub_folder.h"
+#include "model/testing/scratch_file.h"
+#include "tensor/blocks.h"
+#include "tensor/half.h"
+
+namespace baton::safetensors {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// ---- headers ----
+
+std::string ErrorOfFile(std::string_view bytes) {
+  const ScratchFile scratch(AsBytes(bytes));
+  const auto file = File::Open(scratch.path());
+  return file.ok() ? "no error" : file.error().message();
+}
+
+std::string ErrorOfHeader(const std::string& json, size_t data_bytes = 8) {
+  return ErrorOfFile(WithLength(json, std::string(data_bytes, '\0')));
+}
+
+// One tensor "t" with these fields.
+std::string Fields(const std::string& fields) {
+  return R"({"t":{)" + fields + "}}";
+}
+std::string Field(const std::string& dtype, const std::string& shape, const std::string& offsets) {
+  return Fields(fmt::format(R"("dtype":{},"shape":{},"data_offsets":{})", dtype, shape, offsets));
+}
+
+TEST(Header, IsReadAsItWasWritten) {
+  const ScratchFile scratch(AsBytes(SafetensorsFile({{"b", "BF16", {2, 3}, std::string(12, 'x')},
+                                                     {"a", "U8", {}, "y"},
+                                                     {"c", "F8_E4M3", {0}, ""}})));
+  const auto file = File::Open(scratch.path());
+  ASSERT_TRUE(file.ok()) << file.error().message();
+  ASSERT_EQ(file->tensors().size(), 3u);
+  const StoredTensor& first = file->tensors()[0];
+  EXPECT_EQ(first.name, "b");
+  EXPECT_EQ(first.type, StoredType::kBF16);
+  EXPECT_EQ(Describe(first), "2x3 BF16");
+  EXPECT_EQ(first.offset, 8 + file->header_bytes().size());
+  EXPECT_EQ(first.size_bytes, 12u);
+  EXPECT_EQ(file->tensors()[1].dimensions, 0);
+}
+
+TEST(HeaderHostile, EveryFieldInTurn) {
+  EXPECT_EQ(ErrorOfHeader(Field(R"("F32")", "[2]", "[0,8]")), "no error");
+  EXPECT_EQ(ErrorOfHeader(Field(R"("F32")", "[1, 2]", "[0, 8]") + "   "), "no error");
+  const auto is = [](const std::string& json, const std::string& what) {
+    EXPECT_THAT(ErrorOfHeader(json), HasSubstr(what)) << json;
+  };
+  is("", "the JSON ends");
+  is("[]", "'[' at byte 0 where '{' should be");
+  is("{}", "the tensors end at 0, but there are 8 bytes");
+  is("{} x", "'x' at byte 3 where the end");
+  is(Field(R"("F33")", "[2]", "[0,8]"), "tensor 't': its type 'F33' is not supported");
+  is(Field("7", "[2]", "[0,8]"), "where a string should be");
+  is(Field(R"("F32")", "[3]", "[0,8]"), "3 elements of F32 do not make its 8 bytes");
+  is(Field(R"("F32")", "[-2]", "[0,8]"), "'-' at byte");
+  is(Field(R"("F32")", "[2.0]", "[0,8]"), "is not whole");
+  is(Field(R"("F32")", "[2e0]", "[0,8]"), "is not whole");
+  is(Field(R"("F32")", "2", "[0,8]"), "where '[' should be");
+  is(Field(R"("F32")", "[18446744073709551616]", "[0,8]"), "above 2^64");
+  is(Field(R"("F32")", "[4294967296,4294967296]", "[0,8]"), "too many elements");
+  is(Field(R"("F32")", "[4611686018427387904]", "[0,8]"), "do not make its 8 bytes");
+  is(Field(R"("F32")", "[2,1,1,1,1,1,1,1,1]", "[0,8]"), "more than 8 dimensions");
+  is(Field(R"("F32")", "[2]", "[0,12]"), "ends at 12, but the file has only 8 bytes");
+  is(Field(R"("F32")", "[2]", "[8,0]"), "data_offsets are 2 numbers, 8 and 0");
+  is(Field(R"("F32")", "[2]", "[0]"), "data_offsets are 1 numbers");
+  is(Field(R"("F32")", "[2]", "[0,8,8]"), "data_offsets are 3 numbers");
+  is(Field(R"("F32")", "[1]", "[0,4]"), "the tensors end at 4, but there are 8 bytes");
+  is(Field(R"("F32")", "[1]", "[4,8]"), "there is a gap");
+  is(Fields(R"("dtype":"F32","shape":[2])"), "lacks dtype, shape or data_offsets");
+  is(Fields(R"("dtype":"F32","dtype":"F32")"), "field 'dtype' is there twice");
+  is(Fields(R"("color":3)"), "field 'color' is unknown");
+  is(R"({"t":7})", "where '{' should be");
+  is(R"({"":{}})", "a tensor name of 0 bytes");
+  is(R"({"a\u0041":{}})", "has a backslash");
+  is(R"({"a)", "does not end");
+  is("{\"" + std::string(300, 'n') + "\":{}}", "a tensor name of 300 bytes");
+  is(R"({"__metadata__":)" + std::string(100, '[') + "}", "nests more than");
+  is(R"({"__metadata__":{"a":]}})", "where a value should be");
+  is(R"({"__metadata__":"a\"b)", "the end of a string");
+  const auto two = [](int begin, const std::string& name) {
+    return fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}},)"
+                       R"("{}":{{"dtype":"U8","shape":[{}],"data_offsets":[{},8]}}}})",
+                       name, 8 - begin, begin);
+  };
+  EXPECT_EQ(ErrorOfHeader(two(4, "b")), "no error");
+  is(two(2, "b"), "it overlaps another");
+  is(two(6, "b"), "there is a gap");
+  is(two(4, "a"), "'a' appears twice");
+}
+
+TEST(HeaderHostile, TheLengthOfTheHeader) {
+  EXPECT_THAT(ErrorOfFile(""), HasSubstr("0 bytes are no safetensors file"));
+  EXPECT_THAT(ErrorOfFile("1234567"), HasSubstr("7 bytes"));
+  for (const uint64_t length : {uint64_t{9}, uint64_t{1} << 40, ~uint64_t{0}, ~uint64_t{0} - 7}) {
+    std::string bytes = WithLength("{}", "123456");
+    std::memcpy(bytes.data(), &length, sizeof(length));
+    EXPECT_THAT(ErrorOfFile(bytes), HasSubstr(fmt::format("a header of {} bytes", length)));
+  }
+}
+
+TEST(HeaderHostile, FlippedBytesNeverCrash) {
+  const std::string whole = SafetensorsFile(HubModel().Tensors());
+  const size_t header_bytes = whole.find("} ") + 2;
+  Rng rng(12);
+  for (int round = 0; round < 3000; ++round) {
+    std::string damaged = whole;
+    for (int i = 0; i < 3; ++i)
+      damaged[8 + rng.Below(header_bytes - 8)] = static_cast<char>(rng.Below(256));
+    (void)ParseHeader(std::string_view(damaged).substr(8, header_bytes - 8), damaged.size()).ok();
+  }
+}
+
+// ---- folders ----
+
+// That of opening a folder and reading what it means.
+std::string ErrorOf(const ScratchFolder& folder) {
+  const auto checkpoint = Checkpoint::Open(folder.path());
+  if (!checkpoint.ok()) return checkpoint.error().message();
+  const auto spec = ReadSpec(**checkpoint);
+  return spec.ok() ? "no error" : spec.error().message();
+}
+std::string ErrorOf(const HubModel& model) {
+  const ScratchFolder folder;
+  model.WriteTo(folder);
+  return ErrorOf(folder);
+}
+std::string ErrorWith(const std::string& more_config, const std::string& instead_of = "") {
+  return ErrorOf(HubModel{.more_config = more_config, .skip_field = instead_of});
+}
+
+ModelSpec SpecWith(const std::string& more_config, const std::string& instead_of = "") {
+  const ScratchFolder folder;
+  HubModel{.more_config = more_config, .skip_field = instead_of}.WriteTo(folder);
+  const auto checkpoint = Checkpoint::Open(folder.path());
+  CHECK(checkpoint.ok(), "{}", checkpoint.error().message());
+  const auto spec = ReadSpec(**checkpoint);
+  CHECK(spec.ok(), "{}", spec.error().message());
+  return *spec;
+}
+
+TEST(Folder, OpensByItsPathOrAFileInIt) {
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  for (const std::string end : {"", "/", "/config.json", "/model.safetensors"}) {
+    const auto checkpoint = Checkpoint::Open(folder.path() + end);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message();
+    EXPECT_EQ(ReadSpec(**checkpoint)->n_layers, 1);
+  }
+}
+
+TEST(FolderHostile, TruncatedAtEveryPercent) {
+  const std::string config = HubModel().Config();
+  const std::string weights = SafetensorsFile(HubModel().Tensors());
+  for (size_t percent = 0; percent < 100; ++percent) {
+    const ScratchFolder folder;
+    folder.Write("config.json", config.substr(0, config.size() * percent / 100));
+    folder.Write("model.safetensors", weights);
+    EXPECT_NE(ErrorOf(folder), "no error") << percent << " % of config.json";
+    folder.Write("config.json", config);
+    folder.Write("model.safetensors", weights.substr(0, weights.size() * percent / 100));
+    EXPECT_NE(ErrorOf(folder), "no error") << percent << " % of the weights";
+  }
+}
+
+TEST(FolderHostile, FlippedBytesOfConfigNeverCrash) {
+  const std::string config =
+      HubModel{.more_config = R"("rope_scaling": {"type": "yarn", "factor": 4},
+      "quantization": {"bits": 4, "group_size": 64, "a": {"bits": 8}}, )"}
+          .Config();
+  Rng rng(13);
+  for (int round = 0; round < 3000; ++round) {
+    std::string damaged = config;
+    for (int i = 0; i < 2; ++i)
+      damaged[rng.Below(damaged.size())] = static_cast<char>(rng.Below(256));
+    (void)ReadConfig(damaged, damaged, "x").ok();
+  }
+}
+
+TEST(FolderHostile, EveryFieldOfConfig) {
+  EXPECT_EQ(ErrorOf(HubModel()), "no error");
+  EXPECT_THAT(ErrorOf(HubModel{.architecture = "BertModel"}),
+              AllOf(HasSubstr("architecture 'BertModel' is not supported"),
+                    HasSubstr("LlamaForCausalLM, MistralForCausalLM")));
+  EXPECT_THAT(ErrorWith("", "architectures"), HasSubstr("'architectures' is missing"));
+  EXPECT_THAT(ErrorWith(R"("architectures": [], )", "architectures"), HasSubstr("an array"));
+  EXPECT_THAT(ErrorWith(R"("architectures": ["a", "b"], )", "architectures"),
+              HasSubstr("an array"));
+  for (const std::string field : {"num_hidden_layers", "hidden_size", "intermediate_size",
+                                  "max_position_embeddings", "num_attention_heads"}) {
+    for (const std::string value : {"-1", "1.5", "\"x\"", "[]", "{}", "true", "4294967296", "1e3"})
+      EXPECT_THAT(ErrorWith(fmt::format("\"{}\": {}, ", field, value), field),
+                  HasSubstr(fmt::format("field '{}' is", field)))
+          << value;
+    EXPECT_NE(ErrorWith(fmt::format("\"{}\": 0, ", field), field), "no error");
+    EXPECT_NE(ErrorWith("", field), "no error") << field;
+  }
+  EXPECT_THAT(ErrorWith("\"rms_norm_eps\": \"x\", ", "rms_norm_eps"), HasSubstr("rms_norm_eps"));
+  EXPECT_THAT(ErrorWith("\"rms_norm_eps\": 1e300, ", "rms_norm_eps"), HasSubstr("rms_norm_eps"));
+  EXPECT_THAT(ErrorWith("\"num_key_value_heads\": 3, ", "num_key_value_heads"), HasSubstr("3"));
+  EXPECT_THAT(ErrorWith("\"vocab_size\": 300, ", "vocab_size"), HasSubstr("vocab_size is 300"));
+  EXPECT_THAT(ErrorWith("\"hidden_act\": \"gelu\", ", "hidden_act"),
+              HasSubstr("field 'hidden_act' is \"gelu\"; supported: silu"));
+  EXPECT_THAT(ErrorWith("\"partial_rotary_factor\": 1.5, "), HasSubstr("1.5, outside (0, 1]"));
+  EXPECT_THAT(ErrorWith("\"tie_word_embeddings\": 1, "), HasSubstr("not true or false"));
+  EXPECT_THAT(ErrorWith("\"num_experts\": 4, \"num_local_experts\": 5, "),
+              HasSubstr("'num_experts' is 4, but 5 by another name"));
+  EXPECT_THAT(ErrorWith("\"quantization_config\": {\"quant_method\": \"gptq\"}, "),
+              HasSubstr("quantised by 'gptq' are not supported; supported: fp8, mxfp4, MLX"));
+  EXPECT_THAT(ErrorWith("\"quantization\": {\"bits\": 3, \"group_size\": 64}, "),
+              HasSubstr("by 3 bits in groups of 64"));
+  EXPECT_THAT(ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 48}, "),
+              HasSubstr("by 4 bits in groups of 48"));
+  EXPECT_THAT(
+      ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 32, \"mode\": \"mxfp4\"}, "),
+      HasSubstr("mode 'mxfp4'"));
+  EXPECT_THAT(ErrorWith("\"quantization_config\": {\"quant_method\": \"fp8\"}, "),
+              HasSubstr("weight_block_size of nothing"));
+}
+
+TEST(Config, Positions) {
+  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"type": "dynamic", "factor": 2}, )"),
+              HasSubstr("rope type 'dynamic' is not supported"));
+  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"rope_type": "longrope"}, )"), HasSubstr("'longrope'"));
+  EXPECT_THAT(ErrorWith(R"("rope_scaling": [], )"), HasSubstr("'rope_scaling' is an array"));
+  EXPECT_EQ(SpecWith(R"("rope_scaling": {"type": "linear", "factor": 4.0}, )").rope.divisors,
+            std::vector<float>(4, 4.0f));
+  EXPECT_EQ(
+      SpecWith(R"("rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}, )").rope.base,
+      5e5f);
+  EXPECT_EQ(SpecWith("\"partial_rotary_factor\": 0.5, ").rope.dimensions, 4);
+  EXPECT_TRUE(SpecWith("").rope.halves);
+  const auto yarn = [](const std::string& more) {
+    return SpecWith(R"("rope_scaling": {"rope_type": "yarn", "factor": 4.0,
+                        "original_max_position_embeddings": 32)" +
+                    more + "}, ")
+        .rope.magnitude;
+  };
+  EXPECT_FLOAT_EQ(yarn(""), 1 + 0.1f * std::log(4.0f));
+  EXPECT_FLOAT_EQ(yarn(R"(, "attention_factor": 1.25)"), 1.25f);
+  EXPECT_FLOAT_EQ(yarn(R"(, "mscale": 0.5, "mscale_all_dim": 1.0)"),
+                  (1 + 0.05f * std::log(4.0f)) / (1 + 0.1f * std::log(4.0f)));
+}
+
+TEST(Config, Windows) {
+  EXPECT_EQ(SpecWith("").window, 0);
+  EXPECT_EQ(SpecWith("\"sliding_window\": 16, ").window, 16);
+  EXPECT_EQ(SpecWith("\"sliding_window\": null, ").window, 0);
+  EXPECT_EQ(SpecWith("\"sliding_window\": 16, \"use_sliding_window\": false, ").window, 0);
+  EXPECT_EQ(SpecWith("\"sliding_window\": 16, \"use_sliding_window\": true, "
+                     "\"max_window_layers\": 1, ")
+                .window,
+            0);
+  EXPECT_EQ(SpecWith(R"("sliding_window": 16, "layer_types": ["full_attention"], )").window, 0);
+  EXPECT_EQ(SpecWith(R"("sliding_window": 16, "layer_types": ["sliding_attention"], )").window, 16);
+  const std::string mixed =
+      R"("sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"], )";
+  EXPECT_THAT(ErrorWith(mixed), HasSubstr("not a list with an entry for each layer"));
+  EXPECT_THAT(ErrorWith(R"("sliding_window": 16, "layer_types": ["chunked_attention"], )"),
+              HasSubstr("\"chunked_attention\""));
+}
+
+TEST(FolderHostile, Tensors) {
+  EXPECT_THAT(ErrorOf(HubModel{.skip_tensor = "lm_head.weight"}),
+              HasSubstr("'lm_head.weight' is missing, and config.json does not tie it"));
+  EXPECT_EQ(ErrorOf(HubModel{.more_config = "\"tie_word_embeddings\": true, ",
+                             .skip_tensor = "lm_head.weight"}),
+            "no error");
+  EXPECT_EQ(ErrorWith("\"tie_word_embeddings\": true, "), "no error");
+  EXPECT_THAT(ErrorOf(HubModel{.skip_tensor = "model.layers.0.self_attn.k_proj.weight"}),
+              HasSubstr("'blk.0.attn_k.weight' is missing"));
+  const auto with = [](StoredSpec spec) { return ErrorOf(HubModel{.more = {std::move(spec)}}); };
+  const std::string four(4, '\0');
+  EXPECT_THAT(with({"vision.weight", "F32", {1}, four}),
+              HasSubstr("tensor 'vision.weight' is not part of a LlamaForCausalLM"));
+  EXPECT_THAT(with({"model.layers.1.mlp.up_proj.weight", "F32", {1}, four}),
+              HasSubstr("'model.layers.1.mlp.up_proj.weight' is not part of"));
+  EXPECT_THAT(with({"model.layers.00.mlp.up_proj.weight", "F32", {1}, four}),
+              HasSubstr("layers.00"));
+  EXPECT_EQ(with({"model.layers.0.self_attn.rotary_emb.inv_freq", "F32", {1}, four}), "no error");
+  EXPECT_THAT(with({"model.layers.0.mlp.up_proj.scales", "F32", {1}, four}),
+              HasSubstr("has scales or biases that its type does not"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.scales", "F32", {1}, four}),
+              HasSubstr("belongs to no weight"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "I32", {1, 1}, four}),
+              HasSubstr("(1x1 I32) is of a type that weights do not have"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "F8_E4M3", {2, 2}, four}),
+              HasSubstr("has no weight_scale_inv"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "U32", {1, 1}, four}),
+              HasSubstr("has no scales and biases"));
+  EXPECT_THAT(with({"model.layers.0.mlp.experts.1.up_proj.weight", "F32", {1, 1}, four}),
+              HasSubstr("has no expert 0 before it"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "F32", {1, 1, 1, 1}, four}),
+              HasSubstr("is no matrix"));
+  EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "F32", {0, 4}, ""}),
+              HasSubstr("is not whole"));
+  EXPECT_THAT(with({"model.layers.0.mlp.up_proj.bias", "F32", {64}, std::string(256, '\0')}),
+              HasSubstr("'blk.0.ffn_up.bias' is not part of such a model"));
+}
+
+TEST(FolderHostile, NormsOfSixteenBitsBecomeFloats) {
+  EXPECT_EQ(ErrorOf(HubModel{.dtype = "BF16"}), "no error");
+  EXPECT_EQ(ErrorOf(HubModel{.dtype = "F16"}), "no error");
+}
+
+TEST(Index, NamesFilesOfItsFolderAlone) {
+  const auto names = ShardNamesIn(
+      R"({"metadata": {"total_size": 5}, "weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors",
+          "c": "m-2.safetensors"}})");
+  ASSERT_TRUE(names.ok()) << names.error().message();
+  EXPECT_THAT(*names, ElementsAre("m-1.safetensors", "m-2.safetensors"));
+  for (const std::string name : {"../m.safetensors", "/etc/passwd", "a/b.safetensors", "m.bin",
+                                 ".safetensors", "a b.safetensors"})
+    EXPECT_THAT(
+        ShardNamesIn(fmt::format(R"({{"weight_map": {{"a": "{}"}}}})", name)).error().message(),
+        HasSubstr("no file name of weights"))
+        << name;
+  EXPECT_THAT(ShardNamesIn("{}").error().message(), HasSubstr("names no file"));
+  EXPECT_FALSE(ShardNamesIn(R"({"weight_map": {"a": 7}})").ok());
+  EXPECT_FALSE(ShardNamesIn(R"({"weight_map": [)").ok());
+}
+
+TEST(Folder, ShardsAreAllNeeded) {
+  const ScratchFolder folder;
+  folder.Write("config.json", HubModel().Config());
+  std::string map;
+  const auto tensors = HubModel().Tensors();
+  for (size_t shard = 0; shard < 3; ++shard) {
+    std::vector<StoredSpec> mine;
+    for (size_t i = shard; i < tensors.size(); i += 3) {
+      mine.push_back(tensors[i]);
+      map += fmt::format(R"({}"{}": "m-{}.safetensors")", map.empty() ? "" : ",", tensors[i].name,
+                         shard);
+    }
+    folder.Write(fmt::format("m-{}.safetensors", shard), SafetensorsFile(mine));
+  }
+  folder.Write("model.safetensors.index.json", R"({"weight_map": {)" + map + "}}");
+  EXPECT_EQ(ErrorOf(folder), "no error");
+  std::filesystem::rename(folder.path() + "/m-1.safetensors", folder.path() + "/other.safetensors");
+  EXPECT_THAT(ErrorOf(folder), HasSubstr("m-1.safetensors"));
+  folder.Write("m-1.safetensors",
+               SafetensorsFile({tensors[0], tensors[1], tensors[4], tensors[7]}));
+  EXPECT_THAT(ErrorOf(folder), HasSubstr("and another are the same to us"));
+}
+
+// ---- stored types ----
+
+TEST(Decode, F8) {
+  EXPECT_EQ(FromF8E4M3(0x00), 0.0f);
+  EXPECT_EQ(FromF8E4M3(0x01), 0x1p-9f);
+  EXPECT_EQ(FromF8E4M3(0x08), 0x1p-6f);
+  EXPECT_EQ(FromF8E4M3(0x38), 1.0f);
+  EXPECT_EQ(FromF8E4M3(0xb9), -1.125f);
+  EXPECT_EQ(FromF8E4M3(0x7e), 448.0f);
+  EXPECT_TRUE(std::isnan(FromF8E4M3(0x7f)));
+  EXPECT_TRUE(std::isnan(FromF8E4M3(0xff)));
+}
+
+TEST(Decode, Mxfp4KeepsNumbersWhereGgufPutsThem) {
+  Bytes blocks(16), into(sizeof(BlockMXFP4));
+  for (size_t j = 0; j < 16; ++j) blocks[j] = static_cast<uint8_t>((2 * j & 15) | (2 * j + 1) << 4);
+  DecodeMxfp4(blocks, Bytes{122}, into);
+  BlockMXFP4 block;
+  std::memcpy(&block, into.data(), sizeof(block));
+  EXPECT_EQ(block.e, 122);
+  for (size_t i = 0; i < 32; ++i) {
+    const int nibble = i < 16 ? block.q[i] & 15 : block.q[i - 16] >> 4;
+    EXPECT_EQ(nibble, static_cast<int>(i & 15)) << i;
+  }
+}
+
+TEST(Decode, MlxScalesOfBf16StayAsTheyAre) {
+  const MlxFormat format{.bits = 4, .group_size = 64, .scales = ScaleType::kBF16};
+  Bytes words(64, 0x21), scales(4), biases(4), into(4 * sizeof(BlockMlx4));
+  const uint16_t tiny = ToBrain(0x1p-40f), huge = ToBrain(0x1p40f);
+  std::memcpy(scales.data(), &tiny, 2);
+  std::memcpy(scales.data() + 2, &huge, 2);
+  DecodeMlx(format, words, scales, biases, into);
+  BlockMlx4 blocks[4];
+  std::memcpy(blocks, into.data(), sizeof(blocks));
+  EXPECT_EQ(blocks[1].d, tiny);
+  EXPECT_EQ(blocks[2].d, huge);
+  EXPECT_EQ(blocks[0].q[0], 0x11);  // weights 0 and 16
+  EXPECT_EQ(blocks[0].q[1], 0x22);
+}
+
+// DeepSeek's blocks of 128 x 128, with a part of one at both edges.
+TEST(Folder, F8InBlocksOf128) {
+  constexpr int64_t kRows = 260, kColumns = 160;
+  HubModel model{.more_config = R"("quantization_config": {"quant_method": "fp8", "fmt": "e4m3",
+                                    "weight_block_size": [128, 128]}, )"};
+  std::string weights, scales;
+  for (int64_t i = 0; i < kRows * kColumns; ++i) weights.push_back(static_cast<char>(i * 7 % 126));
+  for (const float scale : {0.5f, 0.25f, 3.0f, 1.5f, 0.1f, 7.0f})
+    scales.append(reinterpret_cast<const char*>(&scale), sizeof(scale));
+  const std::string name = "model.layers.0.mlp.gate.weight";
+  model.more = {{name, "F8_E4M3", {kRows, kColumns}, weights},
+                {name + "_scale_inv", "F32", {3, 2}, scales}};
+  const ScratchFolder folder;
+  model.WriteTo(folder);
+  const auto checkpoint = Checkpoint::Open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message();
+  const TensorInfo& tensor = *(*checkpoint)->Find("blk.0.ffn_gate_inp.weight");
+  EXPECT_EQ(tensor.type, DType::kBF16);
+  std::vector<uint16_t> values(kRows * kColumns);
+  ASSERT_TRUE((*checkpoint)
+                  ->ReadRows(tensor, 0, kRows,
+                             {reinterpret_cast<uint8_t*>(values.data()), values.size() * 2})
+                  .ok());
+  const auto expect = [&](int64_t row, int64_t column, float scale) {
+    const int64_t at = row * kColumns + column;
+    const float exact = FromF8E4M3(static_cast<uint8_t>(weights[static_cast<size_t>(at)])) * scale;
+    EXPECT_EQ(values[static_cast<size_t>(at)], ToBrain(exact)) << row << " " << column;
+  };
+  expect(0, 0, 0.5f);
+  expect(127, 127, 0.5f);
+  expect(127, 128, 0.25f);
+  expect(128, 127, 3.0f);
+  expect(255, 159, 1.5f);
+  expect(256, 1, 0.1f);
+  expect(259, 159, 7.0f);
+  model.more[1].shape = {2, 3};
+  const ScratchFolder wrong;
+  model.WriteTo(wrong);
+  EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not scale blocks of 128"));
+}
+
+TEST(Folder, MlxScalesOfF32BecomeF32Weights) {
+  HubModel model{.more_config = R"("quantization": {"bits": 4, "group_size": 32}, )"};
+  const float scale = 0.1f, bias = -0.7f;
+  const auto bytes = [](float value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  model.more = {{"model.layers.0.mlp.gate.weight", "U32", {1, 4}, std::string(16, '\x53')},
+                {"model.layers.0.mlp.gate.scales", "F32", {1, 1}, bytes(scale)},
+                {"model.layers.0.mlp.gate.biases", "F32", {1, 1}, bytes(bias)}};
+  const ScratchFolder folder;
+  model.WriteTo(folder);
+  const auto checkpoint = Checkpoint::Open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message();
+  const TensorInfo& tensor = *(*checkpoint)->Find("blk.0.ffn_gate_inp.weight");
+  EXPECT_EQ(tensor.type, DType::kF32);
+  float values[32];
+  ASSERT_TRUE((*checkpoint)
+                  ->ReadRows(tensor, 0, 1, {reinterpret_cast<uint8_t*>(values), sizeof(values)})
+                  .ok());
+  EXPECT_EQ(values[0], std::fma(scale, 3.0f, bias));
+  EXPECT_EQ(values[1], std::fma(scale, 5.0f, bias));
+  model.more[1].shape = {1, 2};
+  model.more[1].data += bytes(scale);
+  const ScratchFolder wrong;
+  model.WriteTo(wrong);
+  EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not go with scales 1x2 F32"));
+}
+
+// As gpt-oss lays out its experts: gate and up in turns, blocks and exponents apart.
+TEST(TensorMap, Mxfp4RowsInTurns) {
+  static constexpr ModuleRow kModules[] = {
+      {"mlp.experts.gate_up_proj", "ffn_gate_exps", RowChoice::kEven},
+      {"mlp.experts.gate_up_proj", "ffn_up_exps", RowChoice::kOdd}};
+  const Architecture architecture{"X", "x", kModules, {}, nullptr};
+  HubConfig config{.architecture = &architecture, .layers = {1, 0}};
+  std::string blocks, scales, bias;
+  for (int row = 0; row < 2 * 6; ++row) {  // of two experts
+    blocks += std::string(2 * 16, static_cast<char>(row));
+    scales += std::string(2, static_cast<char>(100 + row));
+    const uint16_t brain = ToBrain(static_cast<float>(row));
+    bias.append(reinterpret_cast<const char*>(&brain), sizeof(brain));
+  }
+  const std::string name = "model.layers.0.mlp.experts.gate_up_proj";
+  const ScratchFile scratch(
+      AsBytes(SafetensorsFile({{name + "_blocks", "U8", {2, 6, 2, 16}, blocks},
+                               {name + "_scales", "U8", {2, 6, 2}, scales},
+                               {name + "_bias", "BF16", {2, 6}, bias}})));
+  const std::vector<File> files = [&] {
+    std::vector<File> opened;
+    opened.push_back(File::Open(scratch.path()).value());
+    return opened;
+  }();
+  const auto map = MapTensors(config, std::vector<TensorsOfFile>{files[0].tensors()});
+  ASSERT_TRUE(map.ok()) << map.error().message();
+  ASSERT_EQ(map->tensors.size(), 4u);
+  const auto find = [&](std::string_view wanted) {
+    for (const TensorInfo& info : map->tensors) {
+      if (info.name == wanted) return info;
+    }
+    return TensorInfo{};
+  };
+  const TensorInfo up = find("blk.0.ffn_up_exps.weight");
+  EXPECT_EQ(up.type, DType::kMXFP4);
+  EXPECT_EQ(up.shape, (Shape{64, 3, 2, 1}));
+  EXPECT_EQ(map->places[up.place].row_first, 1);
+  EXPECT_EQ(map->places[up.place].row_step, 2);
+  const TensorInfo gate_bias = find("blk.0.ffn_gate_exps.bias");
+  EXPECT_EQ(gate_bias.type, DType::kF32);
+  EXPECT_EQ(gate_bias.shape, (Shape{3, 2, 1, 1}));
+  Bytes rows(up.size_bytes);
+  const RowReader reader(files, map->places[up.place]);
+  ASSERT_TRUE(reader.Read(0, up.rows(), rows).ok());
+  for (size_t row = 0; row < 6; ++row) {  // stored rows 1, 3, 5, 7, 9, 11
+    EXPECT_EQ(rows[row * 2 * sizeof(BlockMXFP4)], 100 + 2 * row + 1);
+    EXPECT_EQ(rows[row * 2 * sizeof(BlockMXFP4) + 1] & 15, 2 * row + 1);
+  }
+  float biases[6];
+  const RowReader bias_reader(files, map->places[gate_bias.place]);
+  ASSERT_TRUE(bias_reader.Read(0, 2, {reinterpret_cast<uint8_t*>(biases), sizeof(biases)}).ok());
+  EXPECT_THAT(biases, ElementsAre(0, 2, 4, 6, 8, 10));
+}
+
+}  // namespace
+}  // namespace baton::safetensors

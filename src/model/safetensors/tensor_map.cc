@@ -1,0 +1,329 @@
+#include "model/safetensors/tensor_map.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/log.h"
+
+namespace baton::safetensors {
+namespace {
+
+struct Stored {
+  const StoredTensor* tensor = nullptr;
+  size_t file = 0;
+};
+
+// The parts of one matrix.
+struct Parts {
+  Stored weight, bias, scales, biases, weight_scale_inv, blocks;
+
+  Stored* Of(std::string_view role) {
+    if (role == "weight") return &weight;
+    if (role == "bias") return &bias;
+    if (role == "scales") return &scales;
+    if (role == "biases") return &biases;
+    return role == "blocks" ? &blocks : &weight_scale_inv;
+  }
+};
+
+// What becomes one module of ours: one matrix, or one of each expert.
+struct Module {
+  RowChoice rows = RowChoice::kAll;
+  std::map<int64_t, Parts> by_expert;
+};
+using Modules = std::map<std::string, Module, std::less<>>;
+
+Error Refuse(const StoredTensor& tensor, std::string_view why) {
+  return MakeError(Code::kInvalidArgument, "tensor '{}' ({}) {}", log::Escape(tensor.name),
+                   Describe(tensor), why);
+}
+
+Result<Modules> Collect(const HubConfig& config, std::span<const TensorsOfFile> files) {
+  Modules modules;
+  for (size_t file = 0; file < files.size(); ++file) {
+    for (const StoredTensor& tensor : files[file]) {
+      BATON_ASSIGN_OR_RETURN(const auto names,
+                             ParseTensorName(*config.architecture, config.layers, tensor.name));
+      for (const TensorName& name : names) {
+        if (config.tied && name.module == "output") continue;
+        Module& module = modules[name.module];
+        module.rows = name.rows;
+        Stored& stored = *module.by_expert[name.expert].Of(name.role);
+        if (stored.tensor != nullptr) return Refuse(tensor, "and another are the same to us");
+        stored = {&tensor, file};
+      }
+    }
+  }
+  return modules;
+}
+
+// Makes the tensors of one module.
+class Mapper {
+ public:
+  Mapper(const HubConfig& config, const Module& module) : config_(config), module_(module) {}
+
+  // {cols, rows, experts} and where they are.
+  Status Weights(TensorInfo& info, Place& place) const {
+    for (const auto& [expert, parts] : module_.by_expert) {
+      TensorInfo one = info;
+      Place one_place{.row_step = module_.rows == RowChoice::kAll ? 1 : 2,
+                      .row_first = module_.rows == RowChoice::kOdd ? 1 : 0};
+      BATON_RETURN_IF_ERROR(Matrix(parts, one, one_place));
+      BATON_RETURN_IF_ERROR(Join(expert, parts, one, one_place, info, place));
+    }
+    place.piece_rows = info.rows() / static_cast<int64_t>(place.pieces.size());
+    return OkStatus();
+  }
+
+  // All biases, as F32.
+  Status Biases(TensorInfo& info, Place& place) const {
+    const Stored& bias = module_.by_expert.begin()->second.bias;
+    const StoredTensor& tensor = *bias.tensor;
+    if (module_.by_expert.size() != 1 || tensor.dimensions < 1 || tensor.dimensions > 2)
+      return Refuse(tensor, "is no vector, or that of one expert");
+    BATON_RETURN_IF_ERROR(Floats(bias, 0, info, place));
+    place.piece_rows = info.rows();
+    if (module_.rows == RowChoice::kAll) return OkStatus();
+    if (info.shape[0] % 2 != 0) return Refuse(tensor, "is not pairs");
+    info.shape[0] /= 2;
+    place.column_step = 2;
+    place.column_first = module_.rows == RowChoice::kOdd ? 1 : 0;
+    return OkStatus();
+  }
+
+ private:
+  // The experts of a layer are alike and follow each other.
+  static Status Join(int64_t expert, const Parts& parts, const TensorInfo& one,
+                     const Place& one_place, TensorInfo& info, Place& place) {
+    const StoredTensor& named = *NamedBy(parts);
+    if (expert >= 0 && parts.bias.tensor != nullptr)
+      return Refuse(*parts.bias.tensor, "is a bias of one expert");
+    if (expert >= 0 && one.shape[2] != 1) return Refuse(named, "is more than one expert");
+    if (expert >= 0 && expert != static_cast<int64_t>(place.pieces.size()))
+      return Refuse(named, fmt::format("has no expert {} before it", place.pieces.size()));
+    if (place.pieces.empty()) {
+      info = one;
+      place = one_place;
+      return OkStatus();
+    }
+    const bool alike = one.type == info.type && one.shape[0] == info.shape[0] &&
+                       one.shape[1] == info.shape[1] && one_place.conversion == place.conversion &&
+                       one_place.stored == place.stored && one_place.scales == place.scales &&
+                       one_place.mlx.group_size == place.mlx.group_size;
+    if (!alike) return Refuse(named, "is not like those of the experts before it");
+    ++info.shape[2];
+    place.pieces.push_back(one_place.pieces[0]);
+    return OkStatus();
+  }
+
+  static const StoredTensor* NamedBy(const Parts& parts) {
+    return parts.weight.tensor != nullptr ? parts.weight.tensor : parts.blocks.tensor;
+  }
+
+  Status Matrix(const Parts& parts, TensorInfo& info, Place& place) const {
+    if (parts.blocks.tensor != nullptr) return Mxfp4(parts, info, place);
+    if (parts.weight.tensor == nullptr) return WithoutWeight(parts);
+    const StoredTensor& weight = *parts.weight.tensor;
+    if (weight.dimensions < 1 || weight.dimensions > 3) return Refuse(weight, "is no matrix");
+    if (weight.type == StoredType::kU32) return Mlx(parts, info, place);
+    if (parts.scales.tensor != nullptr || parts.biases.tensor != nullptr)
+      return Refuse(weight, "has scales or biases that its type does not");
+    if (weight.type == StoredType::kF8E4M3) return F8(parts, info, place);
+    if (parts.weight_scale_inv.tensor != nullptr)
+      return Refuse(weight, "has a weight_scale_inv that its type does not");
+    if (weight.dimensions == 1) {
+      const float offset = config_.architecture->norms_are_offsets ? 1 : 0;
+      return Floats(parts.weight, offset, info, place);
+    }
+    return Plain(parts.weight, info, place);
+  }
+
+  static Status WithoutWeight(const Parts& parts) {
+    for (const Stored* stored : {&parts.scales, &parts.biases, &parts.weight_scale_inv}) {
+      if (stored->tensor != nullptr) return Refuse(*stored->tensor, "belongs to no weight");
+    }
+    return MakeError(Code::kInvalidArgument, "tensor '{}' has no weight beside it",
+                     log::Escape(parts.bias.tensor->name));
+  }
+
+  // Shape and run of a matrix, a stack of them, or a vector, whose elements take so many bits.
+  static void Lay(const Stored& stored, Shape& shape, Run& run) {
+    const StoredTensor& tensor = *stored.tensor;
+    shape = {1, 1, 1, 1};
+    for (size_t i = 0; i < tensor.dimensions; ++i)
+      shape[i] = tensor.shape[tensor.dimensions - 1 - i];
+    run = {stored.file, tensor.offset, static_cast<uint64_t>(shape[0]) * SizeOf(tensor.type)};
+  }
+
+  Status ChooseRows(const StoredTensor& tensor, TensorInfo& info) const {
+    if (module_.rows == RowChoice::kAll) return OkStatus();
+    if (info.shape[1] % 2 != 0) return Refuse(tensor, "is not pairs of rows");
+    info.shape[1] /= 2;
+    return OkStatus();
+  }
+
+  Status Plain(const Stored& weight, TensorInfo& info, Place& place) const {
+    if (module_.rows != RowChoice::kAll)
+      return Refuse(*weight.tensor, "has inputs as rows: such experts are read as MXFP4 alone");
+    switch (weight.tensor->type) {
+      case StoredType::kF32:
+        info.type = DType::kF32;
+        break;
+      case StoredType::kF16:
+        info.type = DType::kF16;
+        break;
+      case StoredType::kBF16:
+        info.type = DType::kBF16;
+        break;
+      default:
+        return Refuse(*weight.tensor, "is of a type that weights do not have");
+    }
+    place.conversion = Conversion::kNone;
+    Piece piece;
+    Lay(weight, info.shape, piece.weight);
+    place.pieces.push_back(piece);
+    return ChooseRows(*weight.tensor, info);
+  }
+
+  Status Floats(const Stored& stored, float offset, TensorInfo& info, Place& place) const {
+    const StoredType type = stored.tensor->type;
+    if (type != StoredType::kF32 && type != StoredType::kF16 && type != StoredType::kBF16)
+      return Refuse(*stored.tensor, "is of a type that norms and biases do not have");
+    info.type = DType::kF32;
+    place.conversion = Conversion::kToFloat;
+    place.stored = type;
+    place.offset = offset;
+    Piece piece;
+    Lay(stored, info.shape, piece.weight);
+    place.pieces.push_back(piece);
+    return OkStatus();
+  }
+
+  Status F8(const Parts& parts, TensorInfo& info, Place& place) const {
+    const StoredTensor& weight = *parts.weight.tensor;
+    const int64_t block = config_.quantization.f8_block;
+    const StoredTensor* scales = parts.weight_scale_inv.tensor;
+    if (block == 0 || scales == nullptr || weight.dimensions != 2)
+      return Refuse(weight, "has no weight_scale_inv, or config.json no fp8 of blocks");
+    const auto blocks = [block](int64_t extent) { return (extent + block - 1) / block; };
+    if (scales->dimensions != 2 || scales->shape[0] != blocks(weight.shape[0]) ||
+        scales->shape[1] != blocks(weight.shape[1]) ||
+        (scales->type != StoredType::kF32 && scales->type != StoredType::kBF16))
+      return Refuse(*scales,
+                    fmt::format("does not scale blocks of {} of a {}", block, Describe(weight)));
+    place.conversion = Conversion::kF8;
+    place.f8_block = block;
+    place.scales = scales->type;
+    info.type = DType::kBF16;
+    Piece piece;
+    Shape scale_shape;
+    Lay(parts.weight, info.shape, piece.weight);
+    Lay(parts.weight_scale_inv, scale_shape, piece.scales);
+    place.pieces.push_back(piece);
+    return ChooseRows(weight, info);
+  }
+
+  // blocks [experts][rows][cols / 32][16] and scales [experts][rows][cols / 32].
+  Status Mxfp4(const Parts& parts, TensorInfo& info, Place& place) const {
+    const StoredTensor& blocks = *parts.blocks.tensor;
+    const StoredTensor* scales = parts.scales.tensor;
+    if (blocks.dimensions != 4 || blocks.type != StoredType::kU8 || blocks.shape[3] != 16)
+      return Refuse(blocks, "is not [experts][rows][blocks][16] U8");
+    if (scales == nullptr || scales->dimensions != 3 || scales->type != StoredType::kU8 ||
+        !std::equal(scales->shape.begin(), scales->shape.begin() + 3, blocks.shape.begin()))
+      return Refuse(blocks, "has no scales U8 of its experts, rows and blocks");
+    place.conversion = Conversion::kMxfp4;
+    info.type = DType::kMXFP4;
+    const int64_t per_row = blocks.shape[2];
+    int64_t columns = 0;
+    if (__builtin_mul_overflow(per_row, 32, &columns)) return Refuse(blocks, "is too large");
+    info.shape = {columns, blocks.shape[1], blocks.shape[0], 1};
+    const auto row_blocks = static_cast<uint64_t>(per_row);
+    place.pieces.push_back({.weight = {parts.blocks.file, blocks.offset, row_blocks * 16},
+                            .scales = {parts.scales.file, scales->offset, row_blocks}});
+    return ChooseRows(blocks, info);
+  }
+
+  // words [..., rows][cols * bits / 32], scales and biases [..., rows][cols / group].
+  Status Mlx(const Parts& parts, TensorInfo& info, Place& place) const {
+    const StoredTensor& weight = *parts.weight.tensor;
+    const StoredTensor* scales = parts.scales.tensor;
+    const StoredTensor* biases = parts.biases.tensor;
+    const std::string_view module = weight.name.substr(0, weight.name.rfind('.'));
+    const MlxGroups& groups = config_.quantization.MlxOf(module);
+    if (groups.bits == 0 || scales == nullptr || biases == nullptr || weight.dimensions < 2)
+      return Refuse(weight, "has no scales and biases, or config.json no MLX quantization");
+    BATON_ASSIGN_OR_RETURN(place.mlx.scales, ScaleTypeOf(*scales));
+    place.conversion = Conversion::kMlx;
+    place.mlx.bits = static_cast<int>(groups.bits);
+    place.mlx.group_size = static_cast<int>(groups.size);
+    info.type = TypeOf(place.mlx);
+    Piece piece;
+    Shape scale_shape, bias_shape;
+    Lay(parts.weight, info.shape, piece.weight);
+    Lay(parts.scales, scale_shape, piece.scales);
+    Lay(parts.biases, bias_shape, piece.biases);
+    const int64_t words = info.shape[0];
+    info.shape[0] = words * 32 / groups.bits;  // below 2^62: the words are in the file
+    Shape expected = info.shape;
+    expected[0] /= groups.size;
+    if (info.shape[0] % groups.size != 0 || scale_shape != expected || bias_shape != expected ||
+        biases->type != scales->type)
+      return Refuse(weight,
+                    fmt::format("of {} bits in groups of {} does not go with scales {} and "
+                                "biases {}",
+                                groups.bits, groups.size, Describe(*scales), Describe(*biases)));
+    place.pieces.push_back(piece);
+    return ChooseRows(weight, info);
+  }
+
+  static Result<ScaleType> ScaleTypeOf(const StoredTensor& scales) {
+    if (scales.type == StoredType::kF16) return ScaleType::kF16;
+    if (scales.type == StoredType::kBF16) return ScaleType::kBF16;
+    if (scales.type == StoredType::kF32) return ScaleType::kF32;
+    return Refuse(scales, "is of a type that scales do not have");
+  }
+
+  const HubConfig& config_;
+  const Module& module_;
+};
+
+bool IsBiasAlone(const Parts& parts) {
+  return parts.bias.tensor != nullptr && parts.weight.tensor == nullptr &&
+         parts.blocks.tensor == nullptr;
+}
+
+// What the rest of baton expects of any tensor: extents of which rows are whole blocks.
+Status CheckInfo(TensorInfo& info) {
+  const DTypeInfo& type = InfoOf(info.type);
+  const bool empty = std::find(info.shape.begin(), info.shape.end(), 0) != info.shape.end();
+  if (empty || info.shape[0] % static_cast<int64_t>(type.block_elements) != 0)
+    return MakeError(Code::kInvalidArgument, "tensor '{}' of {} {} is not whole blocks", info.name,
+                     fmt::join(info.shape, "x"), type.name);
+  info.size_bytes = info.row_bytes() * static_cast<uint64_t>(info.rows());
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<TensorMap> MapTensors(const HubConfig& config, std::span<const TensorsOfFile> files) {
+  BATON_ASSIGN_OR_RETURN(const Modules modules, Collect(config, files));
+  TensorMap map;
+  for (const auto& [name, module] : modules) {
+    const Mapper mapper(config, module);
+    const Parts& first = module.by_expert.begin()->second;
+    for (const std::string_view role : {"weight", "bias"}) {
+      const bool biases = role == "bias";
+      if (biases ? first.bias.tensor == nullptr : IsBiasAlone(first)) continue;
+      TensorInfo info{.name = fmt::format("{}.{}", name, role), .place = map.places.size()};
+      Place place;
+      BATON_RETURN_IF_ERROR(biases ? mapper.Biases(info, place) : mapper.Weights(info, place));
+      BATON_RETURN_IF_ERROR(CheckInfo(info));
+      map.tensors.push_back(std::move(info));
+      map.places.push_back(std::move(place));
+    }
+  }
+  return map;
+}
+
+}  // namespace baton::safetensors

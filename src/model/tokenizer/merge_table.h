@@ -1,0 +1,32 @@
+// The merges of a BPE vocabulary, to be looked up by pair.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/ids.h"
+#include "model/tokenizer/vocabulary.h"
+
+namespace baton {
+
+// The merges of a vocabulary: (left token, right token) -> (rank, merged token).
+class MergeTable {
+ public:
+  struct Merge {
+    TokenId left = kNoToken;
+    TokenId right = kNoToken;
+    uint32_t rank = 0;
+    TokenId merged = kNoToken;
+  };
+  // Where a pair appears twice, the first counts.
+  explicit MergeTable(const std::vector<Merge>& merges);
+  // nullptr if the pair does not merge.
+  const Merge* Find(TokenId left, TokenId right) const;
+
+ private:
+  size_t SlotOf(TokenId left, TokenId right) const;
+  std::vector<Merge> slots_;  // open addressing, three quarters full
+};
+
+}  // namespace baton

@@ -1,0 +1,105 @@
+#include "model/tokenizer/unigram_model.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "model/text/utf8.h"
+
+namespace baton {
+namespace {
+
+constexpr double kUnknownPenalty = 10.0;  // as in SentencePiece
+
+}  // namespace
+
+UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordinary,
+                           std::vector<double> scores, UnigramOptions options)
+    : vocabulary_(vocabulary),
+      scores_(std::move(scores)),
+      options_(options),
+      byte_tokens_(vocabulary) {
+  for (TokenId id = 0; id < static_cast<TokenId>(scores_.size()); ++id) {
+    if (ordinary[static_cast<size_t>(id)] && !vocabulary.TextOf(id).empty()) sorted_.push_back(id);
+  }
+  std::sort(sorted_.begin(), sorted_.end(), [&vocabulary](TokenId a, TokenId b) {
+    return vocabulary.TextOf(a) < vocabulary.TextOf(b);
+  });
+  unknown_score_ = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
+  unknown_score_ -= kUnknownPenalty;
+}
+
+bool UnigramModel::Extend(std::string_view piece, size_t begin, size_t length,
+                          std::vector<Node>& ways) const {
+  bool covers = false;
+  auto low = sorted_.begin();
+  auto high = sorted_.end();
+  for (size_t at = begin; at < piece.size() && low != high; ++at) {
+    const size_t depth = at - begin;
+    const auto byte = static_cast<uint8_t>(piece[at]);
+    // Those of [low, high) agree in the bytes before; which go on with this one?
+    const auto byte_of = [&](TokenId id) {
+      const std::string_view text = vocabulary_.TextOf(id);
+      return text.size() > depth ? static_cast<int>(static_cast<uint8_t>(text[depth])) : -1;
+    };
+    low = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) < byte; });
+    high = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) == byte; });
+    if (low == high || vocabulary_.TextOf(*low).size() != depth + 1) continue;
+    const double score = ways[begin].score + scores_[static_cast<size_t>(*low)];
+    Node& node = ways[at + 1];
+    if (node.begin < 0 || score > node.score) node = {score, static_cast<int32_t>(begin), *low};
+    covers = covers || depth + 1 == length;
+  }
+  return covers;
+}
+
+Result<std::vector<UnigramModel::Node>> UnigramModel::BestWays(std::string_view piece) const {
+  std::vector<Node> ways(piece.size() + 1);
+  for (size_t begin = 0; begin < piece.size();) {
+    const size_t length = Utf8At(piece, begin).length;
+    if (!Extend(piece, begin, length, ways)) {
+      Node& node = ways[begin + length];
+      const double score = ways[begin].score + unknown_score_;
+      if (node.begin < 0 || score > node.score) {
+        if (options_.unknown == kNoToken)
+          return MakeError(Code::kInvalidArgument, "'{}' has no token, and nothing stands for it",
+                           piece.substr(begin, length));
+        node = {score, static_cast<int32_t>(begin), options_.unknown};
+      }
+    }
+    begin += length;
+  }
+  return ways;
+}
+
+std::vector<TokenId> UnigramModel::SpellUnknown(std::string_view text) const {
+  if (options_.byte_fallback) {
+    if (auto bytes = byte_tokens_.Spell(text)) return *std::move(bytes);
+  }
+  return {options_.unknown};
+}
+
+Result<std::vector<TokenId>> UnigramModel::Encode(std::string_view piece) const {
+  if (piece.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
+    return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",
+                     piece.size());
+  BATON_ASSIGN_OR_RETURN(const std::vector<Node> ways, BestWays(piece));
+  std::vector<TokenId> tokens;  // backwards
+  for (size_t end = piece.size(); end > 0;) {
+    size_t begin = static_cast<size_t>(ways[end].begin);
+    if (ways[end].token != options_.unknown || options_.unknown == kNoToken) {
+      tokens.push_back(ways[end].token);
+      end = begin;
+      continue;
+    }
+    // Neighbouring unknown characters are one token.
+    while (begin > 0 && ways[begin].token == options_.unknown)
+      begin = static_cast<size_t>(ways[begin].begin);
+    const std::vector<TokenId> spelled = SpellUnknown(piece.substr(begin, end - begin));
+    tokens.insert(tokens.end(), spelled.rbegin(), spelled.rend());
+    end = begin;
+  }
+  std::reverse(tokens.begin(), tokens.end());
+  return tokens;
+}
+
+}  // namespace baton
