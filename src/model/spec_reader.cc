@@ -84,11 +84,13 @@ SamplingChoice ReadSampling(const gguf::File& file) {
 Result<ModelSpec> ReadSpec(const gguf::File& file) {
   BATON_ASSIGN_OR_RETURN(const auto architecture, file.metadata().String("general.architecture"));
   BATON_ASSIGN_OR_RETURN(const auto name, file.metadata().StringOr("general.name", ""));
+  BATON_ASSIGN_OR_RETURN(const auto license, file.metadata().StringOr("general.license", ""));
   for (const ArchitectureRow& row : kArchitectures) {
     if (row.name != architecture) continue;
     BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(file, architecture));
     spec.architecture = architecture;
     spec.name = name;
+    spec.license = license;
     spec.quantization = QuantizationOf(file);
     spec.sampling = ReadSampling(file);
     return spec;
