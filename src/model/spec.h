@@ -55,6 +55,7 @@ struct ModelSpec {
   std::string architecture;  // "llama": as the file says
   std::string name;          // for people; may be empty
   std::string quantization;  // "Q4_K_M", "F16", ...: for people
+  std::string license;       // for people; may be empty
 
   int32_t n_layers = 0;
   int32_t hidden_width = 0;  // width of the activation that crosses layers

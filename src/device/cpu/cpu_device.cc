@@ -209,14 +209,12 @@ class CpuDevice final : public Device {
     size_t first = 0;
     size_t count = 0;
   };
-  struct Source {
-    size_t row;
-    RowGroup group;
-  };
   const uint8_t* Prepare(const Input& input, OperandKind kind);
-  template <typename SourceOf>
-  const uint8_t* PrepareRows(const Input& input, OperandKind kind, size_t count,
-                             const SourceOf& source);
+  template <typename GroupOf>
+  const uint8_t* PrepareRows(const Input& input, OperandKind kind, const GroupOf& group_of);
+  const uint8_t* PrepareAlone(const Input& input, OperandKind kind);
+  const uint8_t* Gather(const uint8_t* rows, OperandKind kind, size_t columns,
+                        std::span<const int32_t> gather);
   void RunProducts(std::span<const ProductTasks> products);
 
   // What all tiles of one Attend() share.
@@ -237,6 +235,7 @@ class CpuDevice final : public Device {
   ThreadPool pool_;
   WeightArena arena_;
   Scratch operands_[kernels::kOperandKinds];
+  Scratch gathered_[kernels::kOperandKinds];
   Scratch attention_;
   Scratch partials_;
   Scratch staging_;
@@ -335,15 +334,20 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
 // Brings the input into operand tiles of `kind`.
 const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
   const RowGroup all{0, input.x.count};
-  return PrepareRows(input, kind, all.count, [&](size_t row) { return Source{row, all}; });
+  return PrepareRows(input, kind, [&](size_t) { return all; });
 }
 
-// Row i of the operands comes from row source(i).row of the input. Rows of one group make tiles of
-// their own.
-template <typename SourceOf>
-const uint8_t* CpuDevice::PrepareRows(const Input& input, OperandKind kind, size_t count,
-                                      const SourceOf& source) {
+// Each row by itself, as a tile of one.
+const uint8_t* CpuDevice::PrepareAlone(const Input& input, OperandKind kind) {
+  return PrepareRows(input, kind, [](size_t row) { return RowGroup{row, 1}; });
+}
+
+// Rows of one group, which is group_of(row), make tiles of their own.
+template <typename GroupOf>
+const uint8_t* CpuDevice::PrepareRows(const Input& input, OperandKind kind,
+                                      const GroupOf& group_of) {
   const Rows& x = input.x;
+  const size_t count = x.count;
   const size_t token_bytes = kernels::OperandBytes(kind, x.width);
   uint8_t* operands = operands_[static_cast<int>(kind)].Get(count * token_bytes);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
@@ -351,14 +355,41 @@ const uint8_t* CpuDevice::PrepareRows(const Input& input, OperandKind kind, size
   rows_.Get(pool_.threads() * row_bytes);
   ForEachRow(count, [&](size_t i, int worker) {
     auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
-    const auto [row, group] = source(i);
+    const RowGroup group = group_of(i);
     const size_t in_group = i - group.first;
     const size_t in_tile = in_group % kernels_.tile_tokens;
     const size_t tile = in_group - in_tile;
-    prepare(RowOf(input, row, scratch), x.width, std::min(kernels_.tile_tokens, group.count - tile),
+    prepare(RowOf(input, i, scratch), x.width, std::min(kernels_.tile_tokens, group.count - tile),
             in_tile, operands + (group.first + tile) * token_bytes);
   });
   return operands;
+}
+
+// Element i of a row that is alone becomes element i * tile of one that shares its tile.
+template <size_t kBytes>
+void Spread(const uint8_t* from, size_t bytes, size_t tile, uint8_t* into) {
+  for (size_t at = 0; at < bytes; at += kBytes) std::memcpy(into + at * tile, from + at, kBytes);
+}
+
+// The rows of each group side by side in tiles, from rows that are alone: those that several groups
+// take were brought into their format once.
+const uint8_t* CpuDevice::Gather(const uint8_t* rows, OperandKind kind, size_t columns,
+                                 std::span<const int32_t> gather) {
+  const size_t token_bytes = kernels::OperandBytes(kind, columns);
+  uint8_t* into = gathered_[static_cast<int>(kind)].Get(gather.size() * token_bytes);
+  const bool blocks = kind == OperandKind::kInt8;
+  const size_t element = blocks ? sizeof(kernels::OperandBlock) : sizeof(float);
+  ForEachRow(gather.size(), [&](size_t i, int) {
+    const RowGroup group = row_groups_[i];
+    const size_t in_tile = (i - group.first) % kernels_.tile_tokens;
+    const size_t tile = i - in_tile;
+    const size_t tokens = std::min(kernels_.tile_tokens, group.first + group.count - tile);
+    const uint8_t* from = rows + static_cast<size_t>(gather[i]) * token_bytes;
+    uint8_t* to = into + tile * token_bytes + in_tile * element;
+    blocks ? Spread<sizeof(kernels::OperandBlock)>(from, token_bytes, tokens, to)
+           : Spread<sizeof(float)>(from, token_bytes, tokens, to);
+  });
+  return into;
 }
 
 void SplitIntoTasks(ProductTasks& product, size_t panels_at_most) {
@@ -422,8 +453,14 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
     for (size_t i = 0; i < product.count; ++i)
       row_groups_[product.first + i] = {product.first, product.count};
   }
-  const auto source = [&](size_t i) {
-    return Source{gather.empty() ? i : static_cast<size_t>(gather[i]), row_groups_[i]};
+  // Of one token, experts take the same row: it need not even be copied.
+  const bool alone = !gather.empty() &&
+                     std::all_of(products.begin(), products.end(),
+                                 [](const GroupProduct& product) { return product.count == 1; });
+  const auto prepare = [&](OperandKind kind) {
+    if (alone) return PrepareAlone(input, kind);
+    if (!gather.empty()) return Gather(PrepareAlone(input, kind), kind, input.x.width, gather);
+    return PrepareRows(input, kind, [&](size_t row) { return row_groups_[row]; });
   };
   const uint8_t* operands[kernels::kOperandKinds] = {};
   group_tasks_.clear();
@@ -433,8 +470,9 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
           "shapes disagree");
     const OperandKind kind = matrix.kernels().operand;
     const uint8_t*& prepared = operands[static_cast<int>(kind)];
-    if (prepared == nullptr) prepared = PrepareRows(input, kind, count, source);
-    const size_t offset = product.first * kernels::OperandBytes(kind, input.x.width);
+    if (prepared == nullptr) prepared = prepare(kind);
+    const size_t row = alone ? static_cast<size_t>(gather[product.first]) : product.first;
+    const size_t offset = row * kernels::OperandBytes(kind, input.x.width);
     ProductTasks& tasks = group_tasks_.emplace_back();
     tasks = {&matrix, prepared + offset, product.into.Slice(product.first, product.count),
              product.bias.empty() ? nullptr : product.bias.data()};

@@ -273,6 +273,9 @@ inline int32_t Quantize16(const float* x, float inverse, int8_t* q) {
 inline void Prefetch(const void* at) {
   __builtin_prefetch(at);
 }
+inline void PrefetchToL2(const void* at) {
+  __builtin_prefetch(at, 0, 2);
+}
 
 // 16 rows x 4 bytes.
 struct Bytes {
