@@ -88,7 +88,7 @@ struct ModelSpec {
   bool fused_gate_up = false;          // blk.N.ffn_up.weight: rows of the gate, then of up
   bool qk_norm = false;                // blk.N.attn_{q,k}_norm.weight, of each head before it turns
 
-  std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as stored in the file
+  std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as a checkpoint gives them
   std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads
   uint64_t embedding_bytes = 0;              // token_embd.weight
   uint64_t head_bytes = 0;  // output_norm.weight and the matrix that makes logits (tied: again)
