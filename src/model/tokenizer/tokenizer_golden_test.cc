@@ -45,6 +45,7 @@ void CheckCases(const std::string& name) {
     const auto ids = tokenizer.Encode(text, {.parse_special = true});
     ASSERT_TRUE(ids.ok()) << name << " " << i << ": " << ids.error().message();
     EXPECT_EQ(*ids, expected) << name << " " << i << ": '" << text << "'";
+    if (decoded[i].is_null()) continue;
     // A decoder of whole texts writes invalid parts in its own way.
     const std::string back(decoded[i].as_string());
     if (back.find("\uFFFD") == std::string::npos) {

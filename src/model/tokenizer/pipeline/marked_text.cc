@@ -3,18 +3,10 @@
 #include <algorithm>
 
 namespace baton {
-namespace {
 
-// No normalizer of a language model grows a text as much.
-constexpr size_t kGrowthMax = 64;
-constexpr size_t kGrowthBytesMin = 1 << 20;
-
-}  // namespace
-
-Result<MarkedText> MarkedText::Edited(const std::vector<TextEdit>& edits) const {
+Result<MarkedText> MarkedText::Edited(const std::vector<TextEdit>& edits, size_t bytes_max) const {
   MarkedText edited;
   const bool marks = !trust.empty();
-  const size_t bytes_max = kGrowthMax * bytes.size() + kGrowthBytesMin;
   size_t at = 0;
   const auto keep_until = [&](size_t end) {
     edited.bytes.append(bytes, at, end - at);
@@ -26,8 +18,7 @@ Result<MarkedText> MarkedText::Edited(const std::vector<TextEdit>& edits) const 
     edited.bytes += edit.by;
     if (edited.bytes.size() > bytes_max)
       return MakeError(Code::kResourceExhausted,
-                       "the normalizer makes more than {} bytes of a text of {}", bytes_max,
-                       bytes.size());
+                       "the normalizer makes more than {} bytes of a text", bytes_max);
     if (marks) {
       const bool doubt =
           std::string_view(trust).substr(edit.begin, edit.end - edit.begin).find('\0') !=

@@ -21,8 +21,8 @@ struct MarkedText {
   std::string trust;  // for each byte 1 (trusted) or 0; empty: nobody asks
 
   // `edits` are in order and do not overlap. What replaces bytes is trusted if all of them were.
-  // kResourceExhausted if the text grows beyond all measure.
-  Result<MarkedText> Edited(const std::vector<TextEdit>& edits) const;
+  // kResourceExhausted if that would be more than `bytes_max` bytes.
+  Result<MarkedText> Edited(const std::vector<TextEdit>& edits, size_t bytes_max) const;
   std::vector<TrustedRange> TrustedRanges() const;
 };
 

@@ -10,7 +10,9 @@ using boost::json::object;
 
 constexpr int kDepthMax = 16;
 constexpr size_t kReplacementsMax = 64;
-constexpr size_t kReplacementBytesMax = 1024;
+constexpr size_t kReplacementBytesMax = 64;
+// A token that has become longer is left as it is: replacements could feed one another for ever.
+constexpr size_t kSpelledBytesMax = 4096;
 
 std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to) {
   std::string replaced;
@@ -113,7 +115,9 @@ Status Spelling::AddMetaspace(const object& fields) {
 
 std::string Spelling::Spell(std::string_view stored_text) const {
   std::string text(stored_text);
-  for (const auto& [from, to] : replacements_) text = ReplaceAll(text, from, to);
+  for (const auto& [from, to] : replacements_) {
+    if (text.size() <= kSpelledBytesMax) text = ReplaceAll(text, from, to);
+  }
   return bytes_as_characters_ ? CharactersAsBytes(text) : text;
 }
 
