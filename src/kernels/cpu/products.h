@@ -74,6 +74,9 @@ struct FloatWeights {
   static constexpr bool kPrepares = false;
 };
 
+// Bytes: nearer and farther are slower (products_bench 0).
+constexpr size_t kFloatsAhead = 1024;
+
 struct F32Weights : FloatWeights {
   static constexpr OperandKind kOperand = OperandKind::kFloat;
 
@@ -91,7 +94,7 @@ struct F32Weights : FloatWeights {
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
         weights[p] = Load(w + p * stride);
-        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, 4096);
+        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, kFloatsAhead);
       }
 #pragma GCC unroll 16
       for (size_t t = 0; t < kTokens; ++t) {
@@ -137,7 +140,7 @@ struct BrainWeights : FloatWeights {
 #pragma GCC unroll 4
       for (size_t p = 0; p < kSideBySide; ++p) {
         weights[p] = LoadPairs(w + p * stride);
-        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, 4096);
+        if constexpr (kTokens < kTileTokens) PrefetchWeights<1>(w + p * stride, kFloatsAhead);
       }
 #pragma GCC unroll 16
       for (size_t t = 0; t < kTokens; ++t) {

@@ -226,8 +226,8 @@ inline uint64_t PeakRead(const uint8_t* bytes, size_t count) {
   __m256i sums[4];
   for (__m256i& sum : sums) sum = _mm256_setzero_si256();
   for (size_t i = 0; i < count; i += 128) {
-    Prefetch(bytes + i + 4096);
-    Prefetch(bytes + i + 4096 + 64);
+    PrefetchToL2(bytes + i + 1024);
+    PrefetchToL2(bytes + i + 1024 + 64);
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; ++j) {
       const auto* at = reinterpret_cast<const __m256i*>(bytes + i + j * 32);

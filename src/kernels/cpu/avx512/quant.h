@@ -119,7 +119,7 @@ inline uint64_t PeakRead(const uint8_t* bytes, size_t count) {
   __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
   for (size_t i = 0; i < count; i += 256) {
 #pragma GCC unroll 4
-    for (size_t j = 0; j < 256; j += 64) Prefetch(bytes + i + j + 4096);
+    for (size_t j = 0; j < 256; j += 64) PrefetchToL2(bytes + i + j + 1024);
     a = _mm512_xor_si512(a, _mm512_loadu_si512(bytes + i));
     b = _mm512_xor_si512(b, _mm512_loadu_si512(bytes + i + 64));
     c = _mm512_xor_si512(c, _mm512_loadu_si512(bytes + i + 128));

@@ -353,8 +353,8 @@ inline uint64_t PeakRead(const uint8_t* bytes, size_t count) {
   uint8x16_t sums[8];
   for (uint8x16_t& sum : sums) sum = vdupq_n_u8(0);
   for (size_t i = 0; i < count; i += 128) {
-    Prefetch(bytes + i + 4096);
-    Prefetch(bytes + i + 4096 + 64);
+    PrefetchToL2(bytes + i + 1024);
+    PrefetchToL2(bytes + i + 1024 + 64);
 #pragma GCC unroll 8
     for (size_t j = 0; j < 8; ++j) sums[j] = veorq_u8(sums[j], vld1q_u8(bytes + i + j * 16));
   }
