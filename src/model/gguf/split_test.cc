@@ -91,7 +91,7 @@ TEST(Split, AnyPartOpensAll) {
     EXPECT_EQ((*model)->spec(), whole->spec());
     EXPECT_TRUE(part == 1 || (*model)->fingerprint() == fingerprint);
     fingerprint = (*model)->fingerprint();
-    for (const TensorInfo& tensor : whole->tensors()) {
+    for (const baton::TensorInfo& tensor : whole->tensors()) {
       const auto ours = (*model)->Tensor(tensor.name).value();
       Bytes row(ours.row_bytes());
       ASSERT_TRUE((*model)->ReadRows(ours, ours.rows() - 1, 1, row).ok());
