@@ -47,6 +47,13 @@ void Print(const Model& model, bool verbose) {
                            spec.head_dim));
   if (experts.count > 0)
     Row("experts", fmt::format("{}, {} for each token", experts.count, experts.used));
+  if (experts.shared_width > 0)
+    Row("shared experts", fmt::format("width {}, of all tokens", experts.shared_width));
+  if (experts.groups > 1)
+    Row("expert groups", fmt::format("{}, {} for each token", experts.groups, experts.groups_used));
+  if (spec.latent.kv_rank > 0)
+    Row("latents",
+        fmt::format("{} and a key of {} for all heads", spec.latent.kv_rank, spec.rope.dimensions));
   if (spec.window > 0) Row("window", fmt::format("{} tokens", spec.window));
   Row("quantization", spec.quantization);
   Row("weights", HumanBytes(spec.TotalWeightBytes()));
@@ -69,25 +76,29 @@ void Print(const Model& model, bool verbose) {
 
 void PrintJson(const Model& model) {
   const ModelSpec& spec = model.spec();
-  const boost::json::object object = {{"name", spec.name},
-                                      {"architecture", spec.architecture},
-                                      {"path", model.path()},
-                                      {"parameters", spec.parameters},
-                                      {"active_parameters", spec.active_parameters},
-                                      {"experts", spec.experts.count},
-                                      {"experts_used", spec.experts.used},
-                                      {"window", spec.window},
-                                      {"context_length", spec.context_length},
-                                      {"embedding_length", spec.hidden_width},
-                                      {"layers", spec.n_layers},
-                                      {"heads", spec.n_heads},
-                                      {"kv_heads", spec.n_kv_heads},
-                                      {"head_dim", spec.head_dim},
-                                      {"vocab_size", spec.vocab_size},
-                                      {"quantization", spec.quantization},
-                                      {"weight_bytes", spec.TotalWeightBytes()},
-                                      {"fingerprint", model.fingerprint()},
-                                      {"chat_template", model.chat_template()}};
+  const boost::json::object object = {
+      {"name", spec.name},
+      {"architecture", spec.architecture},
+      {"path", model.path()},
+      {"parameters", spec.parameters},
+      {"active_parameters", spec.active_parameters},
+      {"experts", spec.experts.count},
+      {"experts_used", spec.experts.used},
+      {"experts_shared_width", spec.experts.shared_width},
+      {"latent", spec.latent.kv_rank},
+      {"kv_bytes_per_token", spec.KvBytesPerTokenPerLayer() * uint64_t(spec.n_layers)},
+      {"window", spec.window},
+      {"context_length", spec.context_length},
+      {"embedding_length", spec.hidden_width},
+      {"layers", spec.n_layers},
+      {"heads", spec.n_heads},
+      {"kv_heads", spec.n_kv_heads},
+      {"head_dim", spec.head_dim},
+      {"vocab_size", spec.vocab_size},
+      {"quantization", spec.quantization},
+      {"weight_bytes", spec.TotalWeightBytes()},
+      {"fingerprint", model.fingerprint()},
+      {"chat_template", model.chat_template()}};
   fmt::print("{}\n", boost::json::serialize(object));
 }
 
