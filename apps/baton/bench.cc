@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include <boost/json.hpp>
 
@@ -176,24 +177,39 @@ double PrefillLimitSeconds(const Model& model, const BenchOptions& options,
     if (tensor.shape[1] == 1 || (embedding && !spec.tied_embeddings)) continue;
     const double tokens = embedding || tensor.name == "output.weight" ? 1 : prompt;
     const auto weights = static_cast<double>(tensor.shape[0] * tensor.shape[1]);
-    seconds += 2 * weights * tokens / PeakOf(tensor.type, peaks);
+    const int experts = tensor.shape[2] > 1 ? spec.experts.used : 1;
+    seconds += 2 * weights * experts * tokens / PeakOf(tensor.type, peaks);
   }
-  const double keys = prompt * options.depth_tokens + prompt * (prompt + 1) / 2;
-  const double attention = 4.0 * spec.q_width() * spec.n_layers * keys;
+  const double before = options.depth_tokens;
+  double keys = 0;
+  for (int layer = 0; layer < spec.n_layers; ++layer) {
+    const double window = spec.WindowOf(layer);
+    const double whole = prompt * before + prompt * (prompt + 1) / 2;
+    keys += window > 0 ? std::min(whole, prompt * window) : whole;
+  }
+  const double attention = 4.0 * spec.q_width() * keys;
   return seconds + attention / std::max(peaks.float_ops_per_s, peaks.brain_ops_per_s);
 }
 
-// Seconds that reading takes per decoded token: the file's weights, which a batch reads once, but
-// for rows of an embedding that is no head, and K and V of the tokens before it, on average.
+// Bytes of the file that one token reads: the layers' and the head's, of experts those it uses.
+uint64_t ActiveBytes(const ModelSpec& spec) {
+  return std::accumulate(spec.layer_active_bytes.begin(), spec.layer_active_bytes.end(),
+                         spec.head_bytes);
+}
+
+// Seconds that reading takes per decoded token: the weights, which a batch reads once (of experts
+// those of one token), and K and V of the tokens before it that attention sees, on average.
 double DecodeLimitSeconds(const ModelSpec& spec, const BenchOptions& options,
                           const device::Peaks& peaks) {
-  const uint64_t weights =
-      spec.TotalWeightBytes() - (spec.tied_embeddings ? 0 : spec.embedding_bytes);
-  const double keys =
+  const double before =
       options.depth_tokens + options.prompt_tokens + (options.decode_tokens + 1) / 2.0;
-  const auto kv_per_key =
-      static_cast<double>(spec.KvBytesPerTokenPerLayer(options.local.kv_type)) * spec.n_layers;
-  return (static_cast<double>(weights) / options.batch + kv_per_key * keys) /
+  double keys = 0;
+  for (int layer = 0; layer < spec.n_layers; ++layer) {
+    const double window = spec.WindowOf(layer);
+    keys += window > 0 ? std::min(window, before) : before;
+  }
+  const auto kv_per_key = static_cast<double>(spec.KvBytesPerTokenPerLayer(options.local.kv_type));
+  return (static_cast<double>(ActiveBytes(spec)) / options.batch + kv_per_key * keys) /
          peaks.read_bytes_per_s;
 }
 
@@ -217,14 +233,14 @@ void AddLimits(const Model& model, const BenchOptions& options, const std::vecto
 }
 
 // How much of the machine's best, measured around it, the model's own work takes. Operations and
-// bytes are those of the layers' and the head's weights; attention comes on top.
-void AddShares(const ModelSpec& spec, uint64_t weight_bytes, const BenchOptions& options,
+// bytes are those of the layers' and the head's weights, of experts those that a token uses;
+// attention comes on top.
+void AddShares(const ModelSpec& spec, const BenchOptions& options,
                const std::vector<Sample>& samples, boost::json::object& summary) {
   const double layer_flops = spec.FlopsPerTokenPerLayer() * spec.n_layers * options.prompt_tokens;
   summary["prefill_share_of_int8_peak"] = MedianOf(
       samples, [&](const Sample& s) { return layer_flops / s.prefill_s / s.peaks.int8_ops_per_s; });
-  const uint64_t unread = spec.tied_embeddings ? 0 : spec.embedding_bytes;
-  const double read_bytes = static_cast<double>(weight_bytes - unread) * options.decode_tokens;
+  const double read_bytes = static_cast<double>(ActiveBytes(spec)) * options.decode_tokens;
   summary["decode_share_of_read_peak"] = MedianOf(
       samples, [&](const Sample& s) { return read_bytes / s.decode_s / s.peaks.read_bytes_per_s; });
 }
@@ -267,7 +283,7 @@ Status RunModel(BenchOptions options) {
   }
   boost::json::object summary = Summary(options, samples, load_s);
   if (options.shares) {
-    AddShares(local.stage->spec(), local.stage->weight_bytes(), options, samples, summary);
+    AddShares(local.stage->spec(), options, samples, summary);
     AddLimits(*local.model, options, samples, summary);
   }
   Print(summary, options.json);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <boost/json.hpp>
@@ -6,13 +7,16 @@
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
 #include "base/log.h"
+#include "cluster/records.h"
 #include "model/model.h"
+#include "plan/cost.h"
 
 namespace baton::app {
 namespace {
 
 struct ShowOptions {
   std::string model;
+  int context_tokens = 8192;
   bool chat_template = false;
   bool verbose = false;
   bool json = false;
@@ -29,9 +33,58 @@ void PrintTensors(const Model& model) {
                fmt::join(info.shape, " x "));
 }
 
-void Print(const Model& model, bool verbose) {
+// What one request with so much context takes.
+struct Memory {
+  int context_tokens = 0;
+  uint64_t kv_bytes_per_token = 0;  // where no layer has a window
+  uint64_t kv_bytes = 0;            // K and V that attention reads of the whole context
+  uint64_t total_bytes = 0;
+};
+
+Memory MemoryOf(const Model& model, int wanted_tokens) {
   const ModelSpec& spec = model.spec();
-  const Vocabulary& vocabulary = model.tokenizer().vocabulary();
+  const plan::ModelCost cost = cluster::CostOf(model, spec.name);
+  const LayerRange layers{0, spec.n_layers};
+  const int tokens = std::min(wanted_tokens, spec.context_length);
+  const plan::Workload workload{.context_tokens = tokens};
+  const uint64_t in_layer = spec.KvBytesPerTokenPerLayer(workload.kv_type);
+  return {.context_tokens = tokens,
+          .kv_bytes_per_token = in_layer * static_cast<uint64_t>(spec.n_layers),
+          .kv_bytes = in_layer * static_cast<uint64_t>(cost.SeenTokens(layers, tokens)),
+          .total_bytes = plan::MemoryFor(cost, layers, workload)};
+}
+
+int WindowedLayers(const ModelSpec& spec) {
+  int count = 0;
+  for (int layer = 0; layer < spec.n_layers; ++layer) count += spec.WindowOf(layer) > 0 ? 1 : 0;
+  return count;
+}
+
+void PrintTokenizer(const Tokenizer& tokenizer) {
+  fmt::print("\n  Tokenizer\n");
+  Row("kind", fmt::format("{} {}", tokenizer.kind(), tokenizer.pre_tokenizer()));
+  Row("tokens", fmt::format("{}", tokenizer.vocabulary().size()));
+  std::string ends;
+  for (const TokenId id : tokenizer.end_of_generation())
+    ends += (ends.empty() ? "" : " ") + std::string(tokenizer.vocabulary().TextOf(id));
+  Row("ends of generation", ends);
+}
+
+void PrintMemory(const Model& model, const Memory& memory) {
+  const ModelSpec& spec = model.spec();
+  fmt::print("\n  Memory\n");
+  Row("weights", HumanBytes(spec.TotalWeightBytes()));
+  Row("KV cache", fmt::format("{} per token in F16", HumanBytes(memory.kv_bytes_per_token)));
+  if (spec.window > 0)
+    Row("windows", fmt::format("{} of {} layers see {} tokens", WindowedLayers(spec), spec.n_layers,
+                               spec.window));
+  Row(fmt::format("at {} tokens", memory.context_tokens),
+      fmt::format("{} of KV, {} in all", HumanBytes(memory.kv_bytes),
+                  HumanBytes(memory.total_bytes)));
+}
+
+void Print(const Model& model, const Memory& memory, bool verbose) {
+  const ModelSpec& spec = model.spec();
   fmt::print("  Model\n");
   Row("name", spec.name);
   Row("architecture", spec.architecture);
@@ -54,51 +107,51 @@ void Print(const Model& model, bool verbose) {
   if (spec.latent.kv_rank > 0)
     Row("latents",
         fmt::format("{} and a key of {} for all heads", spec.latent.kv_rank, spec.rope.dimensions));
-  if (spec.window > 0) Row("window", fmt::format("{} tokens", spec.window));
   Row("quantization", spec.quantization);
-  Row("weights", HumanBytes(spec.TotalWeightBytes()));
-  Row("KV cache",
-      fmt::format("{} per token in F16", HumanBytes(spec.KvBytesPerTokenPerLayer() *
-                                                    static_cast<uint64_t>(spec.n_layers))));
+  Row("license", spec.license.empty() ? "the file does not say" : spec.license);
+  Row("chat template",
+      model.chat_template().empty()
+          ? "none"
+          : fmt::format("{} characters (--template prints it)", model.chat_template().size()));
   Row("fingerprint", model.fingerprint());
-  fmt::print("\n  Vocabulary\n");
-  Row("kind", fmt::format("{} {}", model.tokenizer().kind(), model.tokenizer().pre_tokenizer()));
-  Row("tokens", fmt::format("{}", vocabulary.size()));
-  std::string ends;
-  for (const TokenId id : model.tokenizer().end_of_generation())
-    ends += (ends.empty() ? "" : " ") + std::string(vocabulary.TextOf(id));
-  Row("ends of generation", ends);
+  PrintMemory(model, memory);
+  PrintTokenizer(model.tokenizer());
   fmt::print("\n  Capabilities\n    completion\n");
   if (!model.chat_template().empty()) fmt::print("    chat\n");
   if (model.chat_template().find("tools") != std::string::npos) fmt::print("    tools\n");
   if (verbose) PrintTensors(model);
 }
 
-void PrintJson(const Model& model) {
+void PrintJson(const Model& model, const Memory& memory) {
   const ModelSpec& spec = model.spec();
-  const boost::json::object object = {
-      {"name", spec.name},
-      {"architecture", spec.architecture},
-      {"path", model.path()},
-      {"parameters", spec.parameters},
-      {"active_parameters", spec.active_parameters},
-      {"experts", spec.experts.count},
-      {"experts_used", spec.experts.used},
-      {"experts_shared_width", spec.experts.shared_width},
-      {"latent", spec.latent.kv_rank},
-      {"kv_bytes_per_token", spec.KvBytesPerTokenPerLayer() * uint64_t(spec.n_layers)},
-      {"window", spec.window},
-      {"context_length", spec.context_length},
-      {"embedding_length", spec.hidden_width},
-      {"layers", spec.n_layers},
-      {"heads", spec.n_heads},
-      {"kv_heads", spec.n_kv_heads},
-      {"head_dim", spec.head_dim},
-      {"vocab_size", spec.vocab_size},
-      {"quantization", spec.quantization},
-      {"weight_bytes", spec.TotalWeightBytes()},
-      {"fingerprint", model.fingerprint()},
-      {"chat_template", model.chat_template()}};
+  const boost::json::object object = {{"name", spec.name},
+                                      {"architecture", spec.architecture},
+                                      {"path", model.path()},
+                                      {"parameters", spec.parameters},
+                                      {"active_parameters", spec.active_parameters},
+                                      {"experts", spec.experts.count},
+                                      {"experts_used", spec.experts.used},
+                                      {"experts_shared_width", spec.experts.shared_width},
+                                      {"latent", spec.latent.kv_rank},
+                                      {"window", spec.window},
+                                      {"windowed_layers", WindowedLayers(spec)},
+                                      {"context_length", spec.context_length},
+                                      {"embedding_length", spec.hidden_width},
+                                      {"layers", spec.n_layers},
+                                      {"heads", spec.n_heads},
+                                      {"kv_heads", spec.n_kv_heads},
+                                      {"head_dim", spec.head_dim},
+                                      {"vocab_size", spec.vocab_size},
+                                      {"quantization", spec.quantization},
+                                      {"license", spec.license},
+                                      {"tokenizer", model.tokenizer().kind()},
+                                      {"kv_bytes_per_token", memory.kv_bytes_per_token},
+                                      {"memory_context", memory.context_tokens},
+                                      {"kv_bytes_at_context", memory.kv_bytes},
+                                      {"memory_bytes_at_context", memory.total_bytes},
+                                      {"weight_bytes", spec.TotalWeightBytes()},
+                                      {"fingerprint", model.fingerprint()},
+                                      {"chat_template", model.chat_template()}};
   fmt::print("{}\n", boost::json::serialize(object));
 }
 
@@ -108,9 +161,9 @@ Status Run(const Environment& environment, const ShowOptions& options) {
   if (options.chat_template)
     fmt::print("{}\n", model->chat_template());
   else if (options.json)
-    PrintJson(*model);
+    PrintJson(*model, MemoryOf(*model, options.context_tokens));
   else
-    Print(*model, options.verbose);
+    Print(*model, MemoryOf(*model, options.context_tokens), options.verbose);
   return OkStatus();
 }
 
@@ -121,6 +174,9 @@ void AddShow(CLI::App& root, const Environment& environment, Work& chosen) {
   CLI::App* verb = root.add_subcommand("show", "what a model is");
   verb->add_option("MODEL", options->model, "a name or a path")->required();
   verb->add_flag("--template", options->chat_template, "only the chat template's source");
+  verb->add_option("--context", options->context_tokens,
+                   "tokens to say the memory for (8192, or the model's context)")
+      ->check(CLI::Range(1, 1 << 30));
   verb->add_flag("--verbose", options->verbose, "the tensors, too");
   verb->add_flag("--json", options->json, "one JSON object");
   verb->callback([options, environment, &chosen] {

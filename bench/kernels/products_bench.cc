@@ -1,9 +1,9 @@
-// products_bench [TOKENS [ISA...]]: what the matrix products of each weight type reach with 1 and
-// TOKENS tokens (default 512), on one thread and by its CPU time, against the peaks of the same
+// products_bench [TOKENS [ISA...]]: what the matrix products of each weight type reach with TOKENS
+// tokens (default 512), on one thread and by its CPU time, against the peaks of the same
 // instruction set. Each repetition measures peak and product in turns; printed are medians.
 //
-// Weights stay in the L2 cache, as the tasks of a device do: this is about arithmetic. How fast
-// weights come from memory, `baton bench` tells.
+// Weights stay in the L2 cache, as the tasks of a device do: this is about arithmetic. With 0
+// tokens it is about memory: one token, and weights that no cache holds, against reading alone.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -21,7 +21,8 @@ namespace baton::kernels {
 namespace {
 
 constexpr size_t kColumns = 2048;
-constexpr size_t kWeightBytes = 256 << 10;
+constexpr size_t kCachedBytes = 256 << 10;
+constexpr size_t kMemoryBytes = 512 << 20;
 constexpr int kRepetitions = 9;
 constexpr double kEnoughSeconds = 0.03;
 
@@ -53,9 +54,9 @@ os::LargeMemory Memory(size_t bytes) {
 // A matrix as large as a device's tasks, and operands of some tokens.
 class Product {
  public:
-  Product(const KernelTable& table, DType type, size_t tokens)
+  Product(const KernelTable& table, DType type, size_t tokens, size_t weight_bytes)
       : kernels_(*MatrixKernelsOf(table, type)),
-        panels_(std::max<size_t>(2, kWeightBytes / kernels_.panel_bytes(kColumns))),
+        panels_(std::max<size_t>(2, weight_bytes / kernels_.panel_bytes(kColumns))),
         tokens_(tokens),
         packed_(Memory(panels_ * kernels_.panel_bytes(kColumns))),
         operands_(Memory(tokens * OperandBytes(kernels_.operand, kColumns))),
@@ -71,9 +72,17 @@ class Product {
     return 2.0 * static_cast<double>(panels_ * kPanelRows * kColumns * tokens_);
   }
   OperandKind operand() const { return kernels_.operand; }
+  size_t weight_bytes() const { return packed_.size(); }
   void Run() {
     kernels_.multiply({packed_.data(), kColumns, panels_ * kPanelRows, operands_.data(), tokens_,
                        into_.data(), panels_ * kPanelRows, nullptr, false});
+  }
+  // Bytes per second that come from memory if something reads all weights and does nothing else.
+  double PeakOfReading(const KernelTable& table) const {
+    volatile uint64_t sink = 0;
+    const size_t bytes = packed_.size() / 512 * 512;
+    return RateOf([&] { sink = table.peaks.read(packed_.data(), bytes); }) *
+           static_cast<double>(bytes);
   }
 
  private:
@@ -115,8 +124,21 @@ double PeakOf(const KernelTable& table, OperandKind kind) {
          static_cast<double>(peaks.int8_ops_per_iteration);
 }
 
+void PrintReading(const KernelTable& table, DType type) {
+  Product product(table, type, 1, kMemoryBytes);
+  product.Run();
+  std::vector<double> rates, shares;
+  for (int i = 0; i < kRepetitions; ++i) {
+    const double peak = product.PeakOfReading(table);
+    rates.push_back(RateOf([&] { product.Run(); }) * static_cast<double>(product.weight_bytes()));
+    shares.push_back(rates.back() / peak);
+  }
+  fmt::print("{:<12} {:<7} from memory {:>6.1f} GB/s {:>4.0f} % of reading\n", table.name,
+             InfoOf(type).name, MedianOf(rates) / 1e9, MedianOf(shares) * 100);
+}
+
 void Print(const KernelTable& table, DType type, size_t tokens) {
-  Product product(table, type, tokens);
+  Product product(table, type, tokens, kCachedBytes);
   product.Run();
   std::vector<double> rates, shares;
   for (int i = 0; i < kRepetitions; ++i) {
@@ -130,8 +152,8 @@ void Print(const KernelTable& table, DType type, size_t tokens) {
 
 int Main(int argc, char** argv) {
   const size_t tokens = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 512;
-  if (tokens == 0 || tokens > 1 << 16) {
-    fmt::print(stderr, "'{}' is no number of tokens from 1 to 65536\n", argv[1]);
+  if (tokens > 1 << 16 || (tokens == 0 && std::strcmp(argv[1], "0") != 0)) {
+    fmt::print(stderr, "'{}' is no number of tokens from 0 to 65536\n", argv[1]);
     return 2;
   }
   const std::vector<DType> types = {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ8_0,
@@ -143,7 +165,13 @@ int Main(int argc, char** argv) {
       return std::strcmp(name, table->name) == 0;
     });
     if (argc > 2 ? !chosen : std::strcmp(table->name, "reference") == 0) continue;
-    for (const DType type : types) Print(*table, type, tokens);
+    for (const DType type : types) {
+      if (tokens == 0) {
+        PrintReading(*table, type);
+      } else {
+        Print(*table, type, tokens);
+      }
+    }
   }
   return 0;
 }

@@ -105,12 +105,15 @@ plan::ModelCost CostOf(const Model& model, const std::string& name) {
   const ModelSpec& spec = model.spec();
   std::map<DType, uint64_t> bytes_of;
   for (const TensorInfo& tensor : model.tensors()) bytes_of[tensor.type] += tensor.size_bytes;
+  std::vector<int32_t> windows;
+  for (int32_t layer = 0; layer < spec.n_layers; ++layer) windows.push_back(spec.WindowOf(layer));
   const auto most = std::max_element(bytes_of.begin(), bytes_of.end(),
                                      [](auto& a, auto& b) { return a.second < b.second; });
   return {.name = name,
           .weight_type = most->first,
           .layer_weight_bytes = spec.layer_weight_bytes,
           .layer_active_bytes = spec.layer_active_bytes,
+          .layer_windows = std::move(windows),
           .layer_flops_per_token = spec.FlopsPerTokenPerLayer(),
           .embedding_bytes = spec.embedding_bytes,
           .head_bytes = spec.head_bytes,

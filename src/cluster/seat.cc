@@ -115,6 +115,7 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
   slot_ = opened->slot;
   cached_tokens_ = opened->cached_tokens;
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
+  cached_window_from_ = sequence.window_from();
   if (spec_.waits_for_kv()) {
     import_ = std::make_shared<kv::Import>(kv::Grant{.key = spec_.key,
                                                      .layers = spec_.self().layers,
@@ -125,6 +126,7 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
                                                      .patience = spec_.patience},
                                            sequence.pool(), stage_, sequence.pages(), tools_.clock);
     sequence.SetLength(prompt_tokens());
+    if (import_->window_from() > cached_tokens_) sequence.SetWindowFrom(import_->window_from());
   }
   if (!spec_.kv_targets.empty()) {
     export_ = std::make_shared<kv::ExportStream>(
@@ -172,8 +174,13 @@ Status Seat::BeginPrompt(int first) {
   }
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
   const int room = sequence.capacity();
-  if (sequence.length() > first && sequence.Truncate(first) != first)
-    return MakeError(Code::kInvalidArgument, "token {} is inside a cached page", first);
+  sequence.SetWindowFrom(cached_window_from_);
+  if (sequence.length() > first && sequence.Truncate(first) != first) {
+    stage_->cache().Clear();  // or the next attempt would fail as this one does
+    return MakeError(Code::kInvalidArgument,
+                     "token {} is inside a cached page, or the cache lacks a window before it",
+                     first);
+  }
   if (sequence.length() != first)
     return MakeError(Code::kInvalidArgument, "start at token {}, {} are here", first,
                      sequence.length());
@@ -231,9 +238,9 @@ void Seat::SubmitRun(int first, std::vector<TokenId> tokens, std::vector<float> 
 // Waiting inside the engine costs other sequences time, so it is done only for the last chunk.
 engine::Readiness Seat::ImportReadiness() const {
   if (import_->Complete() || import_->failed()) return engine::Readiness::kNow;
-  const int missing = prompt_tokens() - import_->ValidTokens();
-  return missing <= stage_->stage().options().chunk_tokens_max ? engine::Readiness::kIfIdle
-                                                               : engine::Readiness::kLater;
+  return import_->MissingTokens() <= stage_->stage().options().chunk_tokens_max
+             ? engine::Readiness::kIfIdle
+             : engine::Readiness::kLater;
 }
 
 void Seat::OnRunDone(int first, int count, Result<engine::StageOutput> output) {

@@ -63,9 +63,10 @@ Result<Engine::Opened> Engine::Open(std::shared_ptr<LoadedStage> stage,
                                     int tokens_room) {
   // The last prompt token is always computed: its logits are what comes next.
   const auto hashes = kv::PageHashes(prefixes, prompt_tokens - 1);
-  kv::PageTable cached = stage->cache().Find(hashes);
-  const int cached_tokens = static_cast<int>(cached.size()) * kv::kPageTokens;
-  auto sequence = std::make_unique<kv::Sequence>(stage->stage().pool(), std::move(cached));
+  kv::PagePool& pool = stage->stage().pool();
+  kv::PrefixCache::Prefix cached = stage->cache().Find(hashes, pool.window_max());
+  const int cached_tokens = static_cast<int>(cached.pages.size()) * kv::kPageTokens;
+  auto sequence = std::make_unique<kv::Sequence>(pool, std::move(cached.pages), cached.window_from);
   BATON_RETURN_IF_ERROR(kv::ReserveEvicting(*sequence, tokens_room, stage->cache()));
   const SlotId id = next_id_++;
   slots_[id] = {std::move(stage), std::move(sequence), {}};
@@ -99,7 +100,8 @@ void Engine::Close(SlotId slot, const kv::PrefixHashes& prefixes, int valid_toke
   kv::Sequence& sequence = *found->second.sequence;
   const int known = static_cast<int>(prefixes->size()) - 1;
   const int whole = std::min({valid_tokens, known, sequence.length()});
-  found->second.stage->cache().Insert(kv::PageHashes(prefixes, whole), sequence.pages());
+  found->second.stage->cache().Insert(kv::PageHashes(prefixes, whole), sequence.pages(),
+                                      sequence.window_from());
   slots_.erase(found);
 }
 

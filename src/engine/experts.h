@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "device/device.h"
-#include "engine/families/ends.h"
+#include "engine/row_plan.h"
 #include "engine/weights.h"
 #include "model/spec.h"
 

@@ -27,6 +27,13 @@ uint64_t BytesToLoad(const ModelSpec& spec, LayerRange layers) {
   return bytes;
 }
 
+kv::Windows WindowsOf(const ModelSpec& spec, LayerRange layers) {
+  kv::Windows windows;
+  for (int layer = layers.first; layer < layers.last; ++layer)
+    windows.push_back(spec.WindowOf(layer));
+  return windows;
+}
+
 Status CheckHeads(const ModelSpec& spec) {
   const int group = spec.n_heads / spec.n_kv_heads;
   if (spec.head_dim <= device::kHeadDimMax && group <= device::kQueryGroupMax) return OkStatus();
@@ -117,8 +124,9 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   const uint64_t bytes = BytesToLoad(spec, layers);
   BATON_RETURN_IF_ERROR(CheckMemory(bytes));
   const kv::KvLayout layout = KvLayoutOf(spec, options.kv_type);
-  BATON_ASSIGN_OR_RETURN(auto pool,
-                         kv::PagePool::Create(device, layers, layout, options.kv_bytes_max));
+  BATON_ASSIGN_OR_RETURN(
+      auto pool,
+      kv::PagePool::Create(device, layers, layout, options.kv_bytes_max, WindowsOf(spec, layers)));
   WeightLoader loader(model, device, bytes, progress);
   BATON_ASSIGN_OR_RETURN(auto pass, LoadFamily(spec, layers, loader));
   return std::unique_ptr<Stage>(

@@ -263,7 +263,8 @@ TEST_P(SameBits, SplitIntoStages) {
   }
 }
 
-// Prefill here, K and V over the wire layer by layer, decode there.
+// Prefill here, K and V over the wire layer by layer, decode there. Of layers with a window, only
+// what the next token or one from the last whole page on sees.
 TEST_P(SameBits, HandedFromPrefillToDecode) {
   const Bits whole = Whole();
   const int known = static_cast<int>(prompt_.size()) - 1;
@@ -275,8 +276,11 @@ TEST_P(SameBits, HandedFromPrefillToDecode) {
   const kv::PageTable to = decode->sequence().pages();
   const KvType type = options_.kv_type;
   for (int layer = 0; layer < model_->spec().n_layers; ++layer) {
-    for (const auto& [first, count] : {std::pair(0, 70), std::pair(70, known - 70)}) {
-      const kv::Slab slab{layer, first, count};
+    const int wanted = kv::FirstWanted(known, prefill->stage().pool().WindowOf(layer));
+    const int middle = std::max(wanted, 70);
+    for (const auto& [first, end] : {std::pair(wanted, middle), std::pair(middle, known)}) {
+      if (first == end) continue;
+      const kv::Slab slab{layer, first, end - first};
       const auto wire = kv::ExportKv(prefill->stage().pool(), from, slab, type).value();
       ASSERT_TRUE(kv::ImportKv(decode->stage().pool(), to, slab, type, wire).ok());
     }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "model/tokenizer/byte_level_bpe.h"
+#include "model/tokenizer/byte_characters.h"
 
 namespace baton::hub {
 

@@ -198,8 +198,8 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
   // into = (gate / (1 + exp(-gate))) * up.
   void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
-  // into = (gate / (1 + exp(-2 u))) * up, where u = sqrt(2 / pi) * (gate + 0.044715 gate^3): GELU
-  // by its approximation with tanh.
+  // GELU by its approximation with tanh: into = (gate / (1 + exp(-2 u))) * up, where
+  // u = sqrt(2 / pi) * (gate + 0.044715 gate^3).
   void (*gelu_multiply)(const float* gate, const float* up, size_t n, float* into);
   // gpt-oss: with g = min(gate, 7) and u = clamp(up, -7, 7),
   // into = (g / (1 + exp(-1.702 g))) * (u + 1).

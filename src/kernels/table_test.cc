@@ -789,12 +789,13 @@ uint32_t HashOf(std::span<const float> values) {
 // from an x86-64; a table that was changed together with the reference shows here.
 TEST_P(Isa, BitsAreThoseOfOtherProcessors) {
   const std::vector<std::pair<DType, uint32_t>> products = {
-      {DType::kF32, 0x01becdb3},   {DType::kF16, 0x1395fdee},    {DType::kBF16, 0x22ae9ed9},
-      {DType::kQ8_0, 0x27c747ab},  {DType::kQ4_0, 0x05ccec85},   {DType::kQ4_1, 0x8e648a81},
-      {DType::kQ5_0, 0xcc300c86},  {DType::kQ5_1, 0x555b7c77},   {DType::kQ2_K, 0x17a7e68f},
-      {DType::kQ3_K, 0x38bb6ef1},  {DType::kQ4_K, 0x30f3b5a1},   {DType::kQ5_K, 0xe4c32fcb},
-      {DType::kQ6_K, 0x8579e54a},  {DType::kIQ4_NL, 0x7b57493c}, {DType::kIQ4_XS, 0x1eda238b},
-      {DType::kMXFP4, 0xde9fb6fd},
+      {DType::kF32, 0x01becdb3},      {DType::kF16, 0x1395fdee},    {DType::kBF16, 0x22ae9ed9},
+      {DType::kQ8_0, 0x27c747ab},     {DType::kQ4_0, 0x05ccec85},   {DType::kQ4_1, 0x8e648a81},
+      {DType::kQ5_0, 0xcc300c86},     {DType::kQ5_1, 0x555b7c77},   {DType::kQ2_K, 0x17a7e68f},
+      {DType::kQ3_K, 0x38bb6ef1},     {DType::kQ4_K, 0x30f3b5a1},   {DType::kQ5_K, 0xe4c32fcb},
+      {DType::kQ6_K, 0x8579e54a},     {DType::kIQ4_NL, 0x7b57493c}, {DType::kIQ4_XS, 0x1eda238b},
+      {DType::kMXFP4, 0xde9fb6fd},    {DType::kMlx4, 0x1dba33d8},   {DType::kMlx8, 0xfb4b69d7},
+      {DType::kMlx8Half, 0x7ff4d3a4},
   };
   for (const auto& [type, expected] : products) {
     const size_t columns = std::max<size_t>(InfoOf(type).block_elements, 32) * 2;
@@ -879,7 +880,9 @@ TEST(Reference, BlocksMeanWhatTheFormatSays) {
   EXPECT_EQ(PowerOfExponent(2), 0x1p-126f);
   EXPECT_EQ(PowerOfExponent(255), 0x1p127f);
   EXPECT_EQ(IntegerOf<BlockMXFP4>(15), -12);
+}
 
+TEST(Reference, GroupsOfMlxMeanWhatMlxSays) {
   BlockMlx8 mlx8{};
   mlx8.q[21] = 200;
   mlx8.d = ToBrain(0x1p-30f);  // which F16 cannot hold

@@ -120,7 +120,8 @@ void Exporter::Run(Job& job) {
 
 void Exporter::SendSlab(ExportStream& stream, const ExportStream::Slab& slab, size_t target) {
   const ExportTarget& to = stream.targets_[target];
-  const int first = std::max(slab.first, to.first_token);
+  const int wanted = FirstWanted(stream.token_count_, stream.pool_.WindowOf(slab.layer));
+  const int first = std::max({slab.first, to.first_token, wanted});
   const int end = slab.first + slab.count;
   if (!to.layers.Contains(slab.layer) || first >= end || stream.aborted_) return;
   const std::vector<uint64_t>& hashes = *stream.prefixes_;

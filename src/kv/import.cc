@@ -13,13 +13,25 @@ Import::Import(Grant grant, const PagePool& pool, std::shared_ptr<const void> ke
       pool_(pool),
       pages_(std::move(pages)),
       clock_(clock),
-      valid_(static_cast<size_t>(grant_.layers.size()), grant_.first_token),
       last_progress_(clock.Now()) {
   CHECK(grant_.prefix_hashes->size() == static_cast<size_t>(grant_.token_count) + 1);
+  for (int layer = grant_.layers.first; layer < grant_.layers.last; ++layer)
+    arrived_.push_back(FirstOf(layer));
+}
+
+// What comes before it is here already, or nobody will see it.
+int32_t Import::FirstOf(int layer) const {
+  return std::max(grant_.first_token, FirstWanted(grant_.token_count, pool_.WindowOf(layer)));
+}
+
+int32_t Import::window_from() const {
+  const int window = pool_.window_max();
+  if (window == 0) return grant_.first_token;
+  return std::max(grant_.first_token, FirstWanted(grant_.token_count, window));
 }
 
 int32_t& Import::ProgressOf(int layer) {
-  return valid_[static_cast<size_t>(layer - grant_.layers.first)];
+  return arrived_[static_cast<size_t>(layer - grant_.layers.first)];
 }
 
 Status Import::OnChunk(std::span<const uint8_t> frame) {
@@ -103,7 +115,7 @@ Status Import::WaitForLayer(int layer) {
 }
 
 bool Import::CompleteLocked() const {
-  return std::all_of(valid_.begin(), valid_.end(),
+  return std::all_of(arrived_.begin(), arrived_.end(),
                      [this](int32_t tokens) { return tokens == grant_.token_count; });
 }
 
@@ -137,7 +149,20 @@ bool Import::failed() const {
 
 int32_t Import::ValidTokens() const {
   MutexLock lock(mutex_);
-  return *std::min_element(valid_.begin(), valid_.end());
+  int32_t valid = grant_.token_count;
+  for (int layer = grant_.layers.first; layer < grant_.layers.last; ++layer) {
+    const int32_t arrived = arrived_[static_cast<size_t>(layer - grant_.layers.first)];
+    if (arrived == grant_.token_count) continue;
+    // A window without its end is of no use to any shorter prefix, unless nothing was left out.
+    const bool left_out = FirstOf(layer) > grant_.first_token;
+    valid = std::min(valid, left_out ? grant_.first_token : arrived);
+  }
+  return valid;
+}
+
+int32_t Import::MissingTokens() const {
+  MutexLock lock(mutex_);
+  return grant_.token_count - *std::min_element(arrived_.begin(), arrived_.end());
 }
 
 uint64_t Import::received_bytes() const {

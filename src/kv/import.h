@@ -51,13 +51,19 @@ class Import {
   void FailIfStalled() BATON_EXCLUDES(mutex_);
   bool failed() const BATON_EXCLUDES(mutex_);
 
-  // Tokens of the prompt whose KV is valid in every layer of this stage.
+  // Tokens of the prompt whose KV is valid in every layer of this stage, so that the sequence can
+  // go on behind them.
   int32_t ValidTokens() const BATON_EXCLUDES(mutex_);
+  // Any thread: how many tokens the layer that is furthest behind still waits for.
+  int32_t MissingTokens() const BATON_EXCLUDES(mutex_);
+  // The first token that layers with a window will hold; grant().first_token if none is left out.
+  int32_t window_from() const;
   uint64_t received_bytes() const BATON_EXCLUDES(mutex_);
   const Grant& grant() const { return grant_; }
 
  private:
   Status Accept(const Chunk& chunk) BATON_REQUIRES(mutex_);
+  int32_t FirstOf(int layer) const;
   int32_t& ProgressOf(int layer) BATON_REQUIRES(mutex_);
   void FailLocked(const Error& reason) BATON_REQUIRES(mutex_);
   bool CompleteLocked() const BATON_REQUIRES(mutex_);
@@ -70,7 +76,7 @@ class Import {
 
   mutable Mutex mutex_;
   CondVar progressed_;
-  std::vector<int32_t> valid_ BATON_GUARDED_BY(mutex_);  // per layer: tokens from 0 on
+  std::vector<int32_t> arrived_ BATON_GUARDED_BY(mutex_);  // per layer: where the next one begins
   std::optional<Error> failure_ BATON_GUARDED_BY(mutex_);
   os::TimePoint last_progress_ BATON_GUARDED_BY(mutex_);
   uint64_t received_bytes_ BATON_GUARDED_BY(mutex_) = 0;

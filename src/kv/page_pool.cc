@@ -21,9 +21,11 @@ uint8_t* Page::Layer(int layer) const {
 }
 
 Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, LayerRange layers,
-                                                   KvLayout layout, size_t bytes_max) {
+                                                   KvLayout layout, size_t bytes_max,
+                                                   Windows windows) {
   const KvShape shape = layout.shape;
   CHECK(layers.size() > 0 && shape.kv_heads > 0 && shape.head_dim > 0, "an empty KV shape");
+  CHECK(windows.empty() || windows.size() == static_cast<size_t>(layers.size()));
   BATON_RETURN_IF_ERROR(device::CheckShape(layout.type, shape));
   const size_t page_bytes = layout.layer_bytes() * layers.size();
   const size_t pages =
@@ -34,17 +36,18 @@ Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, Layer
                      page_bytes, kPageTokens);
   }
   BATON_ASSIGN_OR_RETURN(auto storage, device.Allocate(pages * page_bytes));
-  return std::unique_ptr<PagePool>(
-      new PagePool(device, std::move(storage), layers, layout, static_cast<int>(pages)));
+  return std::unique_ptr<PagePool>(new PagePool(device, std::move(storage), layers, layout,
+                                                static_cast<int>(pages), std::move(windows)));
 }
 
 PagePool::PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage,
-                   LayerRange layers, KvLayout layout, int pages)
+                   LayerRange layers, KvLayout layout, int pages, Windows windows)
     : device_(&device),
       storage_(std::move(storage)),
       layers_(layers),
       layout_(layout),
       pages_total_(pages),
+      windows_(std::move(windows)),
       references_(pages, 0) {
   free_.reserve(pages);
 }
@@ -80,6 +83,15 @@ int PagePool::pages_free() const {
 size_t PagePool::LayerOffset(int layer) const {
   CHECK(layers_.Contains(layer), "layer {} of [{}, {})", layer, layers_.first, layers_.last);
   return (layer - layers_.first) * layout_.layer_bytes();
+}
+
+int PagePool::WindowOf(int layer) const {
+  CHECK(layers_.Contains(layer), "layer {} of [{}, {})", layer, layers_.first, layers_.last);
+  return windows_.empty() ? 0 : windows_[static_cast<size_t>(layer - layers_.first)];
+}
+
+int PagePool::window_max() const {
+  return windows_.empty() ? 0 : *std::max_element(windows_.begin(), windows_.end());
 }
 
 void PagePool::AddReference(int32_t index) {

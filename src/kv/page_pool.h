@@ -8,6 +8,7 @@
 // guarded: whoever writes a (page, layer) must be the only one to touch it at that time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -26,6 +27,17 @@ using device::KvShape;
 
 inline int PagesFor(int tokens) {
   return (tokens + kPageTokens - 1) / kPageTokens;
+}
+
+// Tokens that attention sees in each layer of a stage, 0: all. Empty: no layer has a window.
+using Windows = std::vector<int32_t>;
+
+// Of `tokens` tokens the first whose K and V are wanted in a layer with this window, so that the
+// sequence can go on behind them, or behind their last whole page. At least one token is.
+inline int FirstWanted(int tokens, int window) {
+  if (window == 0) return 0;
+  const int whole = tokens / kPageTokens * kPageTokens;
+  return std::clamp(whole + 1 - window, 0, std::max(0, tokens - 1));
 }
 
 class PagePool;
@@ -58,9 +70,10 @@ class PagePool {
  public:
   // As many pages as fit in `bytes_max`, at least one or kResourceExhausted; kInvalidArgument if
   // the layout's type has no such heads. Memory is taken from the system when a page is first used.
-  // `device` must outlive the pool.
+  // `device` must outlive the pool. `windows`, if any, has an element for each of the layers.
   static Result<std::unique_ptr<PagePool>> Create(device::Device& device, LayerRange layers,
-                                                  KvLayout layout, size_t bytes_max);
+                                                  KvLayout layout, size_t bytes_max,
+                                                  Windows windows = {});
   ~PagePool();
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
@@ -78,11 +91,14 @@ class PagePool {
   device::Buffer& storage() const { return *storage_; }
   // Offset of `layer` within a page.
   size_t LayerOffset(int layer) const;
+  int WindowOf(int layer) const;
+  // The largest of the layers' windows; 0 if none has one.
+  int window_max() const;
 
  private:
   friend class Page;
   PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage, LayerRange layers,
-           KvLayout layout, int pages);
+           KvLayout layout, int pages, Windows windows);
   void AddReference(int32_t index) BATON_EXCLUDES(mutex_);
   void Release(int32_t index) BATON_EXCLUDES(mutex_);
   void Clear(int32_t index);
@@ -92,6 +108,7 @@ class PagePool {
   const LayerRange layers_;
   const KvLayout layout_;
   const int pages_total_;
+  const Windows windows_;
 
   mutable Mutex mutex_;
   std::vector<int32_t> free_ BATON_GUARDED_BY(mutex_);        // used before, to be cleared

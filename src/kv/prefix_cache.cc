@@ -1,5 +1,7 @@
 #include "kv/prefix_cache.h"
 
+#include <algorithm>
+
 #include "wire/hash.h"
 
 namespace baton::kv {
@@ -18,22 +20,39 @@ std::vector<uint64_t> PageHashes(const PrefixHashes& prefixes, int tokens) {
   return hashes;
 }
 
-PageTable PrefixCache::Find(std::span<const uint64_t> hashes) {
+PrefixCache::Prefix PrefixCache::Find(std::span<const uint64_t> hashes, int window) {
   PageTable pages;
+  std::vector<int> held_from;  // [k]: where windows are whole from, up to the end of page k
+  size_t usable = 0;
   for (const uint64_t hash : hashes) {
     const auto found = index_.find(hash);
     if (found == index_.end()) break;
     order_.splice(order_.begin(), order_, found->second);
+    const int begin = static_cast<int>(pages.size()) * kPageTokens;
+    const int lacking = found->second->lacking;
+    const int before = held_from.empty() ? 0 : held_from.back();
+    held_from.push_back(lacking > 0 ? begin + lacking : before);
     pages.push_back(found->second->page);
+    const int end = begin + kPageTokens;
+    if (held_from.back() <= std::max(0, end + 1 - window)) usable = pages.size();
   }
-  return pages;
+  pages.erase(pages.begin() + static_cast<ptrdiff_t>(usable), pages.end());
+  return {std::move(pages), usable == 0 ? 0 : held_from[usable - 1]};
 }
 
-void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& pages) {
+void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& pages,
+                         int window_from) {
   for (size_t i = 0; i < hashes.size() && i < pages.size(); ++i) {
-    if (index_.count(hashes[i]) > 0) continue;
-    order_.push_front({hashes[i], pages[i]});
-    index_[hashes[i]] = order_.begin();
+    const int begin = static_cast<int>(i) * kPageTokens;
+    const int lacking = std::clamp(window_from - begin, 0, kPageTokens);
+    const auto known = index_.find(hashes[i]);
+    if (known == index_.end()) {
+      order_.push_front({hashes[i], pages[i], lacking});
+      index_[hashes[i]] = order_.begin();
+    } else if (lacking < known->second->lacking) {
+      known->second->page = pages[i];
+      known->second->lacking = lacking;
+    }
   }
 }
 

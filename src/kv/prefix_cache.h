@@ -1,6 +1,8 @@
 // PrefixCache: full pages of finished or running sequences, found again by the rolling hash of the
 // tokens that led to them (docs/formats/kv-stream.md). Pages are shared, never copied; the least
-// recently used go first when the pool runs dry. Engine thread only.
+// recently used go first when the pool runs dry. A page may lack tokens in layers with a sliding
+// window; a prefix is found only where those hold all that the token behind it sees. Engine thread
+// only.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +27,16 @@ std::vector<uint64_t> PageHashes(const PrefixHashes& prefixes, int tokens);
 
 class PrefixCache {
  public:
-  // The pages of the longest cached prefix, at most hashes.size().
-  PageTable Find(std::span<const uint64_t> hashes);
-  // Remembers pages[i] under hashes[i]; what is known already stays as it is.
-  void Insert(std::span<const uint64_t> hashes, const PageTable& pages);
+  struct Prefix {
+    PageTable pages;
+    int window_from = 0;  // layers with a window hold the tokens from here on
+  };
+  // The longest cached prefix that a sequence can go on from, at most hashes.size() pages, where
+  // the largest window of a layer is `window` (0: none has one).
+  Prefix Find(std::span<const uint64_t> hashes, int window);
+  // Remembers pages[i] under hashes[i], of which layers with a window hold the tokens of the
+  // sequence from `window_from` on; what is known already stays as it is, unless it lacks more.
+  void Insert(std::span<const uint64_t> hashes, const PageTable& pages, int window_from);
   // Forgets the least recently used page; false if there is none.
   bool EvictOne();
   void Clear();
@@ -38,6 +46,7 @@ class PrefixCache {
   struct Entry {
     uint64_t hash;
     Page page;
+    int lacking;  // so many of its first tokens in layers with a window
   };
   using Order = std::list<Entry>;  // most recently used first
 

@@ -6,8 +6,11 @@
 
 namespace baton::kv {
 
-Sequence::Sequence(PagePool& pool, PageTable prefix)
-    : pool_(&pool), pages_(std::move(prefix)), shared_pages_(static_cast<int>(pages_.size())) {
+Sequence::Sequence(PagePool& pool, PageTable prefix, int window_from)
+    : pool_(&pool),
+      pages_(std::move(prefix)),
+      window_from_(window_from),
+      shared_pages_(static_cast<int>(pages_.size())) {
   length_ = capacity();
   RefreshIndices();
 }
@@ -35,6 +38,9 @@ int Sequence::Truncate(int length) {
   if (length < first_writable()) {
     shared_pages_ = length / kPageTokens;
     length = first_writable();
+  }
+  if (window_from_ > std::max(0, length + 1 - pool_->window_max())) {
+    length = shared_pages_ = window_from_ = 0;
   }
   pages_.erase(pages_.begin() + PagesFor(length), pages_.end());
   RefreshIndices();

@@ -118,7 +118,8 @@ class StreamTest : public testing::Test {
   static constexpr int kTokens = 150;
   static constexpr LayerRange kLayers{4, 7};
 
-  explicit StreamTest(KvShape shape = {2, 32}) : shape_(shape) {
+  explicit StreamTest(Windows windows = {}, KvShape shape = {2, 32})
+      : shape_(shape), windows_(std::move(windows)) {
     Rng rng(1);
     for (int i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>(rng.Below(1000)));
     prefixes_ = HashPrefixes("model", tokens_);
@@ -126,7 +127,7 @@ class StreamTest : public testing::Test {
   }
 
   std::unique_ptr<PagePool> MakePool() {
-    return PagePool::Create(*device_, kLayers, {shape_}, 64 << 20).value();
+    return PagePool::Create(*device_, kLayers, {shape_}, 64 << 20, windows_).value();
   }
 
   // Random keys and values through the import path: halves of modest size.
@@ -197,6 +198,7 @@ class StreamTest : public testing::Test {
 
   const KvShape shape_;
   const os::SystemClock clock_;
+  const Windows windows_;
   const std::unique_ptr<device::Device> device_ =
       device::MakeCpuDevice(*kernels::SelectKernels("reference").value(), {.threads = 1});
   const std::unique_ptr<PagePool> source_pool_ = MakePool();
@@ -209,7 +211,6 @@ class StreamTest : public testing::Test {
 class ReceiverTest : public StreamTest {
  protected:
   using StreamTest::StreamTest;
-
   void Receive(int first, KvType dtype = KvType::kF16) {
     ASSERT_TRUE(target_.Reserve(kTokens).ok());
     import_ = std::make_unique<Import>(MakeGrant(first, dtype), *target_pool_, nullptr,
@@ -237,7 +238,7 @@ TEST_F(ReceiverTest, EveryChunkSizeArrivesBitForBit) {
 
 class LatentReceiverTest : public ReceiverTest {
  protected:
-  LatentReceiverTest() : ReceiverTest({1, 96, 64}) {}
+  LatentReceiverTest() : ReceiverTest({}, {1, 96, 64}) {}
 };
 
 TEST_F(LatentReceiverTest, EveryChunkSizeArrivesBitForBitAndOnce) {
@@ -341,6 +342,78 @@ TEST_F(ReceiverTest, WaitingEndsWithTheLayerTheDeadlineOrTheFault) {
   reaper.join();
 }
 
+// Layer 5 has a window: of 150 tokens it wants those from 89 on, so that the sequence can go on
+// from token 128, the end of its last whole page.
+class WindowTest : public ReceiverTest {
+ protected:
+  static constexpr int kWindow = 40;
+  static constexpr int kFirst = 89;
+  WindowTest() : ReceiverTest({0, kWindow, 0}) {}
+
+  bool Same(int layer, int first) {
+    const Slab slab{layer, first, kTokens - first};
+    return ExportKv(*target_pool_, target_.pages(), slab, KvType::kF16).value() ==
+           ExportKv(*source_pool_, source_.pages(), slab, KvType::kF16).value();
+  }
+};
+
+TEST(Window, WhatIsWantedOfIt) {
+  EXPECT_EQ(FirstWanted(150, 0), 0);
+  EXPECT_EQ(FirstWanted(150, 40), 89);
+  EXPECT_EQ(FirstWanted(128, 40), 89);
+  EXPECT_EQ(FirstWanted(30, 40), 0);
+  EXPECT_EQ(FirstWanted(127, 1000), 0);
+  EXPECT_EQ(FirstWanted(128, 1), 127) << "no layer is left without a chunk";
+}
+
+TEST_F(WindowTest, OnlyTheWindowTravels) {
+  for (const int step : {1, 7, 64, 100, kTokens}) {
+    Receive(0);
+    for (const wire::Frame& frame : Stream(0, step)) ASSERT_TRUE(Deliver(frame).ok()) << step;
+    EXPECT_TRUE(import_->Complete());
+    EXPECT_EQ(import_->ValidTokens(), kTokens);
+    EXPECT_EQ(import_->window_from(), kFirst);
+    EXPECT_TRUE(Same(4, 0) && Same(5, kFirst) && Same(6, 0)) << step;
+    EXPECT_FALSE(Same(5, kFirst - 1)) << "nobody wants that";
+    EXPECT_EQ(stats_.payload_bytes, 2 * WireBytes(shape_, kTokens, KvType::kF16) +
+                                        WireBytes(shape_, kTokens - kFirst, KvType::kF16));
+    ASSERT_EQ(target_.Truncate(0), 0);
+  }
+}
+
+TEST_F(WindowTest, BehindACachedPrefixTheUncachedPartOfIt) {
+  Receive(128);
+  for (const wire::Frame& frame : Stream(128, 50)) ASSERT_TRUE(Deliver(frame).ok());
+  EXPECT_TRUE(import_->Complete());
+  EXPECT_EQ(import_->window_from(), 128) << "nothing was left out";
+  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(shape_, kTokens - 128, KvType::kF16));
+}
+
+TEST_F(WindowTest, APartOfItIsOfNoUse) {
+  Receive(0);
+  const auto frames =
+      Stream(0, 50);  // layers 4, 5, 6 by turns; nothing of layer 5 in the first turn
+  for (size_t i = 0; i < 2; ++i) ASSERT_TRUE(Deliver(frames[i]).ok());  // 4 and 6 up to 50
+  for (size_t i = 2; i < 5; ++i) ASSERT_TRUE(Deliver(frames[i]).ok());  // up to 100
+  EXPECT_EQ(import_->ValidTokens(), 0);
+  EXPECT_EQ(import_->MissingTokens(), 50);
+  EXPECT_FALSE(import_->Complete());
+}
+
+TEST_F(WindowTest, ASenderThatLeavesOutMoreIsAtFault) {
+  Receive(0);
+  ChunkBuilder chunk({.key = kKey,
+                      .layer = 5,
+                      .first_token = kFirst + 1,
+                      .token_count = kTokens - kFirst - 1,
+                      .shape = shape_,
+                      .dtype = KvType::kF16,
+                      .last_of_layer = true,
+                      .prefix_before = (*prefixes_)[kFirst + 1],
+                      .prefix_after = prefixes_->back()});
+  EXPECT_EQ(import_->OnChunk(std::move(chunk).Finish()).error().code(), Code::kDataLoss);
+}
+
 // --- Prefix cache ---
 
 class CacheTest : public StreamTest {};
@@ -349,14 +422,45 @@ TEST_F(CacheTest, FindsTheLongestPrefixAndEvictsTheOldest) {
   PrefixCache cache;
   const auto hashes = PageHashes(prefixes_, kTokens);
   ASSERT_EQ(hashes.size(), 2u);
-  cache.Insert(hashes, source_.pages());
-  EXPECT_EQ(cache.Find(hashes).size(), 2u);
+  cache.Insert(hashes, source_.pages(), 0);
+  EXPECT_EQ(cache.Find(hashes, 0).pages.size(), 2u);
   std::vector<TokenId> forked = tokens_;
   forked[70] ^= 1;
-  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("model", forked), kTokens)).size(), 1u);
-  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("other", tokens_), kTokens)).size(), 0u);
+  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("model", forked), kTokens), 0).pages.size(), 1u);
+  EXPECT_EQ(cache.Find(PageHashes(HashPrefixes("other", tokens_), kTokens), 0).pages.size(), 0u);
   EXPECT_TRUE(cache.EvictOne());
   EXPECT_EQ(cache.size(), 1u);
+}
+
+// The pages of a sequence that got only a window of 40 from token 89 on.
+TEST_F(CacheTest, APrefixIsFoundWhereItsWindowIsWhole) {
+  PrefixCache cache;
+  const auto hashes = PageHashes(prefixes_, kTokens);  // two pages
+  cache.Insert(hashes, source_.pages(), 89);
+  const auto found = cache.Find(hashes, 40);
+  EXPECT_EQ(found.pages.size(), 2u) << "token 128 sees those from 89 on";
+  EXPECT_EQ(found.window_from, 89);
+  EXPECT_EQ(cache.Find(hashes, 41).pages.size(), 0u);
+  EXPECT_EQ(cache.Find(std::span(hashes).first(1), 40).pages.size(), 0u) << "64 sees 25 and on";
+  // Whoever has them whole completes the cache, and nobody takes anything away.
+  cache.Insert(hashes, source_.pages(), 64);
+  EXPECT_EQ(cache.Find(hashes, 41).pages.size(), 2u);
+  EXPECT_EQ(cache.Find(std::span(hashes).first(1), 40).pages.size(), 0u);
+  cache.Insert(hashes, source_.pages(), 0);
+  cache.Insert(hashes, source_.pages(), 140);
+  EXPECT_EQ(cache.Find(std::span(hashes).first(1), 40).pages.size(), 1u);
+  EXPECT_EQ(cache.Find(hashes, 1000).window_from, 0);
+}
+
+TEST_F(WindowTest, ASequenceIsNotCutWithinAnIncompleteWindow) {
+  Sequence sequence(*target_pool_);
+  ASSERT_TRUE(sequence.Reserve(kTokens).ok());
+  sequence.SetLength(kTokens);
+  sequence.SetWindowFrom(kFirst);
+  EXPECT_EQ(sequence.Truncate(140), 140);
+  EXPECT_EQ(sequence.Truncate(128), 128);
+  EXPECT_EQ(sequence.Truncate(127), 0) << "token 127 sees 88";
+  EXPECT_EQ(sequence.window_from(), 0);
 }
 
 TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
@@ -367,7 +471,7 @@ TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
   {
     Sequence first(*pool);
     ASSERT_TRUE(first.Reserve(2 * kPageTokens).ok());
-    cache.Insert(PageHashes(prefixes_, 2 * kPageTokens), first.pages());
+    cache.Insert(PageHashes(prefixes_, 2 * kPageTokens), first.pages(), 0);
   }
   EXPECT_EQ(pool->pages_free(), 1);
   Sequence second(*pool);

@@ -80,6 +80,7 @@ struct ModelSpec {
   std::string architecture;  // "llama": as the file says
   std::string name;          // for people; may be empty
   std::string quantization;  // "Q4_K_M", "F16", ...: for people
+  std::string license;       // for people; may be empty
 
   int32_t n_layers = 0;
   int32_t hidden_width = 0;  // width of the activation that crosses layers
@@ -114,7 +115,7 @@ struct ModelSpec {
   bool fused_gate_up = false;          // blk.N.ffn_up.weight: rows of the gate, then of up
   bool qk_norm = false;                // blk.N.attn_{q,k}_norm.weight, of each head before it turns
 
-  std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as stored in the file
+  std::vector<uint64_t> layer_weight_bytes;  // per layer, exactly as a checkpoint gives them
   std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads
   uint64_t embedding_bytes = 0;              // token_embd.weight
   uint64_t head_bytes = 0;  // output_norm.weight and the matrix that makes logits (tied: again)

@@ -85,11 +85,13 @@ Result<ModelSpec> ReadSpec(const Checkpoint& checkpoint) {
   BATON_ASSIGN_OR_RETURN(const auto architecture,
                          checkpoint.metadata().String("general.architecture"));
   BATON_ASSIGN_OR_RETURN(const auto name, checkpoint.metadata().StringOr("general.name", ""));
+  BATON_ASSIGN_OR_RETURN(const auto license, checkpoint.metadata().StringOr("general.license", ""));
   for (const ArchitectureRow& row : kArchitectures) {
     if (row.name != architecture) continue;
     BATON_ASSIGN_OR_RETURN(ModelSpec spec, row.read(checkpoint, architecture));
     spec.architecture = architecture;
     spec.name = name;
+    spec.license = license;
     spec.quantization = QuantizationOf(checkpoint);
     spec.sampling = ReadSampling(checkpoint);
     return spec;

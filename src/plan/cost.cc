@@ -23,6 +23,16 @@ double Ratio(double amount, double rate) {
   return rate > 0 ? amount / rate : kInfinity;
 }
 
+// Keys that all tokens of a prompt attend to, in all of some layers.
+double KeysOfPrompt(const ModelCost& model, LayerRange layers, double prompt) {
+  double keys = 0;
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    const double seen = model.SeenTokens(layer, prompt);
+    keys += seen * (prompt - seen / 2);
+  }
+  return keys;
+}
+
 }  // namespace
 
 uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload) {
@@ -46,11 +56,11 @@ StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange
   const double chunk = std::min<double>(workload.chunk_tokens, prompt);
   const double chunks = std::ceil(prompt / chunk);
 
-  // Attention of token t reads t keys: 4 x q_width FLOPs each, averaged over the prompt.
+  // Attention of token t reads t keys, or its window's: 4 x q_width FLOPs each.
   const double matrix_s =
       Ratio(prompt * layers.size() * model.layer_flops_per_token, rate.matmul_flops_per_s);
   const double attention_s =
-      Ratio(prompt * prompt / 2 * 4 * model.q_width * layers.size(), device.attention_flops_per_s);
+      Ratio(KeysOfPrompt(model, layers, prompt) * 4 * model.q_width, device.attention_flops_per_s);
   const double head_once_s =
       heads ? Ratio(static_cast<double>(model.head_bytes), rate.read_bytes_per_s) : 0;
 
@@ -64,7 +74,8 @@ StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange
       Ratio(layers.size() * model.layer_flops_per_token + (heads ? model.head_flops_per_token : 0),
             rate.matmul_flops_per_s);
   const auto kv_bytes = static_cast<double>(model.KvBytesPerTokenPerLayer(workload.kv_type));
-  const double kv_s = Ratio(context * layers.size() * kv_bytes, device.kv_read_bytes_per_s);
+  const double kv_s =
+      Ratio(model.SeenTokens(layers, context) * kv_bytes, device.kv_read_bytes_per_s);
 
   StageCost cost;
   cost.prefill_whole_s = matrix_s + attention_s + head_once_s + chunks * overhead_s;

@@ -244,6 +244,23 @@ TEST(Exposure, IsTheFormulaOfTheDesign) {
   EXPECT_FALSE(ExposedSend(1000, 100, 2, 10, 5).hidden);
 }
 
+// Half the layers see 512 tokens: of 8192, the others' keys are read and sent, and of these 512.
+TEST(Planner, WindowsAreReadAndSentAlone) {
+  ModelCost model = Llama8B();
+  const Workload workload = Demonstration();
+  const ClusterProfile cluster = SparkAndMac(2.5);
+  const LayerRange all{0, 32};
+  const StageCost whole = CostOf(cluster.nodes[1].device, model, all, workload);
+  for (int layer = 0; layer < 32; ++layer) model.layer_windows.push_back(layer % 2 == 0 ? 512 : 0);
+  EXPECT_EQ(model.SeenTokens(all, 8192), 16 * (8192 + 512));
+  EXPECT_EQ(model.SeenTokens(all, 100), 32 * 100);
+  const StageCost windowed = CostOf(cluster.nodes[1].device, model, all, workload);
+  EXPECT_NEAR(whole.decode_step_s - windowed.decode_step_s, 16 * (8208 - 512) * 4096 / 605e9, 1e-6);
+  const double attention_s = 8192.0 * 4096 * 4 * 4096 * 32 / 23.7e12;
+  EXPECT_NEAR(whole.prefill_whole_s - windowed.prefill_whole_s,
+              attention_s / 2 * (1 - (512 * (8192 - 256.0)) / (8192.0 * 4096)), 1e-6);
+}
+
 TEST(Estimate, DecidesPerPrompt) {
   const ClusterProfile cluster = SparkAndMac(10);
   const auto result = Make(cluster, Llama8B(), Demonstration(), Id(2));

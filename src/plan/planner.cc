@@ -79,8 +79,9 @@ std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group,
   return stages;
 }
 
-int Overlap(LayerRange a, LayerRange b) {
-  return std::max(0, std::min(a.last, b.last) - std::max(a.first, b.first));
+// Empty where they have none in common.
+LayerRange Overlap(LayerRange a, LayerRange b) {
+  return {std::max(a.first, b.first), std::min(a.last, b.last)};
 }
 
 // The worst exposure over all pairs of a prefill and a decode stage on different nodes.
@@ -94,13 +95,14 @@ Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Gro
   Exposure worst{0, true};
   for (const GroupStage& from : prefill) {
     for (const GroupStage& to : decode) {
-      const int layers = Overlap(from.layers, to.layers);
-      if (layers == 0 || from.node == to.node) continue;
+      const LayerRange layers = Overlap(from.layers, to.layers);
+      if (layers.size() <= 0 || from.node == to.node) continue;
       const LinkProfile* link =
           cluster.FindLink(cluster.nodes[from.node].id, cluster.nodes[to.node].id);
       if (link == nullptr) return {kInfinity, false};
-      Exposure exposure = ExposedSend(layer_token_bytes * layers * tokens, link->bytes_per_s,
-                                      prefill_s, layers, layer_token_bytes * unit_tokens);
+      const double sent_tokens = model.SeenTokens(layers, tokens);
+      Exposure exposure = ExposedSend(layer_token_bytes * sent_tokens, link->bytes_per_s, prefill_s,
+                                      layers.size(), layer_token_bytes * unit_tokens);
       exposure.seconds += link->rtt_us * 0.5e-6;
       worst.seconds = std::max(worst.seconds, exposure.seconds);
       worst.hidden = worst.hidden && exposure.hidden;

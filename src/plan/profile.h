@@ -63,6 +63,7 @@ struct ModelCost {
   DType weight_type = DType::kF16;           // of most of its bytes
   std::vector<uint64_t> layer_weight_bytes;  // per layer
   std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads; empty: all
+  std::vector<int32_t> layer_windows;        // tokens that attention sees, 0: all; empty: all
   double layer_flops_per_token = 0;          // matrices of one layer
   uint64_t embedding_bytes = 0;
   uint64_t head_bytes = 0;  // read once per generated token
@@ -75,6 +76,17 @@ struct ModelCost {
   // What is cached of one token in one layer.
   uint64_t KvBytesPerTokenPerLayer(KvType type) const {
     return KvBytesOf(type, static_cast<size_t>(kv_elements));
+  }
+  // Tokens that attention sees in a layer when it sees `tokens` at most.
+  double SeenTokens(int layer, double tokens) const {
+    const int window = layer_windows.empty() ? 0 : layer_windows[static_cast<size_t>(layer)];
+    return window == 0 || window > tokens ? tokens : window;
+  }
+  // The sum of these over some layers.
+  double SeenTokens(LayerRange layers, double tokens) const {
+    double sum = 0;
+    for (int layer = layers.first; layer < layers.last; ++layer) sum += SeenTokens(layer, tokens);
+    return sum;
   }
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
 };

@@ -1,5 +1,5 @@
 // The same greedy tokens from one node, from 2 and 3 pipeline stages, and from prefill on one node with
-// decode on another: for two weight types, both types of KV cache and a model of experts, over three processes.
+// decode on another: for two weight types, both types of KV cache, experts and windows, over three processes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,10 @@ import { Cluster, randomPrompts, synth } from './harness.mjs';
 const folder = mkdtempSync(join(tmpdir(), 'baton-models-'));
 const shape = 'layers=6,hidden=256,heads=4,kv_heads=2,ffn=768,vocab=4096';
 const experts = ',arch=qwen3moe,experts=8,experts_used=2,expert_ffn=256';
-const models = [['tiny-q4', 'Q4_0', shape], ['tiny-f16', 'F16', shape], ['tiny-moe', 'Q4_0', shape + experts]];
+const models = [['tiny-q4', 'Q4_0', shape], ['tiny-f16', 'F16', shape], ['tiny-moe', 'Q4_0', shape + experts],
+  // Prompts go past their windows, cached prefixes end within them.
+  ['tiny-oss', 'MXFP4', `${shape},arch=gpt-oss,experts=8,experts_used=2,expert_ffn=256,window=48`],
+  ['tiny-gemma3', 'Q8_0', `${shape},arch=gemma3,tied=1,window=90`]];
 let cluster;
 
 before(async () => {
@@ -36,7 +39,7 @@ const arrangements = {
 };
 
 const cases = [['tiny-q4', 'f16', 200], ['tiny-f16', 'f16', 200], ['tiny-q4', 'q8_0', 80],
-  ['tiny-moe', 'f16', 80]];
+  ['tiny-moe', 'f16', 80], ['tiny-oss', 'f16', 80], ['tiny-oss', 'q8_0', 40], ['tiny-gemma3', 'f16', 80]];
 
 for (const [model, kv_type, count] of cases) {
   const title = `every arrangement of ${model} with a KV cache of ${kv_type} gives the tokens of one node`;

@@ -1,6 +1,7 @@
 // A checkpoint without weights: what a family makes of metadata and tensors.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "model/checkpoint.h"

@@ -209,15 +209,19 @@ class CpuDevice final : public Device {
     size_t first = 0;
     size_t count = 0;
   };
-  struct Source {
-    size_t row;
+  // Where a row of an input goes among the operands, and its group there.
+  struct Place {
+    size_t at = 0;
     RowGroup group;
   };
   const uint8_t* Prepare(const Input& input, OperandKind kind);
-  // Where an input is neither normalised nor gated, `columns` may be less than its width.
-  template <typename SourceOf>
-  const uint8_t* PrepareRows(const Input& input, size_t columns, OperandKind kind, size_t count,
-                             const SourceOf& source);
+  // The first `columns` elements of rows; fewer than all of plain rows alone.
+  template <typename PlaceOf>
+  const uint8_t* PrepareRows(const Input& input, size_t columns, OperandKind kind,
+                             const PlaceOf& place_of);
+  const uint8_t* PrepareAlone(const Input& input, OperandKind kind);
+  const uint8_t* Gather(const uint8_t* rows, OperandKind kind, size_t columns,
+                        std::span<const int32_t> gather);
   void RunProducts(std::span<const ProductTasks> products);
 
   // What all tiles of one Attend() share.
@@ -242,6 +246,7 @@ class CpuDevice final : public Device {
   ThreadPool pool_;
   WeightArena arena_;
   Scratch operands_[kernels::kOperandKinds];
+  Scratch gathered_[kernels::kOperandKinds];
   Scratch attention_;
   Scratch partials_;
   Scratch staging_;
@@ -340,17 +345,20 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
 // Brings the input into operand tiles of `kind`.
 const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
   const RowGroup all{0, input.x.count};
-  return PrepareRows(input, input.x.width, kind, all.count, [&](size_t row) {
-    return Source{row, all};
-  });
+  return PrepareRows(input, input.x.width, kind, [&](size_t row) { return Place{row, all}; });
 }
 
-// Row i of the operands comes from row source(i).row of the input. Rows of one group make tiles of
-// their own.
-template <typename SourceOf>
+// Each row by itself, as a tile of one.
+const uint8_t* CpuDevice::PrepareAlone(const Input& input, OperandKind kind) {
+  return PrepareRows(input, input.x.width, kind, [](size_t row) { return Place{row, {row, 1}}; });
+}
+
+// Rows of one group make tiles of their own.
+template <typename PlaceOf>
 const uint8_t* CpuDevice::PrepareRows(const Input& input, size_t columns, OperandKind kind,
-                                      size_t count, const SourceOf& source) {
+                                      const PlaceOf& place_of) {
   const Rows& x = input.x;
+  const size_t count = x.count;
   const size_t token_bytes = kernels::OperandBytes(kind, columns);
   uint8_t* operands = operands_[static_cast<int>(kind)].Get(count * token_bytes);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
@@ -358,14 +366,41 @@ const uint8_t* CpuDevice::PrepareRows(const Input& input, size_t columns, Operan
   rows_.Get(pool_.threads() * row_bytes);
   ForEachRow(count, [&](size_t i, int worker) {
     auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
-    const auto [row, group] = source(i);
-    const size_t in_group = i - group.first;
+    const auto [at, group] = place_of(i);
+    const size_t in_group = at - group.first;
     const size_t in_tile = in_group % kernels_.tile_tokens;
     const size_t tile = in_group - in_tile;
-    prepare(RowOf(input, row, scratch), columns, std::min(kernels_.tile_tokens, group.count - tile),
+    prepare(RowOf(input, i, scratch), columns, std::min(kernels_.tile_tokens, group.count - tile),
             in_tile, operands + (group.first + tile) * token_bytes);
   });
   return operands;
+}
+
+// Element i of a row that is alone becomes element i * tile of one that shares its tile.
+template <size_t kBytes>
+void Spread(const uint8_t* from, size_t bytes, size_t tile, uint8_t* into) {
+  for (size_t at = 0; at < bytes; at += kBytes) std::memcpy(into + at * tile, from + at, kBytes);
+}
+
+// The rows of each group side by side in tiles, from rows that are alone: those that several groups
+// take were brought into their format once.
+const uint8_t* CpuDevice::Gather(const uint8_t* rows, OperandKind kind, size_t columns,
+                                 std::span<const int32_t> gather) {
+  const size_t token_bytes = kernels::OperandBytes(kind, columns);
+  uint8_t* into = gathered_[static_cast<int>(kind)].Get(gather.size() * token_bytes);
+  const bool blocks = kind == OperandKind::kInt8;
+  const size_t element = blocks ? sizeof(kernels::OperandBlock) : sizeof(float);
+  ForEachRow(gather.size(), [&](size_t i, int) {
+    const RowGroup group = row_groups_[i];
+    const size_t in_tile = (i - group.first) % kernels_.tile_tokens;
+    const size_t tile = i - in_tile;
+    const size_t tokens = std::min(kernels_.tile_tokens, group.first + group.count - tile);
+    const uint8_t* from = rows + static_cast<size_t>(gather[i]) * token_bytes;
+    uint8_t* to = into + tile * token_bytes + in_tile * element;
+    blocks ? Spread<sizeof(kernels::OperandBlock)>(from, token_bytes, tokens, to)
+           : Spread<sizeof(float)>(from, token_bytes, tokens, to);
+  });
+  return into;
 }
 
 void SplitIntoTasks(ProductTasks& product, size_t panels_at_most) {
@@ -429,8 +464,16 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
     for (size_t i = 0; i < product.count; ++i)
       row_groups_[product.first + i] = {product.first, product.count};
   }
-  const auto source = [&](size_t i) {
-    return Source{gather.empty() ? i : static_cast<size_t>(gather[i]), row_groups_[i]};
+  // Of one token, experts take the same row: it need not even be copied.
+  const bool alone = !gather.empty() &&
+                     std::all_of(products.begin(), products.end(),
+                                 [](const GroupProduct& product) { return product.count == 1; });
+  const auto prepare = [&](OperandKind kind) {
+    if (alone) return PrepareAlone(input, kind);
+    if (!gather.empty()) return Gather(PrepareAlone(input, kind), kind, input.x.width, gather);
+    return PrepareRows(input, input.x.width, kind, [&](size_t row) {
+      return Place{row, row_groups_[row]};
+    });
   };
   const uint8_t* operands[kernels::kOperandKinds] = {};
   group_tasks_.clear();
@@ -440,8 +483,9 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
           "shapes disagree");
     const OperandKind kind = matrix.kernels().operand;
     const uint8_t*& prepared = operands[static_cast<int>(kind)];
-    if (prepared == nullptr) prepared = PrepareRows(input, input.x.width, kind, count, source);
-    const size_t offset = product.first * kernels::OperandBytes(kind, input.x.width);
+    if (prepared == nullptr) prepared = prepare(kind);
+    const size_t row = alone ? static_cast<size_t>(gather[product.first]) : product.first;
+    const size_t offset = row * kernels::OperandBytes(kind, input.x.width);
     ProductTasks& tasks = group_tasks_.emplace_back();
     tasks = {&matrix, prepared + offset, product.into.Slice(product.first, product.count),
              product.bias.empty() ? nullptr : product.bias.data()};
@@ -463,8 +507,9 @@ void CpuDevice::MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix
   const OperandKind kind = first.kernels().operand;
   const size_t count = x.count;
   const Rows as_heads{x.buffer, x.offset, count * heads, from_dim};
-  const uint8_t* operands = PrepareRows(as_heads, columns, kind, count * heads, [&](size_t i) {
-    return Source{i % count * heads + i / count, {i / count * count, count}};
+  const uint8_t* operands = PrepareRows(as_heads, columns, kind, [&](size_t row) {
+    const size_t begin = row % heads * count;
+    return Place{begin + row / heads, {begin, count}};
   });
   group_tasks_.clear();
   for (size_t head = 0; head < heads; ++head) {

@@ -118,6 +118,22 @@ TEST(CpuDevice, ProductsOfHeadsAreThoseOfEachHeadAlone) {
   }
 }
 
+// As of one token that several experts take: the row is shared as it is.
+TEST(CpuDevice, ProductsOfSingleRowsAreThoseOfEachRowAlone) {
+  const auto device = Cpu();
+  const Values x = Random(*device, 3, 40, 1), out = Random(*device, 4, 70, 4);
+  const auto a = RandomMatrix(*device, 70, 40, 2);
+  const std::vector<int32_t> gather = {2, 2, 0, 1};
+  std::vector<GroupProduct> products;
+  for (size_t i = 0; i < gather.size(); ++i) products.push_back({a.get(), i, 1, out.rows, {}});
+  device->MatMulGroups(x.rows, gather, products);
+  const Values alone = Random(*device, 1, 70, 5);
+  for (size_t i = 0; i < gather.size(); ++i) {
+    device->MatMul(x.rows.Slice(gather[i], 1), {{a.get(), alone.rows}});
+    EXPECT_EQ(std::memcmp(out.rows.Slice(i, 1).host(), alone.rows.host(), 70 * 4), 0) << i;
+  }
+}
+
 TEST(CpuDevice, AddWeightedSumsThenAdds) {
   const auto device = Cpu();
   const Values from = Random(*device, 6, 33, 1);

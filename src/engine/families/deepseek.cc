@@ -3,6 +3,7 @@
 #include "engine/experts.h"
 #include "engine/families/ends.h"
 #include "engine/rope.h"
+#include "engine/row_plan.h"
 
 namespace baton::engine {
 namespace {

@@ -36,18 +36,6 @@ class ModelEnds {
   MatrixPtr head_;
 };
 
-// The rows of a pass, laid out in one buffer.
-class RowPlan {
- public:
-  // `rows` will be `count` rows of `width` elements. It must live until Allocate() returns.
-  void Add(device::Rows& rows, size_t count, int width);
-  Result<std::unique_ptr<device::Buffer>> Allocate(device::Device& device) const;
-
- private:
-  std::vector<device::Rows*> placed_;
-  size_t floats_ = 0;
-};
-
 inline device::Rows Last(device::Rows rows, size_t count) {
   return rows.Slice(rows.count - count, count);
 }

@@ -2,6 +2,7 @@
 
 #include "engine/families/ends.h"
 #include "engine/rope.h"
+#include "engine/row_plan.h"
 
 namespace baton::engine {
 namespace {

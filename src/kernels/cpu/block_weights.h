@@ -358,9 +358,9 @@ struct BlockWeights {
   using Block = PanelBlock<BlockType>;
   static constexpr OperandKind kOperand = OperandKind::kInt8;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
-  static constexpr size_t kPanelsOfOne = 1;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   static constexpr size_t kPanelsOfFew = kPanelsOfMany;
+  static constexpr size_t kPanelsOfOne = kPanelsOfMany;
   // Worth it but where processors have instructions and registers for so much work at a time that
   // panels are hardly in the way.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2;

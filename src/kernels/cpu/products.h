@@ -41,12 +41,13 @@ inline void Clear(F32x16* sums) {
 }
 
 // Asks for kBytes of weights that many bytes ahead. Behind the end of a panel begins the next one;
-// behind the last, a prefetch does nothing.
+// behind the last, a prefetch does nothing. Into L2, which can wait for more lines than L1: enough
+// to keep memory busy.
 template <size_t kBytes>
 inline void PrefetchWeights(const void* weights, size_t ahead) {
 #pragma GCC unroll 8
   for (size_t i = 0; i < kBytes; i += 64)
-    Prefetch(static_cast<const uint8_t*>(weights) + ahead + i);
+    PrefetchToL2(static_cast<const uint8_t*>(weights) + ahead + i);
 }
 
 // Columns [begin, end) of rows that have `all` of them.

@@ -332,13 +332,15 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
     if (module == row.hub) names.push_back({std::string(row.gguf), -1, row.rows, role});
   }
   if (!names.empty()) return names;
-  const Error unknown =
-      MakeError(Code::kUnimplemented, "tensor '{}' is not part of a {} that is supported",
-                log::Escape(name), architecture.hub);
-  if (!module.starts_with(kLayers)) return unknown;
+  const auto unknown = [&] {
+    return MakeError(Code::kUnimplemented, "tensor '{}' is not part of a {} that is supported",
+                     log::Escape(name), architecture.hub);
+  };
+  if (!module.starts_with(kLayers)) return unknown();
   module.remove_prefix(kLayers.size());
   const int64_t layer = TakeNumber(module);
-  if (layer < 0 || !module.starts_with('.') || layer >= layers.run + layers.predict) return unknown;
+  if (layer < 0 || !module.starts_with('.') || layer >= layers.run + layers.predict)
+    return unknown();
   if (layer >= layers.run) return names;
   module.remove_prefix(1);
   for (const ModuleRow& row : architecture.modules) {
@@ -346,7 +348,8 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
     if (Matches(module, row.hub, expert))
       names.push_back({fmt::format("blk.{}.{}", layer, row.gguf), expert, row.rows, role});
   }
-  return names.empty() ? Result<std::vector<TensorName>>(unknown) : names;
+  if (names.empty()) return unknown();
+  return names;
 }
 
 }  // namespace baton::safetensors

@@ -1,5 +1,6 @@
 #include "model/safetensors/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -53,7 +53,8 @@ class HeaderParser {
     std::vector<StoredTensor> tensors;
     tensors.reserve(TensorsMentioned());
     BATON_RETURN_IF_ERROR(scanner_.Object([&](std::string_view name) -> Status {
-      if (name == "__metadata__") return scanner_.Skip();
+      if (name == "__metadata__")
+        return scanner_.Object([&](std::string_view) { return scanner_.SkipString(); });
       BATON_RETURN_IF_ERROR(CheckName(name));
       auto tensor = ParseTensor(name);
       if (!tensor.ok()) return tensor.error().Within(fmt::format("tensor '{}'", log::Escape(name)));

@@ -61,7 +61,8 @@ Result<uint64_t> JsonScanner::Integer() {
 }
 
 Status JsonScanner::SkipString() {
-  for (++position_; position_ < text_.size(); ++position_) {
+  if (!Accept('"')) return Unexpected("a string");
+  for (; position_ < text_.size(); ++position_) {
     if (text_[position_] == '"') {
       ++position_;
       return OkStatus();

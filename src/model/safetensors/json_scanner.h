@@ -40,8 +40,9 @@ class JsonScanner {
   Result<std::string_view> String();
   // A whole number without sign.
   Result<uint64_t> Integer();
-  // Any value, passed over.
+  // Any value, or any string, passed over.
   Status Skip();
+  Status SkipString();
   // That only blanks are left.
   Status End();
 
@@ -51,7 +52,6 @@ class JsonScanner {
   void SkipBlanks();
   bool Accept(char c);
   Status Expect(char c);
-  Status SkipString();
   Status SkipWord();
   Error Unexpected(std::string_view wanted);
 

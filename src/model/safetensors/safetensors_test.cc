@@ -94,9 +94,9 @@ TEST(HeaderHostile, EveryFieldInTurn) {
   is(R"({"a\u0041":{}})", "has a backslash");
   is(R"({"a)", "does not end");
   is("{\"" + std::string(300, 'n') + "\":{}}", "a tensor name of 300 bytes");
-  is(R"({"__metadata__":)" + std::string(100, '[') + "}", "nests more than");
-  is(R"({"__metadata__":{"a":]}})", "where a value should be");
-  is(R"({"__metadata__":"a\"b)", "the end of a string");
+  is(R"({"__metadata__":["a"]})", "where '{' should be");
+  is(R"({"__metadata__":{"a":1}})", "where a string should be");
+  is(R"({"__metadata__":{"a":"b\"c)", "the end of a string");
   const auto two = [](int begin, const std::string& name) {
     return fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}},)"
                        R"("{}":{{"dtype":"U8","shape":[{}],"data_offsets":[{},8]}}}})",
@@ -324,8 +324,9 @@ TEST(FolderHostile, NormsOfSixteenBitsBecomeFloats) {
 
 TEST(Index, NamesFilesOfItsFolderAlone) {
   const auto names = ShardNamesIn(
-      R"({"metadata": {"total_size": 5}, "weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors",
-          "c": "m-2.safetensors"}})");
+      R"({"metadata": {"total_size": 5},
+          "weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors",
+                         "c": "m-2.safetensors"}})");
   ASSERT_TRUE(names.ok()) << names.error().message();
   EXPECT_THAT(*names, ElementsAre("m-1.safetensors", "m-2.safetensors"));
   for (const std::string name : {"../m.safetensors", "/etc/passwd", "a/b.safetensors", "m.bin",
@@ -337,6 +338,10 @@ TEST(Index, NamesFilesOfItsFolderAlone) {
   EXPECT_THAT(ShardNamesIn("{}").error().message(), HasSubstr("names no file"));
   EXPECT_FALSE(ShardNamesIn(R"({"weight_map": {"a": 7}})").ok());
   EXPECT_FALSE(ShardNamesIn(R"({"weight_map": [)").ok());
+  EXPECT_THAT(ShardNamesIn(R"({"a":)" + std::string(100, '[') + "}").error().message(),
+              HasSubstr("nests more than"));
+  EXPECT_THAT(ShardNamesIn(R"({"a":{"b":]}})").error().message(),
+              HasSubstr("where a value should be"));
 }
 
 TEST(Folder, ShardsAreAllNeeded) {

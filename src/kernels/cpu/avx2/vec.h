@@ -248,3 +248,6 @@ inline int32_t Quantize16(const float* x, float inverse, int8_t* q) {
 inline void Prefetch(const void* at) {
   _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
 }
+inline void PrefetchToL2(const void* at) {
+  _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T1);
+}

@@ -36,7 +36,7 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
 // As many groups, a power of two, as 16-bit sums hold. Of bytes that need all eight bits |q| <= 128
 // and |x| <= 127; others are at most kMax, and positive.
 template <int kMax, size_t kCount>
-constexpr size_t kGroupsOfWords = kCount > 1 && kCount * (kMax == 255 ? 128 : kMax) * 127 > 32767
+constexpr size_t kGroupsOfWords = kCount > 1 && kCount*(kMax == 255 ? 128 : kMax) * 127 > 32767
                                       ? kGroupsOfWords<kMax, kCount / 2>
                                       : kCount;
 

@@ -131,13 +131,12 @@ inline F32x16 LoadHalf(const uint16_t* from) {
   return {vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
           vcvt_high_f32_f16(high)};
 }
+inline float32x4_t FromBrains4(uint16x4_t brains) {
+  return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(brains), 16));
+}
 inline F32x16 LoadBrains(const uint16_t* from) {
-  const uint16x8_t low = vld1q_u16(from);
-  const uint16x8_t high = vld1q_u16(from + 8);
-  return {vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(low), 16)),
-          vreinterpretq_f32_u32(vshll_high_n_u16(low, 16)),
-          vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(high), 16)),
-          vreinterpretq_f32_u32(vshll_high_n_u16(high, 16))};
+  return {FromBrains4(vld1_u16(from)), FromBrains4(vld1_u16(from + 4)),
+          FromBrains4(vld1_u16(from + 8)), FromBrains4(vld1_u16(from + 12))};
 }
 inline F32x16 BroadcastHalf(uint16_t half) {
   const float32x4_t x = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half)));
@@ -272,6 +271,9 @@ inline int32_t Quantize16(const float* x, float inverse, int8_t* q) {
 
 inline void Prefetch(const void* at) {
   __builtin_prefetch(at);
+}
+inline void PrefetchToL2(const void* at) {
+  __builtin_prefetch(at, 0, 2);
 }
 
 // 16 rows x 4 bytes.
