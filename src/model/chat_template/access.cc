@@ -15,6 +15,7 @@ using Bound = std::vector<std::optional<Value>>;
 // --- methods of dictionaries and lists ------------------------------------------------------
 
 Result<Value> DictGet(Runtime&, const Value& self, const Arguments& arguments) {
+  if (!arguments.named.empty()) return TypeError("dict.get() takes no keyword arguments");
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("get", {"key", "default"}, 1));
   if (bound[0]->is_list() && bound[0]->list().kind != ListKind::kTuple)
     return TypeError(fmt::format("unhashable type: '{}'", TypeName(*bound[0])));

@@ -127,7 +127,43 @@ TEST(Jinja, FailsWherePythonFails) {
   EXPECT_EQ(Render("{{ s.__class__ }}{{ l.append is defined }}"), "False") << "no way out of data";
 }
 
+// Jinja refuses such a template as a whole, unless only an `if` stands between.
+TEST(Jinja, UnknownFiltersAndTestsAreRefusedBeforeRendering) {
+  for (const std::string_view refused :
+       {"{{ 1 }}{% for x in [] %}{{ x | nope }}{% endfor %}",
+        "{% if false %}{% for x in l %}{{ x is nope }}{% endfor %}{% endif %}",
+        "{% macro m(a=n|nope) %}{% endmacro %}", "{% macro m() %}{{ 1 | nope }}{% endmacro %}",
+        "{% set x | nope %}{% endset %}", "{% filter nope %}{% endfilter %}",
+        "{% for x in [] if x is nope %}{% endfor %}", "{% call f() %}{{ 1 | nope }}{% endcall %}",
+        "{% with %}{{ 1 | nope }}{% endwith %}", "{{ (1 if t else 2) | nope }}"})
+    EXPECT_THAT(ChatTemplate::Parse(refused).status().error().message(), HasSubstr("line 1: No "))
+        << refused;
+  const Case cases[] = {
+      {"{% if false %}{{ 1 | nope }}{% elif n is nope2 %}{% endif %}",
+       "error: No test named 'nope2' found."},
+      {"{% if false %}{{ 1 | nope }}{% if n is nope %}{% endif %}{% endif %}a", "a"},
+      {"{{ 1 | nope if false else 'b' }}{{ 'c' if t else n is nope }}", "bc"},
+      {"{{ ['nope'] | select('filter') | list }}", "[]"},
+  };
+  for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
+}
+
+TEST(Jinja, FiltersOfHtmlAndOfLongLines) {
+  const Case cases[] = {
+      {"{{ '<p>a &lt;b <!-- x --> \n c</p>' | striptags }}", "a <b c"},
+      {"{{ {'id': 1, 'x': none, 'y': '<'} | xmlattr }}", " id=\"1\" y=\"&lt;\""},
+      {"{{ 'long text to wrap here' | wordwrap(8) }}", "long\ntext to\nwrap\nhere"},
+      {"{{ 'abcdefghij' | wordwrap(4) }}", "abcd\nefgh\nij"},
+      {"{{ n | indent }}", "error: a string is required, not 'int'"},
+      {"{{ d.get('q', default=1) }}", "error: dict.get() takes no keyword arguments"},
+      {"{{ dict(**{1: 2}) }}", "error: keywords must be strings"},
+  };
+  for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
+}
+
 TEST(Jinja, SyntaxErrorsNameTheLine) {
+  EXPECT_THAT(Render("{% macro m(a, a) %}{% endmacro %}"), HasSubstr("duplicate argument 'a'"));
+  EXPECT_THAT(Render("{{ dict(a=1, a=2) }}"), HasSubstr("argument repeated: a"));
   EXPECT_THAT(Render("a\nb{{ n"), HasSubstr("line 2"));
   EXPECT_THAT(Render("{% if n %}x"), HasSubstr("looking for 'endif'"));
   EXPECT_THAT(Render("{% frob %}"), HasSubstr("unknown tag 'frob'"));

@@ -439,8 +439,10 @@ class Evaluator {
     if (call.double_star != nullptr) {
       BATON_ASSIGN_OR_RETURN(const Value dict, Eval(*call.double_star));
       if (!dict.is_dict()) return TypeError("argument after ** must be a mapping");
-      for (const auto& [key, value] : dict.dict().entries())
-        arguments.named.emplace_back(Str(key), value);
+      for (const auto& [key, value] : dict.dict().entries()) {
+        if (!key.is_text()) return TypeError("keywords must be strings");
+        arguments.named.emplace_back(key.bytes(), value);
+      }
     }
     return arguments;
   }

@@ -29,6 +29,13 @@ Result<int64_t> Integer(const std::optional<Value>& value, int64_t otherwise) {
   return value->integer();
 }
 
+// For filters that, unlike most, do not turn what they get into text.
+Status CheckText(const Value& value) {
+  BATON_RETURN_IF_ERROR(CheckDefined(value));
+  if (value.is_text()) return OkStatus();
+  return TypeError(fmt::format("a string is required, not '{}'", TypeName(value)));
+}
+
 std::string TextOr(const std::optional<Value>& value, std::string_view otherwise) {
   return value ? Str(*value) : std::string(otherwise);
 }
@@ -204,6 +211,7 @@ std::vector<Span> LinesOf(std::string_view text) {
 
 Result<Value> Indent(Runtime& runtime, const Value& value, const Arguments& arguments) {
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("indent", {"width", "first", "blank"}));
+  BATON_RETURN_IF_ERROR(CheckText(value));
   std::string indentation;
   if (bound[0] && bound[0]->is_text()) {
     indentation = bound[0]->bytes();
@@ -235,6 +243,7 @@ Result<Value> Truncate(Runtime& runtime, const Value& value, const Arguments& ar
   BATON_ASSIGN_OR_RETURN(const int64_t length, Integer(bound[0], 255));
   BATON_ASSIGN_OR_RETURN(const int64_t leeway, Integer(bound[3], 5));
   const std::string end = TextOr(bound[2], "...");
+  if (!value.is_undefined()) BATON_RETURN_IF_ERROR(CheckText(value));
   const Value text = ToText(runtime, value);
   const int64_t keep = length - static_cast<int64_t>(CountUtf8(end));
   if (keep < 0)
@@ -327,6 +336,126 @@ Result<Value> UrlEncode(Runtime& runtime, const Value& value, const Arguments& a
   }
   TextBuilder builder;
   builder.AppendDerived(encoded, HasUntrusted(value));
+  return runtime.MakeText(std::move(builder));
+}
+
+// Without <tags> and <!-- comments -->, entities as characters, white space as single spaces.
+Result<Value> StripTags(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  BATON_RETURN_IF_ERROR(arguments.Bind("striptags", {}));
+  std::string text = Str(value);
+  BATON_RETURN_IF_ERROR(runtime.StepBytes(16 * text.size()));
+  const auto cut_between = [&text](std::string_view from, std::string_view to) {
+    std::string kept;
+    for (size_t at = 0; at < text.size();) {
+      const size_t begin = text.find(from, at);
+      const size_t end = begin == std::string::npos ? begin : text.find(to, begin);
+      kept += text.substr(at, end == std::string::npos ? end : begin - at);
+      at = end == std::string::npos ? text.size() : end + to.size();
+    }
+    text = std::move(kept);
+  };
+  cut_between("<!--", "-->");
+  cut_between("<", ">");
+  std::string joined;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Character c = Utf8At(text, at);
+    if (!IsSpace(c.code_point)) joined += text.substr(at, c.length);
+    if (IsSpace(c.code_point) && !joined.empty() && joined.back() != ' ') joined += ' ';
+    at += c.length;
+  }
+  if (joined.ends_with(' ')) joined.pop_back();
+  constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
+      {"&lt;", "<"},    {"&gt;", ">"},  {"&#34;", "\""},
+      {"&quot;", "\""}, {"&#39;", "'"}, {"&amp;", "&"}};
+  for (const auto& [entity, character] : kEntities) {
+    for (size_t at = 0; (at = joined.find(entity, at)) != std::string::npos; ++at)
+      joined.replace(at, entity.size(), character);
+  }
+  TextBuilder builder;
+  builder.AppendDerived(joined, HasUntrusted(value));
+  return runtime.MakeText(std::move(builder));
+}
+
+// `line` in rows of at most `width` characters, broken between words.
+std::string Wrapped(std::string_view line, size_t width, bool break_words,
+                    std::string_view separator) {
+  std::string wrapped;
+  size_t used = 0;
+  const auto start_row = [&] {
+    wrapped += separator;
+    used = 0;
+  };
+  std::string spaces;  // that go in front of the next word if it fits
+  for (size_t at = 0; at < line.size();) {
+    const bool space = line[at] == ' ';
+    size_t end = at;
+    while (end < line.size() && (line[end] == ' ') == space) ++end;
+    std::string_view word = line.substr(at, end - at);
+    at = end;
+    if (space) {
+      spaces = word;
+      continue;
+    }
+    const size_t length = CountUtf8(word);
+    if (used > 0 && used + spaces.size() + length > width && length <= width) {
+      start_row();
+    } else if (used > 0 || !spaces.empty()) {
+      wrapped += spaces;
+      used += spaces.size();
+    }
+    spaces.clear();
+    for (size_t i = 0; i < word.size();) {
+      if (used >= width && break_words) start_row();
+      const size_t bytes = Utf8At(word, i).length;
+      wrapped += word.substr(i, bytes);
+      i += bytes;
+      ++used;
+    }
+  }
+  return wrapped;
+}
+
+Result<Value> WordWrap(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  BATON_ASSIGN_OR_RETURN(
+      const Bound bound,
+      arguments.Bind("wordwrap", {"width", "break_long_words", "wrapstring", "break_on_hyphens"}));
+  BATON_ASSIGN_OR_RETURN(const int64_t width, Integer(bound[0], 79));
+  if (width < 1) return TypeError(fmt::format("invalid width {} (must be > 0)", width));
+  BATON_RETURN_IF_ERROR(CheckText(value));
+  const std::string separator = TextOr(bound[2], "\n");
+  const std::string& text = value.bytes();
+  BATON_RETURN_IF_ERROR(runtime.StepBytes(text.size() * (16 + separator.size())));
+  BATON_RETURN_IF_ERROR(runtime.heap.Reserve(text.size() * (2 + separator.size())));
+  std::string wrapped;
+  const std::vector<Span> lines = LinesOf(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) wrapped += separator;
+    wrapped += Wrapped(std::string_view(text).substr(lines[i].begin, lines[i].end - lines[i].begin),
+                       static_cast<size_t>(width), Flag(bound[1], true), separator);
+  }
+  TextBuilder builder;
+  builder.AppendDerived(wrapped, HasUntrusted(value));
+  return runtime.MakeText(std::move(builder));
+}
+
+Result<Value> XmlAttr(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("xmlattr", {"autospace"}));
+  BATON_RETURN_IF_ERROR(CheckDefined(value));
+  if (!value.is_dict())
+    return TypeError(fmt::format("'{} object' has no attribute 'items'", TypeName(value)));
+  TextBuilder builder;
+  for (const auto& [key, item] : value.dict().entries()) {
+    if (item.is_none() || item.is_undefined()) continue;
+    BATON_RETURN_IF_ERROR(runtime.StepOver(item));
+    const std::string name = Str(key);
+    if (name.find_first_of(" \t\n\f\r/>=") != std::string::npos)
+      return TypeError(fmt::format("Invalid character in attribute name: '{}'", name));
+    if (builder.size() > 0 || Flag(bound[0], true)) builder.Append(" ");
+    builder.Append(Escape(runtime, key).text());
+    builder.Append("=\"");
+    builder.Append(Escape(runtime, item).text());
+    builder.Append("\"");
+  }
   return runtime.MakeText(std::move(builder));
 }
 
@@ -786,6 +915,11 @@ Result<Value> Attr(Runtime& runtime, const Value& value, const Arguments& argume
   return GetAttribute(runtime, value, Str(*bound[0]));
 }
 
+// Jinja has it, but no two runs agree on its result, or it is about links in HTML.
+Result<Value> NotHere(Runtime&, const Value&, const Arguments&) {
+  return MakeError(Code::kUnimplemented, "the filters random and urlize are not supported");
+}
+
 struct Row {
   std::string_view name;
   Filter filter;
@@ -820,6 +954,7 @@ constexpr Row kFilters[] = {
     {"max", Max},
     {"min", Min},
     {"pprint", Pprint},
+    {"random", NotHere},
     {"reject", Reject},
     {"rejectattr", RejectAttr},
     {"replace", Replace},
@@ -831,6 +966,7 @@ constexpr Row kFilters[] = {
     {"slice", SliceFilter},
     {"sort", Sort},
     {"string", StringFilter},
+    {"striptags", StripTags},
     {"sum", Sum},
     {"title", Title},
     {"tojson", ToJsonFilter},
@@ -839,7 +975,10 @@ constexpr Row kFilters[] = {
     {"unique", Unique},
     {"upper", CaseFilter<Case::kUpper>},
     {"urlencode", UrlEncode},
+    {"urlize", NotHere},
     {"wordcount", WordCount},
+    {"wordwrap", WordWrap},
+    {"xmlattr", XmlAttr},
 };
 
 Filter FindFilter(std::string_view name) {

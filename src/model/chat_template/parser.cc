@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "model/chat_template/filters.h"
 #include "model/chat_template/lexer.h"
 
 namespace baton::jinja {
@@ -34,6 +35,29 @@ class Parser {
    private:
     int& depth_;
   };
+
+  // Jinja refuses a template that names an unknown filter or test, but not for what it names below
+  // an `if` without a scope of its own between (there, a template may ask first whether it exists).
+  class Frame {
+   public:
+    Frame(Parser& parser, bool below_if)
+        : parser_(parser), saved_(std::exchange(parser.below_if_, below_if)) {}
+    Frame(const Frame&) = delete;
+    ~Frame() { parser_.below_if_ = saved_; }
+
+   private:
+    Parser& parser_;
+    const bool saved_;
+  };
+
+  void NoteUnknown(std::string_view kind, std::string_view name) {
+    unknown_.push_back(Fail(fmt::format("No {} named '{}'.", kind, name)));
+  }
+  // To be called where an expression ends.
+  Status CheckUnknown() {
+    const std::vector<Error> unknown = std::exchange(unknown_, {});
+    return below_if_ || unknown.empty() ? OkStatus() : Status(unknown.front());
+  }
 
   // --- tokens ---
 
@@ -128,6 +152,12 @@ class Parser {
   }
 
   Result<Statement> ParseStatement() {
+    BATON_ASSIGN_OR_RETURN(Statement statement, ParseAnyStatement());
+    BATON_RETURN_IF_ERROR(CheckUnknown());
+    return statement;
+  }
+
+  Result<Statement> ParseAnyStatement() {
     links_ = 0;
     const int line = Now().line;
     if (Now().kind == TokenKind::kData) return Statement{DataStatement{tokens_[at_++].text}, line};
@@ -160,8 +190,10 @@ class Parser {
 
   Result<Statement> ParseIf(int line) {
     IfStatement statement;
+    const Frame frame(*this, true);
     while (true) {
       BATON_ASSIGN_OR_RETURN(ExprPtr test, ParseTuple(false));
+      BATON_RETURN_IF_ERROR(CheckUnknown());
       BATON_RETURN_IF_ERROR(ExpectBlockEnd());
       BATON_ASSIGN_OR_RETURN(Body body, ParseBody({"elif", "else", "endif"}));
       statement.branches.emplace_back(std::move(test), std::move(body));
@@ -183,8 +215,11 @@ class Parser {
     BATON_ASSIGN_OR_RETURN(statement.target, ParseTarget(false));
     if (!SkipName("in")) return Fail(fmt::format("expected 'in', got {}", Shown()));
     BATON_ASSIGN_OR_RETURN(statement.iterable, ParseTuple(false));
+    BATON_RETURN_IF_ERROR(CheckUnknown());
+    const Frame frame(*this, false);
     if (SkipName("if")) {
       BATON_ASSIGN_OR_RETURN(statement.condition, ParseExpression());
+      BATON_RETURN_IF_ERROR(CheckUnknown());
     }
     statement.recursive = SkipName("recursive");
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
@@ -209,9 +244,11 @@ class Parser {
       BATON_RETURN_IF_ERROR(ExpectBlockEnd());
       return Statement{SetStatement{std::move(target), std::move(value)}, line};
     }
+    const Frame frame(*this, false);
     SetBlockStatement statement{std::move(target), nullptr, {}};
     if (AtOperator("|")) {
       BATON_ASSIGN_OR_RETURN(statement.filter, ParseFilters(nullptr));
+      BATON_RETURN_IF_ERROR(CheckUnknown());
     }
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
     BATON_ASSIGN_OR_RETURN(statement.body, ParseBlock("endset"));
@@ -260,6 +297,9 @@ class Parser {
       if (!macro.parameters.empty()) BATON_RETURN_IF_ERROR(Expect(","));
       if (AtOperator(")")) break;
       BATON_ASSIGN_OR_RETURN(std::string name, ExpectName());
+      for (const auto& parameter : macro.parameters) {
+        if (parameter.first == name) return Fail(fmt::format("duplicate argument '{}'", name));
+      }
       ExprPtr otherwise;
       if (SkipOperator("=")) {
         BATON_ASSIGN_OR_RETURN(otherwise, ParseExpression());
@@ -285,8 +325,10 @@ class Parser {
 
   Result<Statement> ParseMacro(int line) {
     MacroStatement statement;
+    const Frame frame(*this, false);
     BATON_ASSIGN_OR_RETURN(statement.macro.name, ExpectName());
     BATON_RETURN_IF_ERROR(ParseSignature(statement.macro));
+    BATON_RETURN_IF_ERROR(CheckUnknown());
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
     BATON_RETURN_IF_ERROR(ParseMacroBody(statement.macro, "endmacro"));
     return Statement{std::move(statement), line};
@@ -299,13 +341,17 @@ class Parser {
     BATON_ASSIGN_OR_RETURN(statement.call, ParseExpression());
     if (!std::holds_alternative<CallExpr>(statement.call->node)) return Fail("expected a call");
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
+    BATON_RETURN_IF_ERROR(CheckUnknown());
+    const Frame frame(*this, false);
     BATON_RETURN_IF_ERROR(ParseMacroBody(statement.caller, "endcall"));
     return Statement{std::move(statement), line};
   }
 
   Result<Statement> ParseFilterBlock(int line) {
     FilterStatement statement;
+    const Frame frame(*this, false);
     BATON_ASSIGN_OR_RETURN(statement.filter, ParseFilterChain(nullptr));
+    BATON_RETURN_IF_ERROR(CheckUnknown());
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
     BATON_ASSIGN_OR_RETURN(statement.body, ParseBlock("endfilter"));
     return Statement{std::move(statement), line};
@@ -321,6 +367,8 @@ class Parser {
       statement.bindings.emplace_back(std::move(target), std::move(value));
     }
     ++at_;
+    BATON_RETURN_IF_ERROR(CheckUnknown());
+    const Frame frame(*this, false);
     BATON_ASSIGN_OR_RETURN(statement.body, ParseBlock("endwith"));
     return Statement{std::move(statement), line};
   }
@@ -328,6 +376,7 @@ class Parser {
   // {% generation %}: marks what the model says, for training; renders as it is.
   Result<Statement> ParseGeneration(int line) {
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
+    const Frame frame(*this, false);
     WithStatement statement;
     BATON_ASSIGN_OR_RETURN(statement.body, ParseBlock("endgeneration"));
     return Statement{std::move(statement), line};
@@ -337,6 +386,7 @@ class Parser {
   Result<Statement> ParseNamedBlock(int line) {
     BATON_RETURN_IF_ERROR(ExpectName().status());
     BATON_RETURN_IF_ERROR(ExpectBlockEnd());
+    const Frame frame(*this, false);
     WithStatement statement;
     BATON_ASSIGN_OR_RETURN(statement.body, ParseBody({"endblock"}));
     at_ += 2;
@@ -381,6 +431,7 @@ class Parser {
   Result<ExprPtr> ParseExpression() {
     const Nesting nesting(depth_);
     BATON_RETURN_IF_ERROR(CheckDepth());
+    const size_t unknown = unknown_.size();
     BATON_ASSIGN_OR_RETURN(ExprPtr value, ParseOr());
     while (AtName("if")) {
       const int line = tokens_[at_++].line;
@@ -390,6 +441,7 @@ class Parser {
       if (SkipName("else")) {
         BATON_ASSIGN_OR_RETURN(otherwise, ParseExpression());
       }
+      unknown_.resize(unknown, Fail(""));
       value = Make(Conditional{std::move(test), std::move(value), std::move(otherwise)}, line);
     }
     return value;
@@ -723,6 +775,9 @@ class Parser {
                        Ahead().text == "=";
     if (named) {
       std::string name = Now().text;
+      for (const auto& argument : arguments.named) {
+        if (argument.first == name) return Fail(fmt::format("keyword argument repeated: {}", name));
+      }
       at_ += 2;
       BATON_ASSIGN_OR_RETURN(ExprPtr value, ParseExpression());
       arguments.named.emplace_back(std::move(name), std::move(value));
@@ -761,6 +816,7 @@ class Parser {
     while (true) {
       const int line = Now().line;
       BATON_ASSIGN_OR_RETURN(std::string name, ParseDottedName());
+      if (!HasFilter(name)) NoteUnknown("filter", name);
       CallArguments arguments;
       if (AtOperator("(")) {
         BATON_ASSIGN_OR_RETURN(arguments, ParseArguments());
@@ -798,6 +854,7 @@ class Parser {
     test.value = std::move(value);
     test.negated = SkipName("not");
     BATON_ASSIGN_OR_RETURN(test.name, ParseDottedName());
+    if (!HasTest(test.name)) NoteUnknown("test", test.name);
     if (AtOperator("(")) {
       BATON_ASSIGN_OR_RETURN(test.arguments, ParseArguments());
     } else if (AtTestArgument()) {
@@ -815,6 +872,8 @@ class Parser {
   int links_ = 0;  // of the statement that is being parsed
   int loops_ = 0;  // around it, within one macro
   std::vector<MacroDefinition*> macros_;
+  bool below_if_ = false;
+  std::vector<Error> unknown_;  // filters and tests in the expression that is being parsed
 };
 
 }  // namespace

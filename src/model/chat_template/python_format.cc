@@ -216,9 +216,9 @@ class PercentFormatter {
       plain = at_;
     }
     builder_.AppendSlice(format_, plain, bytes_.size());
-    const bool all_used =
-        IsTuple() ? next_ == arguments_.list().items.size()
-                  : next_ > 0 || used_key_ || arguments_.is_dict() || arguments_.is_list();
+    const bool all_used = IsTuple() ? next_ == arguments_.list().items.size()
+                                    : next_ > 0 || used_key_ || arguments_.is_dict() ||
+                                          arguments_.is_list() || arguments_.is_undefined();
     if (!all_used) return TypeError("not all arguments converted during string formatting");
     return runtime_.MakeText(std::move(builder_));
   }

@@ -11,15 +11,27 @@ namespace {
 // Insides of character classes. PCRE2's own \s has U+180E, and its \w lacks marks.
 constexpr std::string_view kSpace =
     R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+constexpr std::string_view kWord =
+    R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 constexpr std::string_view kDigit = R"(\p{Nd})";
 constexpr std::string_view kHexDigit = "0-9a-fA-F";
 constexpr size_t kRepeatMax = 1024;
 constexpr size_t kPatternBytesMax = 64 << 10;
 
+// What Unicode has added since the version that PCRE2 10.42 knows, as far as texts have it:
+// pictures and Chinese characters.
+constexpr std::string_view kNewLetters = R"(\x{2b739}\x{2ebf0}-\x{2ee5d}\x{31350}-\x{323af})";
+constexpr std::string_view kNewSymbols =
+    R"(\x{2ffc}-\x{2fff}\x{31e4}\x{31e5}\x{31ef}\x{1cc00}-\x{1ccef}\x{1cd00}-\x{1ceb3})"
+    R"(\x{1f6dc}\x{1f774}-\x{1f776}\x{1f77b}-\x{1f77f}\x{1f7d9}\x{1f8b2}-\x{1f8bb})"
+    R"(\x{1f8c0}\x{1f8c1}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89}\x{1fa8f}\x{1faad}-\x{1faaf})"
+    R"(\x{1fabb}-\x{1fabf}\x{1fac6}\x{1face}\x{1facf}\x{1fada}-\x{1fadc}\x{1fadf})"
+    R"(\x{1fae8}\x{1fae9}\x{1faf7}\x{1faf8}\x{1fbcb}-\x{1fbef})";
+
 struct Named {
   std::string_view name;
-  std::string_view inside;  // of a character class
+  std::string_view inside;     // of a character class
+  std::string_view more = {};  // of it
 };
 // Names that Oniguruma knows for what PCRE2 calls otherwise.
 constexpr Named kProperties[] = {
@@ -28,15 +40,19 @@ constexpr Named kProperties[] = {
     {"digit", kDigit},
     {"lower", R"(\p{Lowercase})"},
     {"upper", R"(\p{Uppercase})"},
-    {"punct", R"(\p{P}$+<=>^`|~)"},
+    {"punct", R"(\p{P})"},
     {"space", kSpace},
     {"word", kWord},
     {"xdigit", kHexDigit},
-    {"letter", R"(\p{L})"},
+    {"l", R"(\p{L})", kNewLetters},
+    {"lo", R"(\p{Lo})", kNewLetters},
+    {"s", R"(\p{S})", kNewSymbols},
+    {"so", R"(\p{So})", kNewSymbols},
+    {"letter", R"(\p{L})", kNewLetters},
     {"mark", R"(\p{M})"},
     {"number", R"(\p{N})"},
     {"punctuation", R"(\p{P})"},
-    {"symbol", R"(\p{S})"},
+    {"symbol", R"(\p{S})", kNewSymbols},
     {"separator", R"(\p{Z})"},
 };
 
@@ -269,9 +285,11 @@ class Translator {
     const std::string lower = Lower(name);
     for (const Named& property : kProperties) {
       if (property.name != lower) continue;
-      if (in_class && negated) return Unsupported(fmt::format("\\P{{{}}} in a class", name));
-      out_ += in_class ? std::string(property.inside)
-                       : fmt::format("[{}{}]", negated ? "^" : "", property.inside);
+      if (in_class && negated && name.size() > 2)
+        return Unsupported(fmt::format("\\P{{{}}} in a class", name));
+      if (in_class && negated) break;
+      const std::string inside = std::string(property.inside).append(property.more);
+      out_ += in_class ? inside : fmt::format("[{}{}]", negated ? "^" : "", inside);
       return OkStatus();
     }
     // Two letters at most: a general category. Binary properties are named alike. What is left is a
@@ -340,9 +358,11 @@ class Translator {
     const size_t end = pattern_.find(":]", at_);
     if (end == std::string_view::npos) return Unsupported("[: in a class");
     const std::string_view name = pattern_.substr(at_ + 2, end - at_ - 2);
+    // Wider than \\p{Punct}.
+    if (name == "punct") out_ += "\\p{S}";
     for (const Named& property : kProperties) {
       if (property.name != name) continue;
-      out_ += property.inside;
+      out_.append(property.inside).append(property.more);
       at_ = end + 2;
       return OkStatus();
     }

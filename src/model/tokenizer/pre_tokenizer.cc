@@ -15,6 +15,10 @@ constexpr const char* kLlama3 =
     R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2 = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
                                R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kBailing = R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}|)"
+                                 R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)";
+constexpr const char* kSeedCoder = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
+                                   R"( ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen35 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
     R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -82,10 +86,14 @@ constexpr Row kRows[] = {
     {"falcon3", true, {kLlama3}},
     {"pixtral", true, {kLlama3}},
     {"lfm2", true, {kLlama3}},
+    {"falcon-h1", true, {kLlama3}},
+    {"midm-2.0", true, {kLlama3}},
+    {"jina-v5-nano", true, {kLlama3}},
     {"dbrx", false, {kLlama3}},
     {"smaug-bpe", false, {kLlama3}},
     {"chatglm-bpe", false, {kLlama3}},
     {"glm4", false, {kLlama3}},
+    {"glm5", false, {kLlama3}},
     {"gpt-2", false, {kGpt2}},
     {"phi-2", false, {kGpt2}},
     {"mpt", false, {kGpt2}},
@@ -96,11 +104,28 @@ constexpr Row kRows[] = {
     {"jina-es", false, {kGpt2}},
     {"jina-de", false, {kGpt2}},
     {"gigachat", false, {kGpt2}},
+    {"granite-docling", false, {kGpt2}},
+    {"jina-v1-en", false, {kGpt2}},
+    {"jina-v2-code", false, {kGpt2}},
+    {"jina-v2-es", false, {kGpt2}},
+    {"jina-v2-de", false, {kGpt2}},
+    {"a.x-4.0", false, {kGpt2}},
+    {"mellum", false, {kGpt2}},
+    {"modern-bert", false, {kGpt2}},
+    {"exaone4", false, {kGpt2}},
     {"qwen2", false, {kQwen2}},
     {"stablelm2", false, {kQwen2}},
     {"deepseek-r1-qwen", false, {kQwen2}},
     {"megrez", false, {kQwen2}},
     {"hunyuan", false, {kQwen2}},
+    {"grok-2", false, {kQwen2}},
+    {"solar-open", false, {kQwen2}},
+    {"kormo", false, {kQwen2}},
+    {"f2llmv2", false, {kQwen2}},
+    {"bailingmoe", false, {kBailing}},
+    {"bailingmoe2", false, {kBailing}},
+    {"llada-moe", false, {kBailing}},
+    {"seed-coder", false, {kSeedCoder}},
     {"qwen35", false, {kQwen35}},
     {"starcoder", false, {kDigit, kGpt2}},
     {"refact", false, {kDigit, kGpt2}},
@@ -109,10 +134,14 @@ constexpr Row kRows[] = {
     {"codeshell", false, {kDigit, kGpt2}},
     {"exaone", false, {kDigit, kGpt2}},
     {"minerva-7b", false, {kDigit, kGpt2}},
+    {"mellum2", false, {kDigit, kGpt2}},
     {"falcon", false, {kPunctuation, kGpt2, kThreeAsciiDigits}},
     {"tekken", true, {kTekken}},
     {"gpt-4o", false, {kGpt4o}},
     {"llama4", false, {kGpt4o}},
+    {"minimax-m2", false, {kGpt4o}},
+    {"kanana2", false, {kGpt4o}},
+    {"talkie", false, {kGpt4o}},
     {"bloom", false, {kNotPunctuation}},
     {"poro-chat", false, {kNotPunctuation}},
     {"gpt3-finnish", false, {kNotPunctuation}},
@@ -124,6 +153,7 @@ constexpr Row kRows[] = {
     {"deepseek-v3", false, {kUpToThreeDigits, kDeepSeek3Kana, kDeepSeek3}},
     {"deepseek-r1", false, {kUpToThreeDigits, kDeepSeek3Kana, kDeepSeek3}},
     {"hunyuan-dense", false, {kUpToThreeDigits, kDeepSeek3Kana, kDeepSeek3}},
+    {"joyai-llm", false, {kUpToThreeDigits, kDeepSeek3Kana, kDeepSeek3}},
 };
 
 std::string KnownNames() {

@@ -95,13 +95,13 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 Regex::~Regex() = default;
 
 Regex Regex::Known(std::string_view pattern) {
-  CodePtr code = Compile(OnigurumaToPcre2(pattern).value(), 0).value();
+  CodePtr code = Compile(OnigurumaToPcre2(pattern).value(), PCRE2_MULTILINE).value();
   return Regex(std::make_unique<const Program>(Program{std::move(code)}));
 }
 
 Result<Regex> Regex::FromFile(std::string_view pattern) {
   BATON_ASSIGN_OR_RETURN(const std::string translated, OnigurumaToPcre2(pattern));
-  BATON_ASSIGN_OR_RETURN(CodePtr code, Compile(translated, PCRE2_AUTO_CALLOUT));
+  BATON_ASSIGN_OR_RETURN(CodePtr code, Compile(translated, PCRE2_AUTO_CALLOUT | PCRE2_MULTILINE));
   return Regex(std::make_unique<const Program>(Program{std::move(code)}));
 }
 

@@ -8,11 +8,11 @@
 #include <boost/json/serialize.hpp>
 
 #include "model/text/utf8.h"
-#include "model/tokenizer/bpe_model.h"
-#include "model/tokenizer/json_fields.h"
-#include "model/tokenizer/pipeline_encoder.h"
-#include "model/tokenizer/tokenizer_document.h"
-#include "model/tokenizer/unigram_model.h"
+#include "model/tokenizer/pipeline/bpe_model.h"
+#include "model/tokenizer/pipeline/json_fields.h"
+#include "model/tokenizer/pipeline/pipeline_encoder.h"
+#include "model/tokenizer/pipeline/tokenizer_document.h"
+#include "model/tokenizer/pipeline/unigram_model.h"
 
 namespace baton {
 namespace {

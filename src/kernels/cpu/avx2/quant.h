@@ -149,8 +149,7 @@ inline void DotWords(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
   }
 }
 
-// As many groups, a power of two, as 16-bit sums hold: each adds two products of at most kMax *
-// 127.
+// As many groups, a power of two, as 16-bit sums hold: each adds two products, kMax * 127 at most.
 template <int kMax, size_t kCount>
 constexpr size_t kGroupsOfWords =
     kCount > 1 && kCount * 2 * kMax * 127 > 32767 ? kGroupsOfWords<kMax, kCount / 2> : kCount;

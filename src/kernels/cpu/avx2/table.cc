@@ -1,8 +1,8 @@
 #include "kernels/cpu/avx2/table.h"
 
-#include <immintrin.h>
-
 #include <type_traits>
+
+#include <immintrin.h>
 
 #include "kernels/cpu/layout.h"
 #include "kernels/half.h"

@@ -1,0 +1,104 @@
+#include "model/tokenizer/pipeline/unigram_model.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "model/text/utf8.h"
+
+namespace baton {
+namespace {
+
+constexpr double kUnknownPenalty = 10.0;  // as in SentencePiece
+
+}  // namespace
+
+UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordinary,
+                           std::vector<double> scores, UnigramOptions options)
+    : vocabulary_(vocabulary),
+      scores_(std::move(scores)),
+      options_(options),
+      byte_tokens_(vocabulary) {
+  for (TokenId id = 0; id < static_cast<TokenId>(scores_.size()); ++id) {
+    if (ordinary[static_cast<size_t>(id)] && !vocabulary.TextOf(id).empty()) sorted_.push_back(id);
+  }
+  std::sort(sorted_.begin(), sorted_.end(), [&vocabulary](TokenId a, TokenId b) {
+    return vocabulary.TextOf(a) < vocabulary.TextOf(b);
+  });
+  unknown_score_ = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
+  unknown_score_ -= kUnknownPenalty;
+}
+
+std::vector<TokenId> UnigramModel::TokensAtBeginOf(std::string_view text) const {
+  std::vector<TokenId> tokens;
+  auto low = sorted_.begin();
+  auto high = sorted_.end();
+  for (size_t depth = 0; depth < text.size() && low != high; ++depth) {
+    const auto byte = static_cast<uint8_t>(text[depth]);
+    // Those of [low, high) agree in the bytes before; which go on with this one?
+    const auto byte_of = [&](TokenId id) {
+      const std::string_view token = vocabulary_.TextOf(id);
+      return token.size() > depth ? static_cast<int>(static_cast<uint8_t>(token[depth])) : -1;
+    };
+    low = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) < byte; });
+    high = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) == byte; });
+    if (low != high && vocabulary_.TextOf(*low).size() == depth + 1) tokens.push_back(*low);
+  }
+  return tokens;
+}
+
+Result<std::vector<UnigramModel::Node>> UnigramModel::BestWays(std::string_view piece) const {
+  std::vector<Node> ways(piece.size() + 1);
+  const auto extend = [&ways](size_t begin, size_t end, TokenId token, double score) {
+    const double total = ways[begin].score + score;
+    Node& node = ways[end];
+    if (node.begin < 0 || total > node.score) node = {total, static_cast<int32_t>(begin), token};
+  };
+  for (size_t begin = 0; begin < piece.size();) {
+    const size_t length = Utf8At(piece, begin).length;
+    bool covered = false;
+    for (const TokenId token : TokensAtBeginOf(piece.substr(begin))) {
+      const size_t bytes = vocabulary_.TextOf(token).size();
+      extend(begin, begin + bytes, token, scores_[static_cast<size_t>(token)]);
+      covered = covered || bytes == length;
+    }
+    if (!covered) extend(begin, begin + length, options_.unknown, unknown_score_);
+    if (ways[begin + length].token == kNoToken)
+      return MakeError(Code::kInvalidArgument, "'{}' has no token, and nothing stands for it",
+                       piece.substr(begin, length));
+    begin += length;
+  }
+  return ways;
+}
+
+std::vector<TokenId> UnigramModel::SpellUnknown(std::string_view text) const {
+  if (options_.byte_fallback) {
+    if (auto bytes = byte_tokens_.Spell(text)) return *std::move(bytes);
+  }
+  return {options_.unknown};
+}
+
+Result<std::vector<TokenId>> UnigramModel::Encode(std::string_view piece) const {
+  if (piece.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
+    return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",
+                     piece.size());
+  BATON_ASSIGN_OR_RETURN(const std::vector<Node> ways, BestWays(piece));
+  std::vector<TokenId> tokens;  // backwards
+  for (size_t end = piece.size(); end > 0;) {
+    size_t begin = static_cast<size_t>(ways[end].begin);
+    if (ways[end].token != options_.unknown || options_.unknown == kNoToken) {
+      tokens.push_back(ways[end].token);
+      end = begin;
+      continue;
+    }
+    // Neighbouring unknown characters are one token.
+    while (begin > 0 && ways[begin].token == options_.unknown)
+      begin = static_cast<size_t>(ways[begin].begin);
+    const std::vector<TokenId> spelled = SpellUnknown(piece.substr(begin, end - begin));
+    tokens.insert(tokens.end(), spelled.rbegin(), spelled.rend());
+    end = begin;
+  }
+  std::reverse(tokens.begin(), tokens.end());
+  return tokens;
+}
+
+}  // namespace baton

@@ -1,0 +1,300 @@
+#include "model/tokenizer/tokenizer_json.h"
+
+#include <chrono>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <gmock/gmock.h>
+
+#include "model/tokenizer/byte_characters.h"
+#include "model/tokenizer/oniguruma.h"
+
+namespace baton {
+namespace {
+
+using boost::json::array;
+using boost::json::object;
+using boost::json::value;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+// Byte-level BPE: 256 bytes, then "he", "ll", "hell", then added tokens from 259.
+constexpr TokenId kHe = 256, kHell = 258, kStart = 259, kEnd = 260, kCall = 261;
+
+object ByteModel() {
+  object vocabulary;
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[ByteCharacters()[static_cast<size_t>(byte)]] = byte;
+  vocabulary["he"] = 256;
+  vocabulary["ll"] = 257;
+  vocabulary["hell"] = 258;
+  return {
+      {"type", "BPE"}, {"vocab", vocabulary}, {"merges", array{"h e", "l l", array{"he", "ll"}}}};
+}
+
+object Added(TokenId id, std::string_view content, bool special) {
+  return {{"id", id}, {"content", content}, {"special", special}, {"normalized", false}};
+}
+
+object ByteTokenizer() {
+  return {{"added_tokens", array{Added(kStart, "<|start|>", true), Added(kEnd, "<|end|>", true),
+                                 Added(kCall, "<call>", false)}},
+          {"pre_tokenizer", object{{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+          {"decoder", object{{"type", "ByteLevel"}}},
+          {"model", ByteModel()}};
+}
+
+Result<HubTokenizer> Read(const value& tokenizer, std::string_view config = "",
+                          int32_t vocab_size = 0, std::string_view generation = "") {
+  const std::string json = boost::json::serialize(tokenizer);
+  return ReadTokenizerFiles(
+      {.tokenizer_json = json, .tokenizer_config = config, .generation_config = generation},
+      vocab_size);
+}
+
+std::string ErrorOf(const value& tokenizer, std::string_view config = "") {
+  const auto read = Read(tokenizer, config);
+  return read.ok() ? "no error" : read.error().message();
+}
+
+TEST(TokenizerJson, ReadsByteLevelBpe) {
+  const auto read = Read(ByteTokenizer());
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  const Tokenizer& tokenizer = read->tokenizer;
+  EXPECT_EQ(tokenizer.vocab_size(), 262);
+  EXPECT_THAT(*tokenizer.Encode("hello"), ElementsAre(kHell, 'o'));
+  EXPECT_THAT(*tokenizer.Encode("<call>he"), ElementsAre(kCall, kHe));
+  EXPECT_THAT(*tokenizer.Encode("<|end|>", {.parse_special = true}), ElementsAre(kEnd));
+  const std::string bytes = "he\xff\xfehe\xe4\xbd";
+  EXPECT_EQ(tokenizer.Decode(*tokenizer.Encode(bytes)), bytes);
+  EXPECT_TRUE(tokenizer.IsEndOfGeneration(kEnd));
+}
+
+TEST(TokenizerJson, TextNeverBecomesAControlToken) {
+  object json = ByteTokenizer();
+  // Not marked as special, but it looks as if it steered; and one that is matched behind a
+  // normalizer.
+  json["added_tokens"].as_array().push_back(Added(262, "<\uFF5CUser\uFF5C>", false));
+  object late = Added(263, "<|late|>", true);
+  late["normalized"] = true;
+  json["added_tokens"].as_array().push_back(late);
+  json["normalizer"] = {{"type", "Lowercase"}};
+  // A piece that is a token as a whole is taken as it is.
+  json["model"].as_object()["ignore_merges"] = true;
+  const auto read = Read(json);
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  const Tokenizer& tokenizer = read->tokenizer;
+  const auto encode = [&tokenizer](std::vector<PromptSegment> prompt) {
+    return *tokenizer.Encode(prompt);
+  };
+  for (const auto& [text, id] : std::vector<std::pair<std::string, TokenId>>{
+           {"<|end|>", kEnd}, {"<\uFF5CUser\uFF5C>", 262}, {"<|late|>", 263}, {"<|LATE|>", 263}}) {
+    if (text != "<|LATE|>") {
+      EXPECT_THAT(encode({{text, true}}), ElementsAre(id)) << text;
+    }
+    EXPECT_THAT(encode({{text, false}}), Not(Contains(id))) << text;
+    EXPECT_THAT(encode({{text.substr(0, 3), true}, {text.substr(3), false}}), Not(Contains(id)));
+    EXPECT_THAT(encode({{text.substr(0, 3), false}, {text.substr(3), true}}), Not(Contains(id)));
+    EXPECT_THAT(*tokenizer.Encode(text), Not(Contains(id))) << text;
+  }
+  EXPECT_THAT(encode({{"he<|LATE|>", true}, {"<|late|>", false}, {"<|late|>", true}}),
+              testing::IsSupersetOf({kHe, 263, 263}));
+}
+
+TEST(TokenizerJson, RolesComeFromTheConfigurationAndThePostProcessor) {
+  object json = ByteTokenizer();
+  const object start = {{"SpecialToken", object{{"id", "<|start|>"}, {"type_id", 0}}}};
+  const object text = {{"Sequence", object{{"id", "A"}, {"type_id", 0}}}};
+  json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", array{start, text}}};
+  const auto read =
+      Read(json, R"({"eos_token": {"content": "<|end|>"}, "chat_template": "{{ 1 }}"})", 300,
+           R"({"eos_token_id": [261]})");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  const Vocabulary& vocabulary = read->tokenizer.vocabulary();
+  EXPECT_EQ(vocabulary.bos(), kStart);
+  EXPECT_EQ(vocabulary.eos(), kEnd);
+  EXPECT_EQ(vocabulary.size(), 300);
+  EXPECT_EQ(vocabulary.TypeOf(299), TokenType::kUnused);
+  EXPECT_EQ(read->chat_template, "{{ 1 }}");
+  EXPECT_THAT(*read->tokenizer.Encode("he", {.add_special = true}), ElementsAre(kStart, kHe));
+  EXPECT_THAT(read->tokenizer.end_of_generation(), ElementsAre(kEnd, kCall));
+  // Llama's class obeys its own flags.
+  const auto llama = Read(json, R"({"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": false,
+                                    "add_eos_token": true, "eos_token": "<|end|>"})");
+  ASSERT_TRUE(llama.ok()) << llama.error().message();
+  EXPECT_THAT(*llama->tokenizer.Encode("he", {.add_special = true}), ElementsAre(kHe, kEnd));
+}
+
+TEST(TokenizerJson, ChatTemplatesByName) {
+  EXPECT_EQ(*ChatTemplateIn(R"({"chat_template": [{"name": "tool_use", "template": "a"},
+                                                  {"name": "default", "template": "b"}]})"),
+            "b");
+  EXPECT_EQ(*ChatTemplateIn("{}"), "");
+  EXPECT_FALSE(ChatTemplateIn(R"({"chat_template": 5})").ok());
+  const std::string json = boost::json::serialize(ByteTokenizer());
+  const auto read = ReadTokenizerFiles({.tokenizer_json = json,
+                                        .tokenizer_config = R"({"chat_template": "old"})",
+                                        .chat_template = "new"});
+  EXPECT_EQ(read->chat_template, "new");
+}
+
+TEST(TokenizerJsonHostile, NamesWhatItDoesNotKnow) {
+  for (const auto& [member, type] :
+       std::vector<std::pair<std::string, std::string>>{{"normalizer", "BertNormalizer"},
+                                                        {"pre_tokenizer", "UnicodeScripts"},
+                                                        {"decoder", "WordPiece"},
+                                                        {"post_processor", "BertProcessing"},
+                                                        {"model", "WordPiece"}}) {
+    object json = ByteTokenizer();
+    json[member].emplace_object() = {{"type", type}, {"vocab", object{{"a", 0}}}};
+    EXPECT_THAT(ErrorOf(json), HasSubstr("'" + type + "'")) << member;
+    EXPECT_THAT(ErrorOf(json), HasSubstr("not supported")) << member;
+    json[member] = 5;
+    EXPECT_THAT(ErrorOf(json), HasSubstr("is a number, not an object")) << member;
+    json[member].emplace_object() = {{"type", array()}};
+    EXPECT_THAT(ErrorOf(json), HasSubstr("'type' is an array")) << member;
+  }
+}
+
+TEST(TokenizerJsonHostile, RefusesIdsThatDoNotHoldTogether) {
+  const auto with_vocab = [](const std::string& vocabulary, const std::string& merges = "[]") {
+    return boost::json::parse(R"({"model": {"type": "BPE", "vocab": )" + vocabulary +
+                              R"(, "merges": )" + merges + "}}");
+  };
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0, "b": 0})")), HasSubstr("'a' and 'b' have one id, 0"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": -1})")), HasSubstr("'a' has id -1"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 4000000})")), HasSubstr("id 4000000, but there are 1"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 99999999999})")), HasSubstr("'a' has id 99999999999"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 1.5})")), HasSubstr("'a'"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": "x"})")), HasSubstr("'a' is a string"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": {}})")), HasSubstr("'a'"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"([["a", 1]])")), HasSubstr("not one of model 'BPE'"));
+  EXPECT_THAT(ErrorOf(with_vocab("{}")), HasSubstr("no vocabulary"));
+  EXPECT_THAT(ErrorOf(with_vocab("null")), HasSubstr("no vocabulary"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"(["a b"])")), HasSubstr("merge 0 names 'b'"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"(["a"])")), HasSubstr("merge 0 is 'a'"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"([["a"]])")), HasSubstr("merge 1 is not a pair"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"([["a","a","a"]])")), HasSubstr("not a pair"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", "[5]")), HasSubstr("a merge is a number"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", "{}")), HasSubstr("'merges' is an object"));
+
+  object json = ByteTokenizer();
+  json["added_tokens"].as_array().push_back(Added(5, "<x>", true));
+  EXPECT_THAT(ErrorOf(json), HasSubstr("and '<x>' have one id, 5"));
+  json = ByteTokenizer();
+  json["added_tokens"].as_array().push_back(Added(270, "he", true));
+  EXPECT_THAT(ErrorOf(json), HasSubstr("'he' has two ids, 256 and 270"));
+  EXPECT_THAT(ErrorOf(ByteTokenizer(), R"({"bos_token": "<s>"})"), HasSubstr("'<s>'"));
+  const auto small = Read(ByteTokenizer(), "", 100);
+  ASSERT_FALSE(small.ok());
+  EXPECT_THAT(small.error().message(), HasSubstr("id 258, but the model's embedding has 100 rows"));
+  // An added token for which the embedding has no row cannot be used.
+  EXPECT_EQ(Read(ByteTokenizer(), "", 261)->tokenizer.vocab_size(), 261);
+}
+
+TEST(TokenizerJsonHostile, RefusesWhatIsNoJson) {
+  const auto error_of = [](std::string_view json) {
+    const auto read = ReadTokenizerFiles({.tokenizer_json = json});
+    return read.ok() ? "no error" : read.error().message();
+  };
+  for (const std::string_view bad :
+       {"", "{", "[]", "5", "{} {}", "\"\xff\"", "{\"a\":\"\xed\xa0\x80\"}", "null", "nul"})
+    EXPECT_THAT(error_of(bad), HasSubstr("tokenizer.json")) << bad;
+  EXPECT_THAT(error_of("{}"), HasSubstr("'model' is missing"));
+  EXPECT_NE(error_of(std::string(100'000, '[')), "no error");
+  std::string nested = "{\"normalizer\":";
+  for (int i = 0; i < 40; ++i) nested += R"({"type":"Sequence","normalizers":[)";
+  EXPECT_NE(error_of(nested), "no error");
+  std::string many = "{\"x\":[0";
+  for (int i = 0; i < 1'200'000; ++i) many += ",0";
+  EXPECT_THAT(error_of(many + "]}"), HasSubstr("more than"));
+}
+
+// Each file is small; none may take long or give a wrong answer.
+TEST(TokenizerJsonHostile, ExpressionsCannotHang) {
+  for (const std::string_view bomb :
+       {"(a+)+$", "(a*)*b", "(a|aa)+$", "(a|a)*c", "a*b", "(?:a*){1000}b", "(?=(a+)+b)", "(.*)*x",
+        "((a{0,1000}){0,1000}){0,1000}b", "(?<=a)(a+)+c"}) {
+    object json = ByteTokenizer();
+    json["pre_tokenizer"] = {
+        {"type", "Sequence"},
+        {"pretokenizers",
+         array{
+             object{
+                 {"type", "Split"}, {"pattern", object{{"Regex", bomb}}}, {"behavior", "Isolated"}},
+             object{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto read = Read(json);
+    if (read.ok()) {
+      for (const size_t length : {40u, 20'000u}) {
+        const std::string text(length, 'a');
+        const auto ids = read->tokenizer.Encode(text);
+        if (ids.ok()) {
+          EXPECT_EQ(read->tokenizer.Decode(*ids), text);
+        } else {
+          EXPECT_THAT(ids.error().message(), HasSubstr("gave up"));
+        }
+      }
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_LT(took.count(), 1.0) << bomb;
+  }
+}
+
+TEST(TokenizerJsonHostile, NormalizersCannotGrowATextWithoutEnd) {
+  object json = ByteTokenizer();
+  array steps;
+  for (int i = 0; i < 12; ++i)
+    steps.push_back(object{{"type", "Replace"},
+                           {"pattern", object{{"String", "a"}}},
+                           {"content", "aaaaaaaaaaaaaaaa"}});
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", steps}};
+  const auto read = Read(json);
+  ASSERT_TRUE(read.ok());
+  const auto ids = read->tokenizer.Encode("aaaa");
+  ASSERT_FALSE(ids.ok());
+  EXPECT_EQ(ids.error().code(), Code::kResourceExhausted);
+}
+
+TEST(TokenizerJsonHostile, MarksInBadOrderTakeLinearTime) {
+  object json = ByteTokenizer();
+  json["normalizer"] = {{"type", "NFC"}};
+  const auto read = Read(json);
+  ASSERT_TRUE(read.ok());
+  std::string text = "a";
+  for (int i = 0; i < 100'000; ++i) text += "\u0301\u0316";
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(read->tokenizer.Encode(text).ok());
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(took.count(), 3.0);
+}
+
+TEST(Unigram, TakesTheBestWay) {
+  const value json = boost::json::parse(R"({"model": {"type": "Unigram", "unk_id": 0,
+      "vocab": [["<unk>", 0], ["a", -1], ["b", -2], ["ab", -2.5], ["abc", -9], ["bc", -1]]}})");
+  const auto read = Read(json);
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_THAT(*read->tokenizer.Encode("ab"), ElementsAre(3));
+  EXPECT_THAT(*read->tokenizer.Encode("abc"), ElementsAre(1, 5));
+  EXPECT_THAT(*read->tokenizer.Encode("axya"), ElementsAre(1, 0, 1));
+  EXPECT_THAT(ErrorOf(boost::json::parse(
+                  R"({"model": {"type": "Unigram", "unk_id": 9, "vocab": [["a", 1]]}})")),
+              HasSubstr("'unk_id' is 9"));
+  EXPECT_THAT(ErrorOf(boost::json::parse(R"({"model": {"type": "Unigram", "vocab": [["a"]]}})")),
+              HasSubstr("not [text, score]"));
+}
+
+TEST(Oniguruma, TranslatesOrRefuses) {
+  EXPECT_EQ(*OnigurumaToPcre2("a{,3}b{2}c{1,}"), "a{0,3}b{2}c{1,}");
+  EXPECT_EQ(*OnigurumaToPcre2("a{x}"), "a\\{x}");
+  EXPECT_EQ(*OnigurumaToPcre2("\\p{Han}\\p{^Lu}\\u4e00"), "\\p{sc:Han}\\P{Lu}\\x{4e00}");
+  for (const std::string_view refused :
+       {"[a&&b]", "[a[bc]]", "(?~a)", "(?<name>a)", "a{1,2}+", "a{2000}", "\\xff", "\\g<1>", "\\1",
+        "(?m:a)", "[]", "[a", "(*FAIL)", "\\p{", "\\", "\\u12"})
+    EXPECT_FALSE(OnigurumaToPcre2(refused).ok()) << refused;
+}
+
+}  // namespace
+}  // namespace baton
