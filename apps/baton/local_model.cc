@@ -19,7 +19,7 @@ Result<LocalModel> LoadLocalModel(const LocalOptions& options) {
   BATON_ASSIGN_OR_RETURN(local.device, OpenCpu(options));
   const ModelSpec& spec = local.model->spec();
   const size_t pages = kv::PagesFor(std::max(options.context_tokens, 1));
-  const device::KvLayout layout{{spec.n_kv_heads, spec.head_dim}, options.kv_type};
+  const device::KvLayout layout = engine::KvLayoutOf(spec, options.kv_type);
   engine::StageOptions stage_options;
   stage_options.kv_type = layout.type;
   stage_options.kv_bytes_max = pages * layout.layer_bytes() * spec.n_layers;

@@ -100,6 +100,13 @@ void Print(const Model& model, const Memory& memory, bool verbose) {
                            spec.head_dim));
   if (experts.count > 0)
     Row("experts", fmt::format("{}, {} for each token", experts.count, experts.used));
+  if (experts.shared_width > 0)
+    Row("shared experts", fmt::format("width {}, of all tokens", experts.shared_width));
+  if (experts.groups > 1)
+    Row("expert groups", fmt::format("{}, {} for each token", experts.groups, experts.groups_used));
+  if (spec.latent.kv_rank > 0)
+    Row("latents",
+        fmt::format("{} and a key of {} for all heads", spec.latent.kv_rank, spec.rope.dimensions));
   Row("quantization", spec.quantization);
   Row("license", spec.license.empty() ? "the file does not say" : spec.license);
   Row("chat template",
@@ -124,6 +131,8 @@ void PrintJson(const Model& model, const Memory& memory) {
                                       {"active_parameters", spec.active_parameters},
                                       {"experts", spec.experts.count},
                                       {"experts_used", spec.experts.used},
+                                      {"experts_shared_width", spec.experts.shared_width},
+                                      {"latent", spec.latent.kv_rank},
                                       {"window", spec.window},
                                       {"windowed_layers", WindowedLayers(spec)},
                                       {"context_length", spec.context_length},

@@ -19,7 +19,7 @@ bool Names(const plan::Constraints& constraints, const NodeId& node) {
 plan::Workload WithinModel(plan::Workload workload, const Model& model) {
   workload.context_tokens = std::min(workload.context_tokens, model.spec().context_length);
   for (KvType* type : {&workload.kv_type, &workload.kv_wire_type}) {
-    if (!CheckHeads(*type, model.spec().head_dim).ok()) *type = KvType::kF16;
+    if (!model.spec().CheckKvType(*type).ok()) *type = KvType::kF16;
   }
   return workload;
 }

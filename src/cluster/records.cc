@@ -119,8 +119,8 @@ plan::ModelCost CostOf(const Model& model, const std::string& name) {
           .head_bytes = spec.head_bytes,
           .tied_embeddings = spec.tied_embeddings,
           .head_flops_per_token = spec.HeadFlopsPerToken(),
-          .kv_width = spec.kv_width(),
-          .q_width = spec.q_width(),
+          .kv_elements = spec.kv_elements(),
+          .q_width = (spec.q_width() + spec.attended_width()) / 2,
           .hidden_width = spec.hidden_width};
 }
 

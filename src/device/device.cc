@@ -6,6 +6,11 @@
 
 namespace baton::device {
 
+Status CheckShape(KvType type, const KvShape& shape) {
+  BATON_RETURN_IF_ERROR(CheckHeads(type, shape.head_dim));
+  return CheckHeads(type, shape.latent);
+}
+
 RowReader RowsIn(std::span<const uint8_t> bytes, size_t row_bytes) {
   return [bytes, row_bytes](size_t first, size_t count, std::span<uint8_t> into) -> Status {
     CHECK(into.size() == count * row_bytes, "{} bytes of {} rows", into.size(), count);

@@ -125,22 +125,30 @@ inline constexpr int kPageTokens = 64;
 
 // What attention is built for: elements of a head, and query heads that share one KV head.
 inline constexpr int kHeadDimMax = 1024;
-inline constexpr int kQueryGroupMax = 48;
+inline constexpr int kQueryGroupMax = 256;
 
-// The shape of one layer's K and V.
+// The shape of one layer's K and V. With latents (MLA) there is one KV head, whose values are the
+// first `latent` elements of its keys; they are neither stored nor sent a second time.
 struct KvShape {
   int kv_heads = 0;
-  int head_dim = 0;
+  int head_dim = 0;  // of keys and, without latents, of values
+  int latent = 0;    // 0: values of their own
+
+  int value_dim() const { return latent > 0 ? latent : head_dim; }
+  // K and V, or K alone.
+  int halves() const { return latent > 0 ? 1 : 2; }
   bool operator==(const KvShape&) const = default;
 };
+// kInvalidArgument where keys or values are not whole blocks of `type`.
+Status CheckShape(KvType type, const KvShape& shape);
 
-// How a page holds the K and V of one layer, one after the other:
+// How a page holds the K and, without latents, V of one layer, one after the other:
 //   f16   K  [kv head][16-token block][width][16 tokens]   so that q.k has lanes = tokens
 //         V  [kv head][token][width]                       so that p.v has lanes = head dim
 //   q8_0  K  [kv head][16-token block][width / 32] kernels::KeyBlockQ8_0
 //         V  [kv head][token][width / 32] BlockQ8_0
 // where width is head_dim rounded up to 16; what lies beyond head_dim stays zero. Q8_0 takes whole
-// blocks alone: FitsHeads().
+// blocks alone: CheckShape().
 struct KvLayout {
   KvShape shape;
   KvType type = KvType::kF16;
@@ -148,7 +156,7 @@ struct KvLayout {
   size_t width() const { return static_cast<size_t>(shape.head_dim + 15) / 16 * 16; }
   size_t head_bytes() const { return KvBytesOf(type, width() * kPageTokens); }
   size_t half_bytes() const { return head_bytes() * static_cast<size_t>(shape.kv_heads); }
-  size_t layer_bytes() const { return 2 * half_bytes(); }
+  size_t layer_bytes() const { return half_bytes() * static_cast<size_t>(shape.halves()); }
 };
 
 // One layer of one sequence's KV cache: token t lies in page pages[t / kPageTokens], whose bytes of
@@ -180,11 +188,13 @@ struct AttentionForm {
   std::span<const float> sinks;  // per query head a score that has no value; empty: none
 };
 
-// The angles of some rows: the pairs (2i, 2i + 1) of every head turn, the rest of a head stays.
+// The angles of some rows: the pairs (first + 2i, first + 2i + 1) of every head turn, the rest of a
+// head stays.
 struct RopeTable {
   std::span<const float> cos_sin;  // [row][pair][cos, sin]
-  int pairs = 0;                   // at most head_dim / 2
+  int pairs = 0;                   // first + 2 * pairs is at most head_dim
   int head_dim = 0;
+  int first = 0;
 };
 
 // What a device does at best, measured by loops that do nothing else.
@@ -215,6 +225,11 @@ class Device {
   // `gather` is empty. Rows of two products are the same or have none in common.
   virtual void MatMulGroups(const Input& input, std::span<const int32_t> gather,
                             std::span<const GroupProduct> products) = 0;
+  // A product for each head, which is a run of x.width / weights.size() elements of a row: its
+  // first elements, as many as W has columns, become W times those, and what lies behind them comes
+  // behind the product. Rows of all W are as many, columns too. `x` and `into` are apart.
+  virtual void MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix>> weights,
+                           Rows into) = 0;
   // Row r of `x` += the sum over j < k of weights[r * k + j] * row places[r * k + j] of `from`, in
   // that order, where k is places.size() / x.count.
   virtual void AddWeighted(Rows from, std::span<const int32_t> places,
@@ -228,11 +243,12 @@ class Device {
   virtual void NormHeads(Rows x, std::span<const float> weight, float epsilon) = 0;
   // Turns every head of every row and multiplies all of it by `scale`.
   virtual void Rope(Rows x, const RopeTable& table, float scale) = 0;
-  // Writes K and V rows into the pages of their sequences, converted to what those hold.
+  // Writes K and V rows into the pages of their sequences, converted to what those hold. A key of a
+  // layout with latents is the row of V, then the row of K.
   virtual void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) = 0;
   // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence,
   // or the window's. Query heads share KV heads evenly; all sequences have one layout. kFloat takes
-  // F16 alone.
+  // F16 alone. Heads of `into` have value_dim() elements.
   virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
                       const AttentionForm& form, Rows into) = 0;
 
@@ -242,10 +258,10 @@ class Device {
   virtual void ReadAll(Buffer& memory) = 0;
 
   // Tokens [first, first + count) of `layer` as they travel between nodes
-  // (docs/formats/kv-stream.md): K then V, each [kv head][token][head dim], little endian. Where
-  // `type` is that of the pages, both ways keep every bit; pages of Q8_0 know no other. Any thread,
-  // also while ops run, for (page, layer)s that nobody writes meanwhile. `into` has exactly the
-  // bytes of the slab.
+  // (docs/formats/kv-stream.md): K then V, each [kv head][token][head dim], little endian; with
+  // latents K alone. Where `type` is that of the pages, both ways keep every bit; pages of Q8_0
+  // know no other. Any thread, also while ops run, for (page, layer)s that nobody writes meanwhile.
+  // `into` has exactly the bytes of the slab.
   virtual void ExportKv(const KvLayer& layer, int first, int count, KvType type,
                         std::span<uint8_t> into) const = 0;
   // The way back, under the same rules for (page, layer)s that nobody touches meanwhile.

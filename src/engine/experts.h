@@ -22,9 +22,10 @@ class Routing {
     size_t count = 0;
   };
 
-  // Each row takes the `used` experts with the largest logits (of equal ones the first), weighted
-  // by the softmax over those.
-  void Choose(const ExpertSpec& experts, device::Rows logits);
+  // Each row takes the `used` experts with the best scores (of equal ones the first) out of the
+  // groups with the best: that of a group is its best one, of sigmoid scores the sum of its two
+  // best. `bias`, one for each expert or empty, joins the scores while choosing.
+  void Choose(const ExpertSpec& experts, device::Rows logits, std::span<const float> bias = {});
 
   // In ascending order of experts; within one, of rows.
   std::span<const Group> groups() const { return groups_; }
@@ -37,12 +38,19 @@ class Routing {
   std::vector<device::GroupProduct>& products() { return products_; }
 
  private:
-  void ChooseOfRow(const ExpertSpec& experts, std::span<const float> logits);
+  void ChooseOfRow(const ExpertSpec& experts, std::span<const float> logits,
+                   std::span<const float> bias);
+  void RankExperts(const ExpertSpec& experts, std::span<const float> logits,
+                   std::span<const float> bias);
+  void LeaveGroups(const ExpertSpec& experts);
+  void Weigh(const ExpertSpec& experts, std::span<const float> logits, float largest);
   void GroupRows(const ExpertSpec& experts, size_t rows);
 
   std::vector<int32_t> chosen_;  // [row][used], ascending
   std::vector<int32_t> order_;   // of one row's experts
-  std::vector<size_t> begins_;   // of each expert's gathered rows
+  std::vector<float> ranks_;     // of one row's experts: by these it chooses
+  std::vector<float> group_ranks_;
+  std::vector<size_t> begins_;  // of each expert's gathered rows
   std::vector<Group> groups_;
   std::vector<int32_t> gather_;
   std::vector<int32_t> places_;
@@ -54,11 +62,12 @@ struct ExpertWeights {
   MatrixPtr router;
   std::vector<MatrixPtr> gate, up, down;  // per expert
   Vector router_bias;
+  Vector choice_bias;                    // of each expert, or empty
   Vector gate_bias, up_bias, down_bias;  // [expert][row of its matrix], or empty
   device::Gate kind = device::Gate::kSilu;
 };
-// Those of a layer, without biases.
-Result<ExpertWeights> LoadExperts(WeightLoader& loader, int layer);
+// Those of a layer, without biases of matrices.
+Result<ExpertWeights> LoadExperts(const ExpertSpec& spec, WeightLoader& loader, int layer);
 
 // Memory of one pass: rows for `used` experts of each of its rows.
 struct ExpertRows {

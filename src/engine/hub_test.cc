@@ -36,7 +36,7 @@ constexpr Named kModels[] = {
     {"qwen3moe-bf16", kBrain},     {"qwen3moe-f32", kFloat},     {"phi3-f32", kFloat},
     {"gemma2-f32", kFloat},        {"gemma3-bf16", kBrain},      {"gpt-oss-mxfp4", kInt8},
     {"mistral-fp8", kBrain},       {"llama-mlx4", kInt8},        {"qwen3-mlx8", kInt8},
-    {"qwen3moe-mlx4", kInt8},
+    {"qwen3moe-mlx4", kInt8},      {"deepseek2-f32", kFloat},    {"deepseek3-fp8", kBrain},
 };
 
 class Hub : public testing::TestWithParam<Named> {
@@ -164,6 +164,18 @@ constexpr Renamed kOwnNames[] = {
     {"mlp.router.bias", "ffn_gate_inp.bias"},
     {"self_attn.sinks", "attn_sinks.weight"},
 };
+constexpr Renamed kDeepSeekNames[] = {
+    {"self_attn.q_a_proj.weight", "attn_q_a.weight"},
+    {"self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight"},
+    {"self_attn.q_b_proj.weight", "attn_q_b.weight"},
+    {"self_attn.kv_a_proj_with_mqa.weight", "attn_kv_a_mqa.weight"},
+    {"self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight"},
+    {"self_attn.kv_b_proj.weight", "attn_kv_b.weight"},
+    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
+    {"mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight"},
+    {"mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight"},
+    {"mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight"},
+};
 
 struct OursAndExpert {
   std::string name;
@@ -177,16 +189,20 @@ OursAndExpert OursOf(std::string name, Family family) {
     prefix = fmt::format("blk.{}.", name[kLayer.size()]);
     name = name.substr(kLayer.size() + 2);
   }
-  const size_t experts = name.find("experts.");
+  const size_t experts = name.find(".experts.");
   if (experts != std::string::npos) {
-    ours.expert = name[experts + 8] - '0';
-    name = name.substr(experts + 10);
+    ours.expert = name[experts + 9] - '0';
+    name = name.substr(experts + 11);
   }
   for (const Renamed& renamed : kNames) {
     if (renamed.hub == name) ours.name = prefix + std::string(renamed.gguf);
   }
+  for (const Renamed& renamed : kDeepSeekNames) {
+    if (family == Family::kDeepSeek && renamed.hub == name)
+      ours.name = prefix + std::string(renamed.gguf);
+  }
   for (const Renamed& renamed : kOwnNames) {
-    if (family != Family::kLlama && renamed.hub == name)
+    if (family != Family::kLlama && family != Family::kDeepSeek && renamed.hub == name)
       ours.name = prefix + std::string(renamed.gguf);
   }
   return ours;

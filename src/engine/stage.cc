@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "engine/families/deepseek.h"
 #include "engine/families/gemma.h"
 #include "engine/families/gpt_oss.h"
 #include "engine/families/llama.h"
@@ -57,6 +58,8 @@ Result<std::unique_ptr<ForwardPass>> LoadFamily(const ModelSpec& spec, LayerRang
       return LoadGemma(spec, layers, loader);
     case Family::kGptOss:
       return LoadGptOss(spec, layers, loader);
+    case Family::kDeepSeek:
+      return LoadDeepSeek(spec, layers, loader);
   }
   return MakeError(Code::kUnimplemented, "no forward pass for '{}'", spec.architecture);
 }
@@ -89,6 +92,10 @@ Status CheckTokens(std::span<const TokenId> tokens, int vocab_size) {
 
 }  // namespace
 
+kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type) {
+  return {{spec.n_kv_heads, spec.head_dim, spec.latent.kv_rank}, type};
+}
+
 Workspace::Workspace(std::unique_ptr<Scratch> scratch) : scratch_(std::move(scratch)) {}
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace::~Workspace() = default;
@@ -116,7 +123,7 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   BATON_RETURN_IF_ERROR(CheckHeads(spec));
   const uint64_t bytes = BytesToLoad(spec, layers);
   BATON_RETURN_IF_ERROR(CheckMemory(bytes));
-  const kv::KvLayout layout{{spec.n_kv_heads, spec.head_dim}, options.kv_type};
+  const kv::KvLayout layout = KvLayoutOf(spec, options.kv_type);
   BATON_ASSIGN_OR_RETURN(
       auto pool,
       kv::PagePool::Create(device, layers, layout, options.kv_bytes_max, WindowsOf(spec, layers)));

@@ -45,6 +45,9 @@ struct StageOptions {
   int batch_max = 32;          // most members of one RunBatch(), and most rows of logits
 };
 
+// How a model's K and V lie in pages of `type`.
+kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type);
+
 // `done` of `total` bytes of weights are packed. Called on the loading thread.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 

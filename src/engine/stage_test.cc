@@ -28,7 +28,8 @@ std::string GoldenPath(std::string_view name) {
 constexpr std::string_view kModels[] = {
     "gqa-untied",     "tied-head64", "llama3-rope", "biased-mha", "linear-rope-head24",
     "qwen2",          "qwen2-yarn",  "qwen3",       "qwen3moe",   "mixtral",
-    "mistral-window", "phi3",        "gemma2",      "gemma3",     "gpt-oss"};
+    "mistral-window", "phi3",        "gemma2",      "gemma3",     "gpt-oss",
+    "deepseek2-lite", "deepseek2",   "deepseek3"};
 
 std::shared_ptr<const Model> OpenGolden(std::string_view name) {
   auto model = Model::Open(GoldenPath(fmt::format("{}.gguf", name)));
@@ -193,7 +194,7 @@ std::vector<ModelAndKv> AllModels() {
   names.push_back(kShipped);
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
     for (const std::string_view name : names) {
-      if (CheckHeads(type, OpenNamed(name)->spec().head_dim).ok()) all.emplace_back(name, type);
+      if (OpenNamed(name)->spec().CheckKvType(type).ok()) all.emplace_back(name, type);
     }
   }
   return all;

@@ -1,5 +1,11 @@
 #include "engine/weights.h"
 
+#include <cstring>
+
+#include "kernels/half.h"
+#include "kernels/reference/table.h"
+#include "kernels/to_floats.h"
+
 namespace baton::engine {
 namespace {
 
@@ -71,6 +77,35 @@ Result<MatrixPtr> WeightLoader::LoadLayerRows(int layer, std::string_view name, 
                                               int64_t rows, RowOrder order) {
   BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
   return Pack(tensor, first, rows, order);
+}
+
+Result<MatrixPtr> WeightLoader::LoadLayerColumns(int layer, std::string_view name, int64_t first,
+                                                 int64_t rows) {
+  BATON_ASSIGN_OR_RETURN(const TensorInfo tensor, model_.LayerTensor(layer, name));
+  if (kernels::MatrixKernelsOf(kernels::kReferenceTable, tensor.type) == nullptr)
+    return MakeError(Code::kInvalidArgument, "no kernels for weights of type {}",
+                     InfoOf(tensor.type).name);
+  std::vector<uint8_t> stored(static_cast<uint64_t>(rows) * tensor.row_bytes());
+  BATON_RETURN_IF_ERROR(model_.ReadRows(tensor, first, rows, stored));
+  Report(stored.size());
+  const TensorView view{tensor.type, {tensor.cols(), rows, 1, 1}, stored.data()};
+  const std::vector<float> values = kernels::ToFloats(kernels::kReferenceTable, view);
+  const bool exact = tensor.type == DType::kF32;
+  const auto read = [&](size_t begin, size_t count, std::span<uint8_t> into) {
+    for (size_t i = 0, at = 0; i < count * static_cast<size_t>(rows); ++i) {
+      const size_t column = begin + i / static_cast<size_t>(rows);
+      const float value = values[i % static_cast<size_t>(rows) * tensor.cols() + column];
+      const uint16_t brain = kernels::ToBrainFactor(value);
+      std::memcpy(&into[at], exact ? static_cast<const void*>(&value) : &brain, exact ? 4 : 2);
+      at += exact ? sizeof(value) : sizeof(brain);
+    }
+    return OkStatus();
+  };
+  BATON_ASSIGN_OR_RETURN(auto matrix, device_.Pack({exact ? DType::kF32 : DType::kBF16,
+                                                    static_cast<size_t>(tensor.cols()),
+                                                    static_cast<size_t>(rows), read}));
+  packed_bytes_ += matrix->size_bytes();
+  return MatrixPtr(std::move(matrix));
 }
 
 Result<std::vector<MatrixPtr>> WeightLoader::LoadLayerExperts(int layer, std::string_view name) {

@@ -40,6 +40,8 @@ class WeightLoader {
   // Rows [first, first + rows) of a tensor that holds several matrices, whole heads each.
   Result<MatrixPtr> LoadLayerRows(int layer, std::string_view name, int64_t first, int64_t rows,
                                   RowOrder order = {});
+  // The same turned over, its columns as rows: as F32 where it is F32, else as BF16.
+  Result<MatrixPtr> LoadLayerColumns(int layer, std::string_view name, int64_t first, int64_t rows);
   // A tensor of [experts][rows][cols] as a matrix each.
   Result<std::vector<MatrixPtr>> LoadLayerExperts(int layer, std::string_view name);
   // F32 vectors: norms and biases.

@@ -310,6 +310,33 @@ TEST(SyntheticModel, GemmaAndGptOssHaveWhatTheirFamiliesHave) {
   EXPECT_EQ(oss.rope.divisors.size(), 32u);
 }
 
+TEST(SyntheticModel, DeepSeekHasLatentsAndGroups) {
+  const Folder folder;
+  const auto spec = [&](const std::string& shape, const std::string& type) {
+    SyntheticOptions options{.shape = *ParseShape(shape), .type = type};
+    CHECK(WriteSyntheticModel(folder / "a.gguf", options).ok());
+    const auto model = Model::Open(folder / "a.gguf");
+    CHECK(model.ok(), "{}", model.error().message());
+    return (*model)->spec();
+  };
+  const ModelSpec third = spec("tiny-deepseek", "Q4_K_M");
+  EXPECT_EQ(third.family, Family::kDeepSeek);
+  EXPECT_EQ(third.KvBytesPerTokenPerLayer(), 2u * (128 + 32));
+  EXPECT_TRUE(third.experts.biased);
+  EXPECT_EQ(third.experts.groups_used, 2);
+  EXPECT_EQ(third.rope.divisors.size(), 16u);
+  const uint64_t expert = 3 * 256 * 256;  // of each layer but the first
+  EXPECT_EQ(third.parameters - third.active_parameters, 3 * 6 * expert);
+  const ModelSpec second = spec(
+      "arch=deepseek2,layers=2,hidden=64,heads=2,head_dim=24,ffn=96,vocab=300,experts=4,"
+      "experts_used=2,expert_ffn=32,kv_rank=32,rope_dim=8,value_dim=16",
+      "F16");
+  EXPECT_EQ(second.latent.q_rank, 0);
+  EXPECT_EQ(second.experts.score, ExpertScore::kSoftmax);
+  EXPECT_THAT(ParseShape("arch=deepseek2,experts=4,experts_used=2,expert_ffn=32").error().message(),
+              HasSubstr("kv_rank=0"));
+}
+
 TEST(SyntheticModel, AnUnknownTypeListsTheKnownOnes) {
   SyntheticOptions options;
   options.shape = *ParseShape("tiny");

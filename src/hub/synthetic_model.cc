@@ -96,12 +96,7 @@ class SyntheticModel {
   Status PlanFeedForward(int32_t layer) {
     const int64_t hidden = shape_.hidden_width;
     const int64_t experts = shape_.n_experts;
-    if (experts == 0) {
-      const int64_t width = shape_.ffn_width;
-      BATON_RETURN_IF_ERROR(Matrix("ffn_gate", layer, hidden, width, Gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("ffn_up", layer, hidden, width, Gain(hidden)));
-      return Matrix("ffn_down", layer, width, hidden, Gain(width));
-    }
+    if (experts == 0 || layer < shape_.dense_layers) return PlanDense(layer, "", shape_.ffn_width);
     const int64_t width = shape_.expert_ffn_width;
     tensors_.push_back({fmt::format("blk.{}.ffn_gate_inp.weight", layer),
                         DType::kF32,
@@ -111,7 +106,17 @@ class SyntheticModel {
     BATON_RETURN_IF_ERROR(Matrix("ffn_up_exps", layer, hidden, width, Gain(hidden), experts));
     BATON_RETURN_IF_ERROR(Matrix("ffn_down_exps", layer, width, hidden, Gain(width), experts));
     if (shape_.IsGptOss()) PlanExpertBiases(layer);
-    return OkStatus();
+    if (shape_.sigmoid == 1)
+      Vector(fmt::format("blk.{}.exp_probs_b.bias", layer), experts, kBiasDeviation);
+    if (shape_.shared_experts == 0) return OkStatus();
+    return PlanDense(layer, "_shexp", width * shape_.shared_experts);
+  }
+  Status PlanDense(int32_t layer, std::string_view kind, int64_t width) {
+    const int64_t hidden = shape_.hidden_width;
+    const auto role = [&](std::string_view part) { return fmt::format("ffn_{}{}", part, kind); };
+    BATON_RETURN_IF_ERROR(Matrix(role("gate"), layer, hidden, width, Gain(hidden)));
+    BATON_RETURN_IF_ERROR(Matrix(role("up"), layer, hidden, width, Gain(hidden)));
+    return Matrix(role("down"), layer, width, hidden, Gain(width));
   }
   void PlanExpertBiases(int32_t layer) {
     const int64_t experts = shape_.n_experts;
@@ -137,10 +142,8 @@ class SyntheticModel {
     BATON_RETURN_IF_ERROR(Matrix("token_embd", -1, hidden, shape_.vocab_size, embedding));
     for (int32_t layer = 0; layer < shape_.n_layers; ++layer) {
       Norm(fmt::format("blk.{}.attn_norm.weight", layer));
-      BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, q_width, Gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_k", layer, hidden, kv_width, Gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_v", layer, hidden, kv_width, Gain(hidden)));
-      BATON_RETURN_IF_ERROR(Matrix("attn_output", layer, q_width, hidden, Gain(q_width)));
+      BATON_RETURN_IF_ERROR(shape_.IsDeepSeek() ? PlanLatents(layer)
+                                                : PlanAttention(layer, q_width, kv_width));
       PlanExtras(layer, q_width, kv_width);
       Norm(fmt::format("blk.{}.{}.weight", layer,
                        shape_.IsGptOss() ? "post_attention_norm" : "ffn_norm"));
@@ -149,6 +152,35 @@ class SyntheticModel {
     Norm("output_norm.weight");
     if (shape_.tied_embeddings) return OkStatus();
     return Matrix("output", -1, hidden, shape_.vocab_size, Gain(hidden));
+  }
+
+  Status PlanAttention(int32_t layer, int64_t q_width, int64_t kv_width) {
+    const int64_t hidden = shape_.hidden_width;
+    BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, q_width, Gain(hidden)));
+    BATON_RETURN_IF_ERROR(Matrix("attn_k", layer, hidden, kv_width, Gain(hidden)));
+    BATON_RETURN_IF_ERROR(Matrix("attn_v", layer, hidden, kv_width, Gain(hidden)));
+    return Matrix("attn_output", layer, q_width, hidden, Gain(q_width));
+  }
+
+  // DeepSeek's attention.
+  Status PlanLatents(int32_t layer) {
+    const int64_t hidden = shape_.hidden_width, heads = shape_.n_heads;
+    const int64_t queries = heads * shape_.head_dim, values = heads * shape_.value_dim;
+    const int64_t rank = shape_.kv_rank, q_rank = shape_.q_rank;
+    const int64_t unturned = shape_.head_dim - shape_.rope_dim;
+    if (q_rank == 0) {
+      BATON_RETURN_IF_ERROR(Matrix("attn_q", layer, hidden, queries, Gain(hidden)));
+    } else {
+      BATON_RETURN_IF_ERROR(Matrix("attn_q_a", layer, hidden, q_rank, Gain(hidden)));
+      Vector(fmt::format("blk.{}.attn_q_a_norm.weight", layer), q_rank, 0.0f);
+      BATON_RETURN_IF_ERROR(Matrix("attn_q_b", layer, q_rank, queries, Gain(q_rank)));
+    }
+    BATON_RETURN_IF_ERROR(
+        Matrix("attn_kv_a_mqa", layer, hidden, rank + shape_.rope_dim, Gain(hidden)));
+    Vector(fmt::format("blk.{}.attn_kv_a_norm.weight", layer), rank, 0.0f);
+    BATON_RETURN_IF_ERROR(Matrix("attn_k_b", layer, unturned, rank, Gain(rank), heads));
+    BATON_RETURN_IF_ERROR(Matrix("attn_v_b", layer, rank, shape_.value_dim, Gain(rank), heads));
+    return Matrix("attn_output", layer, values, hidden, Gain(values));
   }
 
   // What an architecture has in a layer besides what llama has.
@@ -186,11 +218,15 @@ class SyntheticModel {
     u32(key("embedding_length"), shape_.hidden_width);
     u32(key("feed_forward_length"), shape_.ffn_width);
     u32(key("attention.head_count"), shape_.n_heads);
-    u32(key("attention.head_count_kv"), shape_.n_kv_heads);
-    u32(key("attention.key_length"), shape_.head_dim);
-    u32(key("attention.value_length"), shape_.head_dim);
-    u32(key("rope.dimension_count"), shape_.head_dim);
     u32(key("vocab_size"), shape_.vocab_size);
+    if (shape_.IsDeepSeek()) {
+      AddDeepSeek();
+    } else {
+      u32(key("attention.head_count_kv"), shape_.n_kv_heads);
+      u32(key("attention.key_length"), shape_.head_dim);
+      u32(key("attention.value_length"), shape_.head_dim);
+      u32(key("rope.dimension_count"), shape_.head_dim);
+    }
     if (shape_.n_experts > 0) {
       u32(key("expert_count"), shape_.n_experts);
       u32(key("expert_used_count"), shape_.experts_used);
@@ -204,18 +240,44 @@ class SyntheticModel {
     if (options_.type == "Q5_K_M") u32("general.file_type", 17);
   }
 
+  void AddDeepSeek() {
+    const auto u32 = [this](std::string_view rest, int64_t value) {
+      header_.AddUint32(fmt::format("{}.{}", shape_.architecture, rest),
+                        static_cast<uint32_t>(value));
+    };
+    u32("attention.head_count_kv", 1);
+    u32("attention.kv_lora_rank", shape_.kv_rank);
+    if (shape_.q_rank > 0) u32("attention.q_lora_rank", shape_.q_rank);
+    u32("attention.key_length", shape_.kv_rank + shape_.rope_dim);
+    u32("attention.value_length", shape_.kv_rank);
+    u32("attention.key_length_mla", shape_.head_dim);
+    u32("attention.value_length_mla", shape_.value_dim);
+    u32("rope.dimension_count", shape_.rope_dim);
+    u32("leading_dense_block_count", shape_.dense_layers);
+    u32("expert_shared_count", shape_.shared_experts);
+    u32("expert_group_count", shape_.groups);
+    u32("expert_group_used_count", shape_.groups_used);
+    u32("expert_gating_func", 1 + shape_.sigmoid);
+    header_.AddBool(shape_.architecture + ".expert_weights_norm", shape_.sigmoid == 1);
+    header_.AddFloat32(shape_.architecture + ".expert_weights_scale",
+                       shape_.sigmoid == 1 ? 2.5f : 1.0f);
+  }
+
   // The larger models of these families reach their context by it.
   void AddRopeScaling() {
-    const bool yarn = shape_.IsGptOss();
+    const bool yarn = shape_.IsGptOss() || shape_.IsDeepSeek();
     const bool linear = shape_.architecture == "gemma3" && shape_.context_length >= 131072;
     if (!yarn && !linear) return;
     const std::string prefix = shape_.architecture + ".rope.scaling.";
-    constexpr int32_t kYarnFactor = 32;
+    const int32_t yarn_factor = shape_.IsDeepSeek() ? 40 : 32;
     header_.AddString(prefix + "type", yarn ? "yarn" : "linear");
-    header_.AddFloat32(prefix + "factor", yarn ? kYarnFactor : 8.0f);
+    header_.AddFloat32(prefix + "factor", yarn ? static_cast<float>(yarn_factor) : 8.0f);
+    if (shape_.IsDeepSeek()) {
+      header_.AddFloat32(prefix + "yarn_log_multiplier", shape_.sigmoid == 1 ? 0.1f : 0.0707f);
+    }
     if (yarn) {
       header_.AddUint32(prefix + "original_context_length",
-                        static_cast<uint32_t>(std::max(1, shape_.context_length / kYarnFactor)));
+                        static_cast<uint32_t>(std::max(1, shape_.context_length / yarn_factor)));
     }
   }
 

@@ -46,6 +46,80 @@ const std::vector<SyntheticShape>& Shapes() {
        2880, 128},
       {"gpt-oss-120b", "gpt-oss", 36, 2880, 64, 8, 64, 2880, 201088, 131072, 1.5e5f, false, 128, 4,
        2880, 128},
+      {"tiny-deepseek",
+       "deepseek2",
+       4,
+       256,
+       4,
+       4,
+       96,
+       512,
+       512,
+       4096,
+       1e4f,
+       false,
+       8,
+       2,
+       256,
+       0,
+       128,
+       128,
+       32,
+       64,
+       1,
+       1,
+       4,
+       2,
+       1},
+      {"deepseek-v2-lite",
+       "deepseek2",
+       27,
+       2048,
+       16,
+       16,
+       192,
+       10944,
+       102400,
+       163840,
+       1e4f,
+       false,
+       64,
+       6,
+       1408,
+       0,
+       512,
+       0,
+       64,
+       128,
+       1,
+       2},
+      {"deepseek-v2", "deepseek2", 60,   5120, 128, 128,  192, 12288, 102400, 163840, 1e4f, false,
+       160,           6,           1536, 0,    512, 1536, 64,  128,   1,      2,      8,    3},
+      {"deepseek-v3",
+       "deepseek2",
+       61,
+       7168,
+       128,
+       128,
+       192,
+       18432,
+       129280,
+       163840,
+       1e4f,
+       false,
+       256,
+       8,
+       2048,
+       0,
+       512,
+       1536,
+       64,
+       128,
+       3,
+       1,
+       8,
+       4,
+       1},
   };
   return kShapes;
 }
@@ -65,7 +139,16 @@ constexpr ShapeKey kShapeKeys[] = {{"layers", &SyntheticShape::n_layers},
                                    {"experts", &SyntheticShape::n_experts},
                                    {"experts_used", &SyntheticShape::experts_used},
                                    {"expert_ffn", &SyntheticShape::expert_ffn_width},
-                                   {"window", &SyntheticShape::window}};
+                                   {"window", &SyntheticShape::window},
+                                   {"kv_rank", &SyntheticShape::kv_rank},
+                                   {"q_rank", &SyntheticShape::q_rank},
+                                   {"rope_dim", &SyntheticShape::rope_dim},
+                                   {"value_dim", &SyntheticShape::value_dim},
+                                   {"dense_layers", &SyntheticShape::dense_layers},
+                                   {"shared_experts", &SyntheticShape::shared_experts},
+                                   {"groups", &SyntheticShape::groups},
+                                   {"groups_used", &SyntheticShape::groups_used},
+                                   {"sigmoid", &SyntheticShape::sigmoid}};
 
 template <typename T>
 Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max) {
@@ -77,8 +160,8 @@ Result<T> ParseNumber(std::string_view key, std::string_view text, T min, T max)
   return value;
 }
 
-constexpr std::string_view kArchitectures[] = {"llama",  "qwen2",  "qwen3",  "qwen3moe",
-                                               "gemma2", "gemma3", "gpt-oss"};
+constexpr std::string_view kArchitectures[] = {"llama",  "qwen2",  "qwen3",   "qwen3moe",
+                                               "gemma2", "gemma3", "gpt-oss", "deepseek2"};
 
 Status SetArchitecture(SyntheticShape& shape, std::string_view value) {
   for (const std::string_view known : kArchitectures) {
@@ -109,7 +192,9 @@ Status SetKey(SyntheticShape& shape, std::string_view key, std::string_view valu
   return MakeError(
       Code::kInvalidArgument,
       "shape key '{}' is not one of arch, layers, hidden, heads, kv_heads, head_dim, ffn, "
-      "vocab, context, rope_base, tied, experts, experts_used, expert_ffn, window",
+      "vocab, context, rope_base, tied, experts, experts_used, expert_ffn, window, kv_rank, "
+      "q_rank, "
+      "rope_dim, value_dim, dense_layers, shared_experts, groups, groups_used, sigmoid",
       key);
 }
 
@@ -126,6 +211,24 @@ Result<SyntheticShape> ParseCustomShape(std::string_view text) {
   }
   BATON_RETURN_IF_ERROR(CheckShape(shape));
   return shape;
+}
+
+Status CheckDeepSeek(const SyntheticShape& shape) {
+  if (shape.kv_rank == 0 || shape.value_dim == 0 || shape.rope_dim % 2 != 0 ||
+      shape.rope_dim == 0 || shape.rope_dim >= shape.head_dim)
+    return MakeError(Code::kInvalidArgument,
+                     "arch=deepseek2 with head_dim={}, kv_rank={}, rope_dim={}, value_dim={}",
+                     shape.head_dim, shape.kv_rank, shape.rope_dim, shape.value_dim);
+  const int32_t in_group = shape.n_experts / shape.groups;
+  if (shape.n_experts == 0 || shape.n_experts % shape.groups != 0 || shape.sigmoid > 1 ||
+      in_group < 1 + shape.sigmoid || shape.groups_used > shape.groups ||
+      shape.experts_used > in_group * shape.groups_used || shape.dense_layers > shape.n_layers)
+    return MakeError(Code::kInvalidArgument,
+                     "arch=deepseek2 with experts={}, experts_used={}, groups={}, groups_used={}, "
+                     "sigmoid={}, dense_layers={}",
+                     shape.n_experts, shape.experts_used, shape.groups, shape.groups_used,
+                     shape.sigmoid, shape.dense_layers);
+  return OkStatus();
 }
 
 }  // namespace
@@ -147,7 +250,7 @@ Status CheckShape(const SyntheticShape& shape) {
       (shape.n_experts > 0 && shape.IsGemma()))
     return MakeError(Code::kInvalidArgument, "arch={} with experts={}, expert_ffn={}",
                      shape.architecture, shape.n_experts, shape.expert_ffn_width);
-  return OkStatus();
+  return shape.IsDeepSeek() ? CheckDeepSeek(shape) : OkStatus();
 }
 
 std::vector<SyntheticShape> KnownShapes() {

@@ -27,16 +27,28 @@ struct SyntheticShape {
   int32_t experts_used = 0;
   int32_t expert_ffn_width = 0;
   int32_t window = 0;  // of the layers that have one; 0: none has
+  // DeepSeek's, where head_dim is of a head's query and key.
+  int32_t kv_rank = 0;
+  int32_t q_rank = 0;    // 0: queries of the hidden state
+  int32_t rope_dim = 0;  // of head_dim, what turns
+  int32_t value_dim = 0;
+  int32_t dense_layers = 0;
+  int32_t shared_experts = 0;
+  int32_t groups = 1;
+  int32_t groups_used = 1;
+  int32_t sigmoid = 0;  // 1: scores and a bias as V3 has them
 
   bool IsGemma() const { return architecture.starts_with("gemma"); }
   bool IsGptOss() const { return architecture == "gpt-oss"; }
+  bool IsDeepSeek() const { return architecture == "deepseek2"; }
 };
 
 // The shapes that have a name.
 std::vector<SyntheticShape> KnownShapes();
 // A known name, or "key=value,..." with keys arch, layers, hidden, heads, kv_heads, head_dim, ffn,
-// vocab, context, rope_base, tied, experts, experts_used, expert_ffn, window; absent keys are those
-// of "tiny". An unknown name or key is an error that lists the known ones.
+// vocab, context, rope_base, tied, experts, experts_used, expert_ffn, window, and for DeepSeek
+// kv_rank, q_rank, rope_dim, value_dim, dense_layers, shared_experts, groups, groups_used, sigmoid;
+// absent keys are those of "tiny". An unknown name or key is an error that lists the known ones.
 Result<SyntheticShape> ParseShape(std::string_view text);
 
 // kInvalidArgument where no model of the architecture has such a shape.

@@ -24,6 +24,7 @@
 //                     is of powers of two. Its total adds the rounded weights, 16 partial sums. It
 //                     runs over segments of 512 keys apart, which are merged in order. Of Q8_0,
 //                     keys and values are scale * q, which is exact, before they are rounded
+//   latent attention  both, where the values are the first elements of the keys
 //
 // Nothing here allocates, locks or fails: callers check shapes. All functions may be called from
 // any thread.
@@ -123,7 +124,7 @@ inline constexpr size_t kBrainPairBytesMax = 128;
 // Queries of consecutive tokens that share one KV head: rows = tokens * group.
 struct AttentionTile {
   const float* q;  // query (t, g) at q[t * stride + g * head_dim], already scaled
-  float* into;     // the same shape
+  float* into;     // the same shape, with heads of ValueDim()
   size_t stride;   // floats
   size_t group;    // query heads per KV head
   size_t head_dim;
@@ -141,20 +142,29 @@ struct AttentionTile {
   size_t window = 0;              // a token sees so many, itself the last of them; 0: all before it
   float softcap = 0;              // scores s become softcap * tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;   // [group] scores that take weight and have no value, or null
+  size_t latent = 0;  // where not 0: values are the first so many elements of keys; no `values`
 };
+constexpr size_t ValueDim(size_t head_dim, size_t latent) {
+  return latent == 0 ? head_dim : latent;
+}
+// Values of one block of keys, brought from the keys' layout into rows.
+inline size_t LatentScratchFloats(size_t head_dim) {
+  return kKeyBlock * KvWidth(head_dim) * sizeof(Half) / sizeof(float);
+}
 inline size_t AttentionScratchFloats(size_t head_dim) {
-  return kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
+  return LatentScratchFloats(head_dim) + kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
 }
 // Converted keys and values, weights and scores of some rows, queries, and two states of all rows.
 inline size_t BrainScratchFloats(size_t head_dim) {
   const size_t width = KvWidth(head_dim);
   const size_t operands = 2 * kKeyBlock / 16 * (width / 2) * (kBrainPairBytesMax / sizeof(float));
   const size_t some_rows = kBrainRowGroupMax * 2 * kKeyBlock;
-  return operands + some_rows + kBrainRowsMax * (width + 2 * (width + 16 + 1)) + 10 * 16;
+  return LatentScratchFloats(head_dim) + operands + some_rows +
+         kBrainRowsMax * (width + 2 * (width + 16 + 1)) + 10 * 16;
 }
 // Floats per row of what attend_segment writes: sums, maximum, total.
-inline size_t PartialFloats(size_t head_dim) {
-  return KvWidth(head_dim) + 2;
+inline size_t PartialFloats(size_t value_dim) {
+  return KvWidth(value_dim) + 2;
 }
 
 // What the machine can do at best, for `baton bench --limits` and as the yardstick of every kernel.
@@ -198,9 +208,10 @@ struct KernelTable {
   void (*soft_cap)(float* x, float cap, size_t n);
   // into = fma(x, scale, into).
   void (*add_scaled)(const float* x, float scale, size_t n, float* into);
-  // Turns pairs (2i, 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all by `scale`.
-  void (*rope)(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
-               float scale);
+  // Turns pairs (first + 2i, first + 2i + 1), i < pairs, of each head by cos_sin[i]; multiplies all
+  // by `scale`.
+  void (*rope)(float* row, const float* cos_sin, size_t first, size_t pairs, size_t head_dim,
+               size_t heads, float scale);
   void (*attend)(const AttentionTile& tile);
   void (*attend_brain)(const AttentionTile& tile);
   // The same in pieces: segment `segment` of every row's keys to partial[row][PartialFloats()];

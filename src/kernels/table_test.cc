@@ -412,13 +412,13 @@ TEST_P(Isa, GeluAndClampedSwigluAreAccurateEverywhere) {
 }
 
 TEST_P(Isa, RopeEqualsTheReference) {
-  for (const size_t pairs : {8, 12, 32}) {
+  for (const auto& [first, pairs] : {std::pair<size_t, size_t>(0, 8), {0, 32}, {20, 12}, {48, 8}}) {
     const auto angles = Normals(2 * pairs, 1);
     auto ours = Normals(3 * 64, 2);
     auto theirs = ours;
-    table().rope(ours.data(), angles.data(), pairs, 64, 3, 0.125f);
-    kReferenceTable.rope(theirs.data(), angles.data(), pairs, 64, 3, 0.125f);
-    EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << pairs;
+    table().rope(ours.data(), angles.data(), first, pairs, 64, 3, 0.125f);
+    kReferenceTable.rope(theirs.data(), angles.data(), first, pairs, 64, 3, 0.125f);
+    EXPECT_EQ(BitsOf(ours), BitsOf(theirs)) << first << ' ' << pairs;
   }
 }
 
@@ -500,17 +500,18 @@ struct Cache {
   size_t window = 0;
   float softcap = 0;
   std::vector<float> sinks;
+  size_t latent = 0;
 
   template <typename Run>
   std::vector<float> With(std::span<const float> q, size_t group, size_t first, size_t tokens,
                           const Run& run) const {
     const size_t floats = std::max(AttentionScratchFloats(head_dim), BrainScratchFloats(head_dim));
     const os::LargeMemory scratch = Memory(floats * sizeof(float));
-    std::vector<float> into(tokens * group * head_dim);
+    std::vector<float> into(tokens * group * ValueDim(head_dim, latent));
     run({q.data(), into.data(), group * head_dim, group, head_dim, first, tokens, bytes.data(),
-         bytes.data() + half_bytes, pages.data(), page_bytes,
+         latent > 0 ? nullptr : bytes.data() + half_bytes, pages.data(), page_bytes,
          reinterpret_cast<float*>(scratch.data()), type, window, softcap,
-         sinks.empty() ? nullptr : sinks.data()});
+         sinks.empty() ? nullptr : sinks.data(), latent});
     return into;
   }
   std::vector<float> Attend(const KernelTable& table, std::span<const float> q, size_t group,
@@ -526,7 +527,7 @@ struct Cache {
                                       size_t group, size_t first, size_t tokens) const {
     return With(q, group, first, tokens, [&](const AttentionTile& tile) {
       const size_t segments = (first + tokens - 1) / kSegmentKeys + 1;
-      const size_t stride = tokens * group * PartialFloats(head_dim);
+      const size_t stride = tokens * group * PartialFloats(ValueDim(head_dim, latent));
       std::vector<float> partials(segments * stride);
       for (size_t s = segments; s-- > 0;) table.attend_segment(tile, s, &partials[s * stride]);
       table.merge_segments(tile, partials.data(), stride);
@@ -662,6 +663,55 @@ TEST_P(Isa, BrainAttentionEqualsTheReference) {
   }
 }
 
+struct LatentCase {
+  size_t head_dim;
+  size_t latent;
+  KvType type;
+};
+constexpr LatentCase kLatentCases[] = {{48, 32, KvType::kF16},   {24, 20, KvType::kF16},
+                                       {576, 512, KvType::kF16}, {96, 64, KvType::kQ8_0},
+                                       {64, 64, KvType::kF16},   {576, 512, KvType::kQ8_0}};
+
+TEST_P(Isa, LatentAttentionEqualsTheReference) {
+  const size_t tokens = 3, group = 16;
+  for (const LatentCase& each : kLatentCases) {
+    for (const size_t first : {0, 62, 130, 510}) {
+      Cache cache(each.head_dim, first + tokens, first + 1, each.type);
+      cache.latent = each.latent;
+      const auto q = Normals(tokens * group * each.head_dim, first + 1, 0.1f);
+      const Bits expected = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+      EXPECT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), expected);
+      EXPECT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), expected);
+      if (each.type != KvType::kF16) continue;
+      EXPECT_EQ(BitsOf(cache.Attend(table(), q, group, first, tokens)),
+                BitsOf(cache.Attend(kReferenceTable, q, group, first, tokens)));
+    }
+  }
+}
+
+// Values of their own that repeat the keys come to the same.
+TEST_P(Isa, LatentsAreValues) {
+  const size_t tokens = 5, group = 3, first = 140;
+  for (const LatentCase& each : kLatentCases) {
+    Cache cache(each.head_dim, first + tokens, 1, each.type);
+    for (size_t t = 0; t < first + tokens; ++t) {
+      const auto key = Normals(each.head_dim, t);
+      std::vector<float> twice(key);
+      twice.insert(twice.end(), key.begin(), key.end());
+      cache.Write(t, twice.data());
+    }
+    const auto q = Normals(tokens * group * each.head_dim, 2, 0.1f);
+    const auto whole = cache.AttendBrain(table(), q, group, first, tokens);
+    std::vector<float> expected;
+    for (size_t row = 0; row < tokens * group; ++row) {
+      const auto head = std::span(whole).subspan(row * each.head_dim, each.latent);
+      expected.insert(expected.end(), head.begin(), head.end());
+    }
+    cache.latent = each.latent;
+    EXPECT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), BitsOf(expected));
+  }
+}
+
 // What a step of 1/127 of the largest of 32 costs, against the same keys and values in F16.
 TEST_P(Isa, AttentionToQ8_0IsCloseToF16) {
   const size_t head_dim = 64, group = 4, tokens = 12, first = 700;
@@ -760,7 +810,7 @@ TEST_P(Isa, BitsAreThoseOfOtherProcessors) {
   EXPECT_EQ(HashOf(y), 0x8bf04142u);
   table().rms_norm(x.data(), y.data(), 1e-5f, y.size(), y.data());
   EXPECT_EQ(HashOf(y), 0xa367d964u);
-  table().rope(y.data(), x.data(), 16, 40, 25, 0.125f);
+  table().rope(y.data(), x.data(), 4, 16, 40, 25, 0.125f);
   EXPECT_EQ(HashOf(y), 0x47be5a25u);
   const Cache cache(64, 150, 5);
   EXPECT_EQ(HashOf(cache.Attend(table(), Normals(4 * 8 * 64, 6, 0.3f), 8, 146, 4)), 0xddbb6aadu);

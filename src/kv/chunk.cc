@@ -11,6 +11,7 @@ constexpr std::string_view kChunkMagic = "BKV1";
 constexpr std::string_view kSealMagic = "BKS1";
 constexpr uint16_t kSealBytes = 64;
 constexpr uint8_t kKindGqa = 0;
+constexpr uint8_t kKindMla = 1;
 constexpr uint32_t kLayersMax = 4096;
 constexpr uint32_t kTokensMax = 1u << 24;
 constexpr int kHeadsMax = 1024;
@@ -20,7 +21,7 @@ Bytes EncodeChunkHeader(const ChunkHeader& header, std::span<const uint8_t> payl
   ByteWriter writer(kChunkHeaderBytes);
   writer.WriteBytes(AsBytes(kChunkMagic));
   writer.Write<uint16_t>(kChunkHeaderBytes);
-  writer.Write<uint8_t>(kKindGqa);
+  writer.Write<uint8_t>(header.shape.latent > 0 ? kKindMla : kKindGqa);
   writer.Write(static_cast<uint8_t>(header.dtype));
   writer.Write<uint64_t>(header.key.request.value());
   writer.Write<uint32_t>(header.key.epoch);
@@ -31,7 +32,7 @@ Bytes EncodeChunkHeader(const ChunkHeader& header, std::span<const uint8_t> payl
   writer.Write<uint16_t>(static_cast<uint16_t>(header.shape.head_dim));
   writer.Write<uint8_t>(1);  // keys carry their rotation
   writer.Write<uint8_t>(header.last_of_layer ? 1 : 0);
-  writer.Write<uint16_t>(0);
+  writer.Write<uint16_t>(static_cast<uint16_t>(header.shape.latent));
   writer.Write<uint64_t>(header.prefix_before);
   writer.Write<uint64_t>(header.prefix_after);
   writer.Write<uint64_t>(payload.size());
@@ -40,19 +41,23 @@ Bytes EncodeChunkHeader(const ChunkHeader& header, std::span<const uint8_t> payl
   return std::move(writer).bytes();
 }
 
-Status CheckShape(uint16_t kv_heads, uint16_t head_dim, KvType dtype) {
-  if (kv_heads == 0 || kv_heads > kHeadsMax || head_dim == 0 || head_dim > kHeadDimMax ||
-      !CheckHeads(dtype, head_dim).ok())
-    return MakeError(Code::kInvalidArgument, "KV chunk of {} heads of {}", kv_heads, head_dim);
+Status CheckShape(uint8_t kind, const device::KvShape& shape, KvType dtype) {
+  const bool latents =
+      kind == kKindMla ? shape.kv_heads == 1 && shape.latent > 0 && shape.latent <= shape.head_dim
+                       : shape.latent == 0;
+  if (!latents || shape.kv_heads == 0 || shape.kv_heads > kHeadsMax || shape.head_dim == 0 ||
+      shape.head_dim > kHeadDimMax || !device::CheckShape(dtype, shape).ok())
+    return MakeError(Code::kInvalidArgument, "KV chunk of {} heads of {}, latents of {}",
+                     shape.kv_heads, shape.head_dim, shape.latent);
   return OkStatus();
 }
 
 }  // namespace
 
 size_t PayloadBytes(const ChunkHeader& header) {
-  const auto elements = size_t{2} * static_cast<size_t>(header.token_count) *
-                        static_cast<size_t>(header.shape.kv_heads) *
-                        static_cast<size_t>(header.shape.head_dim);
+  const auto elements =
+      static_cast<size_t>(header.shape.halves()) * static_cast<size_t>(header.token_count) *
+      static_cast<size_t>(header.shape.kv_heads) * static_cast<size_t>(header.shape.head_dim);
   return KvBytesOf(header.dtype, elements);
 }
 
@@ -81,13 +86,13 @@ Result<Chunk> DecodeChunk(std::span<const uint8_t> frame) {
   const auto head_dim = reader.Read<uint16_t>();
   const auto rope_applied = reader.Read<uint8_t>();
   const auto flags = reader.Read<uint8_t>();
-  reader.Read<uint16_t>();
+  const auto latent = reader.Read<uint16_t>();
   header.prefix_before = reader.Read<uint64_t>();
   header.prefix_after = reader.Read<uint64_t>();
   const auto payload_bytes = reader.Read<uint64_t>();
   const auto payload_hash = reader.Read<uint64_t>();
 
-  if (kind != kKindGqa || rope_applied != 1)
+  if (kind > kKindMla || rope_applied != 1)
     return MakeError(Code::kUnimplemented, "KV chunk of kind {}, rope {}", kind, rope_applied);
   const std::optional<KvType> dtype = FindKvType(dtype_number);
   if (!dtype) return MakeError(Code::kUnimplemented, "KV chunk of dtype {}", dtype_number);
@@ -96,11 +101,11 @@ Result<Chunk> DecodeChunk(std::span<const uint8_t> frame) {
   if (first >= kTokensMax || count == 0 || count > kTokensMax - first)
     return MakeError(Code::kInvalidArgument, "KV chunk of tokens {} + {}", first, count);
   header.dtype = *dtype;
-  BATON_RETURN_IF_ERROR(CheckShape(kv_heads, head_dim, header.dtype));
+  header.shape = {kv_heads, head_dim, latent};
+  BATON_RETURN_IF_ERROR(CheckShape(kind, header.shape, header.dtype));
   header.layer = static_cast<int32_t>(layer);
   header.first_token = static_cast<int32_t>(first);
   header.token_count = static_cast<int32_t>(count);
-  header.shape = {kv_heads, head_dim};
   header.last_of_layer = flags == 1;
   if (payload_bytes != PayloadBytes(header))
     return MakeError(Code::kInvalidArgument, "KV chunk of {} tokens with {} bytes", count,

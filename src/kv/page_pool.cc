@@ -26,7 +26,7 @@ Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, Layer
   const KvShape shape = layout.shape;
   CHECK(layers.size() > 0 && shape.kv_heads > 0 && shape.head_dim > 0, "an empty KV shape");
   CHECK(windows.empty() || windows.size() == static_cast<size_t>(layers.size()));
-  BATON_RETURN_IF_ERROR(CheckHeads(layout.type, shape.head_dim));
+  BATON_RETURN_IF_ERROR(device::CheckShape(layout.type, shape));
   const size_t page_bytes = layout.layer_bytes() * layers.size();
   const size_t pages =
       std::min<size_t>(bytes_max / page_bytes, std::numeric_limits<int>::max() / 2);

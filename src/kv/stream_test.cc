@@ -63,6 +63,21 @@ TEST(Chunk, WorkedExampleOfTheDocument) {
   EXPECT_EQ(HexOf(Example()), ExampleInDocument());
 }
 
+// Kind, latent and payload of latents; what contradicts itself is refused.
+TEST(Chunk, OfLatentsHoldsEachRowOnce) {
+  ChunkHeader header{.key = kKey, .token_count = 3, .shape = {1, 96, 64}, .dtype = KvType::kQ8_0};
+  EXPECT_EQ(PayloadBytes(header), 3u * 96 / 32 * 34);
+  const Bytes frame = ChunkBuilder(header).Finish();
+  EXPECT_EQ(frame[6], 1);
+  const auto decoded = DecodeChunk(frame);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(decoded->header.shape, header.shape);
+  for (const KvShape& shape : {KvShape{2, 96, 64}, KvShape{1, 96, 128}, KvShape{1, 96, 40}}) {
+    header.shape = shape;
+    EXPECT_FALSE(DecodeChunk(ChunkBuilder(header).Finish()).ok()) << shape.latent;
+  }
+}
+
 TEST(Chunk, EveryFlippedBitAndTruncationIsSeen) {
   const Bytes frame = Example();
   ASSERT_TRUE(DecodeChunk(frame).ok());
@@ -102,9 +117,9 @@ class StreamTest : public testing::Test {
  protected:
   static constexpr int kTokens = 150;
   static constexpr LayerRange kLayers{4, 7};
-  static constexpr KvShape kShape{2, 32};
 
-  explicit StreamTest(Windows windows = {}) : windows_(std::move(windows)) {
+  explicit StreamTest(Windows windows = {}, KvShape shape = {2, 32})
+      : shape_(shape), windows_(std::move(windows)) {
     Rng rng(1);
     for (int i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>(rng.Below(1000)));
     prefixes_ = HashPrefixes("model", tokens_);
@@ -112,14 +127,14 @@ class StreamTest : public testing::Test {
   }
 
   std::unique_ptr<PagePool> MakePool() {
-    return PagePool::Create(*device_, kLayers, {kShape}, 64 << 20, windows_).value();
+    return PagePool::Create(*device_, kLayers, {shape_}, 64 << 20, windows_).value();
   }
 
   // Random keys and values through the import path: halves of modest size.
   void FillSource(Rng& rng) {
     ASSERT_TRUE(source_.Reserve(kTokens).ok());
     for (int layer = kLayers.first; layer < kLayers.last; ++layer) {
-      Bytes wire(WireBytes(kShape, kTokens, KvType::kF16));
+      Bytes wire(WireBytes(shape_, kTokens, KvType::kF16));
       for (size_t i = 0; i < wire.size(); i += 2) {
         wire[i] = static_cast<uint8_t>(rng.Next());
         wire[i + 1] = static_cast<uint8_t>(0x30 + rng.Below(12));
@@ -181,6 +196,7 @@ class StreamTest : public testing::Test {
     return true;
   }
 
+  const KvShape shape_;
   const os::SystemClock clock_;
   const Windows windows_;
   const std::unique_ptr<device::Device> device_ =
@@ -220,20 +236,35 @@ TEST_F(ReceiverTest, EveryChunkSizeArrivesBitForBit) {
   }
 }
 
+class LatentReceiverTest : public ReceiverTest {
+ protected:
+  LatentReceiverTest() : ReceiverTest({}, {1, 96, 64}) {}
+};
+
+TEST_F(LatentReceiverTest, EveryChunkSizeArrivesBitForBitAndOnce) {
+  for (const int step : {7, 64, kTokens}) {
+    Receive(0);
+    for (const wire::Frame& frame : Stream(0, step)) ASSERT_TRUE(Deliver(frame).ok());
+    EXPECT_TRUE(import_->Complete());
+    EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 0)) << step;
+    EXPECT_EQ(stats_.payload_bytes, 3u * kTokens * 96 * 2);
+  }
+}
+
 TEST_F(ReceiverTest, OnlyTheUncachedSuffixTravels) {
   Receive(64);
   const auto frames = Stream(64, 50);
   for (const wire::Frame& frame : frames) ASSERT_TRUE(Deliver(frame).ok());
   EXPECT_TRUE(import_->Complete());
   EXPECT_TRUE(SameKv(*target_pool_, target_.pages(), 64));
-  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(kShape, kTokens - 64, KvType::kF16));
+  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(shape_, kTokens - 64, KvType::kF16));
 }
 
 TEST_F(ReceiverTest, Q8OnTheWireIsNearlyHalf) {
   Receive(0, KvType::kQ8_0);
   for (const wire::Frame& frame : Stream(0, 64, KvType::kQ8_0)) ASSERT_TRUE(Deliver(frame).ok());
   EXPECT_TRUE(import_->Complete());
-  EXPECT_EQ(stats_.payload_bytes * 32 * 2, 3 * WireBytes(kShape, kTokens, KvType::kF16) * 34);
+  EXPECT_EQ(stats_.payload_bytes * 32 * 2, 3 * WireBytes(shape_, kTokens, KvType::kF16) * 34);
 }
 
 TEST_F(ReceiverTest, AGapIsAFaultAndKeepsTheValidPrefix) {
@@ -344,8 +375,8 @@ TEST_F(WindowTest, OnlyTheWindowTravels) {
     EXPECT_EQ(import_->window_from(), kFirst);
     EXPECT_TRUE(Same(4, 0) && Same(5, kFirst) && Same(6, 0)) << step;
     EXPECT_FALSE(Same(5, kFirst - 1)) << "nobody wants that";
-    EXPECT_EQ(stats_.payload_bytes, 2 * WireBytes(kShape, kTokens, KvType::kF16) +
-                                        WireBytes(kShape, kTokens - kFirst, KvType::kF16));
+    EXPECT_EQ(stats_.payload_bytes, 2 * WireBytes(shape_, kTokens, KvType::kF16) +
+                                        WireBytes(shape_, kTokens - kFirst, KvType::kF16));
     ASSERT_EQ(target_.Truncate(0), 0);
   }
 }
@@ -355,7 +386,7 @@ TEST_F(WindowTest, BehindACachedPrefixTheUncachedPartOfIt) {
   for (const wire::Frame& frame : Stream(128, 50)) ASSERT_TRUE(Deliver(frame).ok());
   EXPECT_TRUE(import_->Complete());
   EXPECT_EQ(import_->window_from(), 128) << "nothing was left out";
-  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(kShape, kTokens - 128, KvType::kF16));
+  EXPECT_EQ(stats_.payload_bytes, 3 * WireBytes(shape_, kTokens - 128, KvType::kF16));
 }
 
 TEST_F(WindowTest, APartOfItIsOfNoUse) {
@@ -375,7 +406,7 @@ TEST_F(WindowTest, ASenderThatLeavesOutMoreIsAtFault) {
                       .layer = 5,
                       .first_token = kFirst + 1,
                       .token_count = kTokens - kFirst - 1,
-                      .shape = kShape,
+                      .shape = shape_,
                       .dtype = KvType::kF16,
                       .last_of_layer = true,
                       .prefix_before = (*prefixes_)[kFirst + 1],
@@ -434,7 +465,7 @@ TEST_F(WindowTest, ASequenceIsNotCutWithinAnIncompleteWindow) {
 
 TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
   auto pool =
-      PagePool::Create(*device_, kLayers, {kShape}, 3 * 3 * KvLayout{kShape}.layer_bytes()).value();
+      PagePool::Create(*device_, kLayers, {shape_}, 3 * 3 * KvLayout{shape_}.layer_bytes()).value();
   ASSERT_EQ(pool->pages_total(), 3);
   PrefixCache cache;
   {

@@ -25,7 +25,7 @@ Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvType
     return MakeError(Code::kInvalidArgument, "a KV cache of {} does not travel as {}", NameOf(kept),
                      NameOf(type));
   }
-  return CheckHeads(type, pool.shape().head_dim);
+  return device::CheckShape(type, pool.shape());
 }
 
 std::vector<int32_t> IndicesOf(const PageTable& pages) {
@@ -37,7 +37,7 @@ std::vector<int32_t> IndicesOf(const PageTable& pages) {
 }  // namespace
 
 size_t WireBytes(KvShape shape, int count, KvType type) {
-  return KvBytesOf(type, size_t{2} * shape.kv_heads * shape.head_dim * count);
+  return KvBytesOf(type, size_t{1} * shape.halves() * shape.kv_heads * shape.head_dim * count);
 }
 
 Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvType type,

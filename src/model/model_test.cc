@@ -234,6 +234,68 @@ TEST(Model, LayersOfGemmaAndGptOssDiffer) {
   EXPECT_NEAR(oss.rope.divisors[1], 1 / (1 - (1 - 1 / 8.0) / 3.115), 1e-3);
 }
 
+TEST(Model, LatentsAndRoutersOfDeepSeek) {
+  const auto spec = [](const std::string& name) {
+    return Model::Open(BATON_SOURCE_DIR "/tests/golden/" + name + ".gguf").value()->spec();
+  };
+  const ModelSpec lite = spec("deepseek2-lite");
+  EXPECT_EQ(lite.family, Family::kDeepSeek);
+  EXPECT_EQ(
+      lite.latent,
+      (LatentSpec{
+          .kv_rank = 32, .q_rank = 0, .unturned = 24, .value_dim = 20, .split_heads = false}));
+  EXPECT_EQ(lite.head_dim, 32 + 16);
+  EXPECT_EQ(lite.KvBytesPerTokenPerLayer(), 2u * (32 + 16));
+  EXPECT_EQ(lite.experts.groups, 1);
+  EXPECT_EQ(lite.experts.shared_width, 2 * 24);
+  EXPECT_FALSE(lite.HasExperts(0));
+  EXPECT_TRUE(lite.HasExperts(1));
+  // Queries, latents and keys, two matrices of heads, output; one dense layer of three.
+  const double attention = 64 * 4 * 40 + 64 * 48 + 4 * 32 * (24 + 20) + 4 * 20 * 64;
+  const double dense = 3 * 64 * 80, mixed = 64 * (6 + 3 * 48 + 3 * 2 * 24);
+  EXPECT_NEAR(lite.FlopsPerTokenPerLayer(), 2 * (attention + dense / 3 + mixed * 2 / 3), 1e-6);
+  // Scores grow by the square of YaRN's magnitude, what turns by nothing.
+  const double magnitude = 1 + 0.0707 * std::log(8.0);
+  EXPECT_NEAR(lite.query_scale, magnitude * magnitude / std::sqrt(40.0), 1e-6);
+  EXPECT_EQ(lite.rope.magnitude, 1.0f);
+  const ModelSpec second = spec("deepseek2");
+  EXPECT_TRUE(second.latent.split_heads);
+  EXPECT_EQ(second.latent.q_rank, 40);
+  EXPECT_FALSE(second.experts.normalized);
+  EXPECT_EQ(second.experts.groups_used, 2);
+  EXPECT_EQ(second.experts.scale, 2.5f);
+  EXPECT_LT(second.active_parameters, second.parameters);
+  const ModelSpec third = spec("deepseek3");
+  EXPECT_EQ(third.experts.score, ExpertScore::kSigmoid);
+  EXPECT_TRUE(third.experts.biased);
+  EXPECT_TRUE(third.experts.normalized);
+  EXPECT_FALSE(third.CheckKvType(KvType::kQ8_0).ok());
+  EXPECT_TRUE(second.CheckKvType(KvType::kQ8_0).ok());
+}
+
+TEST(Model, NonsensicalLatentsAreRefused) {
+  SmallModel small;
+  small.architecture = "deepseek2";
+  EXPECT_THAT(ErrorOf(small), HasSubstr("attention.kv_lora_rank"));
+  small.more_integers = {{"deepseek2.attention.kv_lora_rank", 16},
+                         {"deepseek2.attention.key_length", 8},
+                         {"deepseek2.attention.value_length", 8},
+                         {"deepseek2.rope.dimension_count", 8}};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("rope.dimension_count 8"));
+  small.more_integers.back().second = 4;
+  EXPECT_THAT(ErrorOf(small), HasSubstr("expert_count"));
+  const size_t counted = small.more_integers.size();
+  small.more_integers.insert(small.more_integers.end(), {{"deepseek2.expert_count", 6},
+                                                         {"deepseek2.expert_used_count", 4},
+                                                         {"deepseek2.expert_group_count", 3},
+                                                         {"deepseek2.expert_group_used_count", 1}});
+  EXPECT_THAT(ErrorOf(small), HasSubstr("expert_group_count 3"));
+  small.more_integers.resize(counted + 2);
+  EXPECT_THAT(ErrorOf(small), HasSubstr("blk.0.attn_"));
+  small.more_integers.push_back({"deepseek2.expert_gating_func", 3});
+  EXPECT_THAT(ErrorOf(small), HasSubstr("expert_gating_func 3"));
+}
+
 TEST(Model, WhichLayersHaveAWindowTheFileMaySay) {
   SmallModel small;
   small.more_integers = {{"llama.attention.sliding_window", 40},
@@ -264,6 +326,8 @@ TEST(Model, NonsensicalExpertsAreRefused) {
   EXPECT_THAT(ErrorOf(small), HasSubstr("blk.0.ffn_gate_inp.weight"));
   small.more_integers.push_back({"llama.expert_gating_func", 2});
   EXPECT_THAT(ErrorOf(small), HasSubstr("llama.expert_gating_func 2"));
+  small.more_integers.back() = {"llama.expert_group_count", 2};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("llama.expert_group_count 2"));
 }
 
 TEST(Model, Llama3ScalingFromKeysMatchesItsRule) {

@@ -4,10 +4,36 @@
 
 namespace baton {
 
+namespace {
+
+// Weights of attention that one token is multiplied by.
+double AttentionWeights(const ModelSpec& s) {
+  const LatentSpec& latent = s.latent;
+  if (latent.kv_rank == 0)
+    return double(s.hidden_width) * (2.0 * s.q_width() + 2.0 * s.kv_width());  // Q, output, K, V
+  const double heads = s.n_heads;
+  const double queries = heads * (latent.unturned + s.rope.dimensions);
+  const double made =
+      latent.q_rank > 0 ? latent.q_rank * (s.hidden_width + queries) : s.hidden_width * queries;
+  return made + double(s.hidden_width) * s.head_dim +
+         heads * latent.kv_rank * (latent.unturned + latent.value_dim) +
+         heads * latent.value_dim * s.hidden_width;
+}
+
+}  // namespace
+
+Status ModelSpec::CheckKvType(KvType type) const {
+  BATON_RETURN_IF_ERROR(CheckHeads(type, head_dim));
+  return CheckHeads(type, latent.kv_rank);
+}
+
 double ModelSpec::FlopsPerTokenPerLayer() const {
-  const double attention = 2.0 * q_width() + 2.0 * kv_width();  // Q and output, K and V
-  if (experts.count == 0) return 2.0 * hidden_width * (attention + 3.0 * ffn_width);
-  return 2.0 * hidden_width * (attention + experts.count + 3.0 * experts.used * experts.ffn_width);
+  const double hidden = hidden_width;
+  const double mixed = hidden * (experts.count + 3.0 * experts.shared_width +
+                                 3.0 * experts.used * experts.ffn_width);
+  const double dense_layers = experts.count == 0 ? n_layers : experts.dense_layers;
+  const double share = n_layers == 0 ? 1 : dense_layers / n_layers;
+  return 2.0 * (AttentionWeights(*this) + share * 3.0 * hidden * ffn_width + (1 - share) * mixed);
 }
 
 uint64_t ModelSpec::TotalWeightBytes() const {

@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "tensor/kv_type.h"
 
 namespace baton {
 
 // One forward pass per family (engine/families/). Several architecture names share one: kLlama is
 // also Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE and Phi-3.
-enum class Family { kLlama, kGemma, kGptOss };
+enum class Family { kLlama, kGemma, kGptOss, kDeepSeek };
 
 // Rotary position embedding: element pair i of a head turns by
 //   position * base^(-2i / dimensions) / divisor(i)
@@ -41,13 +42,37 @@ struct SamplingChoice {
   bool operator==(const SamplingChoice&) const = default;
 };
 
+// What a router makes of its logits: their softmax over all experts, or each one's own.
+enum class ExpertScore : uint8_t { kSoftmax, kSigmoid };
+
 // A feed-forward made of experts (engine/experts.h).
 struct ExpertSpec {
-  int32_t count = 0;      // 0: the feed-forward is dense
-  int32_t used = 0;       // by each token
-  int32_t ffn_width = 0;  // of one
+  int32_t count = 0;         // 0: the feed-forward is dense
+  int32_t used = 0;          // by each token
+  int32_t ffn_width = 0;     // of one
+  int32_t dense_layers = 0;  // so many layers at the beginning are dense
+  int32_t shared_width = 0;  // of one more feed-forward, for all tokens; 0: none
+  ExpertScore score = ExpertScore::kSoftmax;
+  bool biased = false;      // blk.N.exp_probs_b.bias joins the scores, but for choosing alone
+  bool normalized = true;   // the weights of those chosen add up to 1, then...
+  float scale = 1;          // ...this is their factor
+  int32_t groups = 1;       // consecutive experts as so many groups, of which...
+  int32_t groups_used = 1;  // ...so many are chosen from
 
   bool operator==(const ExpertSpec&) const = default;
+};
+
+// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): keys and values of all
+// heads are made of one latent. What is cached of a token is that latent, normed, and behind it one
+// turned key that all heads share; a head's query is brought to the latent's side.
+struct LatentSpec {
+  int32_t kv_rank = 0;      // elements of a latent; 0: attention has K and V as they are
+  int32_t q_rank = 0;       // elements that queries are made of; 0: of the hidden state
+  int32_t unturned = 0;     // elements of a head's query before those that turn
+  int32_t value_dim = 0;    // of what a head makes
+  bool split_heads = true;  // attn_k_b and attn_v_b, where not attn_kv_b
+
+  bool operator==(const LatentSpec&) const = default;
 };
 
 struct ModelSpec {
@@ -61,7 +86,8 @@ struct ModelSpec {
   int32_t hidden_width = 0;  // width of the activation that crosses layers
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;  // divides n_heads
-  int32_t head_dim = 0;    // of Q, K and V; n_heads * head_dim may differ from hidden_width
+  int32_t head_dim = 0;    // of Q, K and V; n_heads * head_dim may differ from hidden_width. Of
+                           // latents: all that is cached of a token
   int32_t ffn_width = 0;
   int32_t vocab_size = 0;
   int32_t context_length = 0;  // what the model was trained for
@@ -75,6 +101,7 @@ struct ModelSpec {
   float logit_softcap = 0;              // of logits, likewise
   float embedding_scale = 1;            // embeddings are multiplied by it
   ExpertSpec experts;
+  LatentSpec latent;
   SamplingChoice sampling;  // general.sampling.*, where a request says nothing
 
   // Attention multiplies in F32 rather than BF16: where all weights of the layers are F32, which
@@ -105,11 +132,21 @@ struct ModelSpec {
   }
   int32_t q_width() const { return n_heads * head_dim; }
   int32_t kv_width() const { return n_kv_heads * head_dim; }
-  // K and V of one token in one layer.
-  uint64_t KvBytesPerTokenPerLayer(KvType type = KvType::kF16) const {
-    return 2 * KvBytesOf(type, static_cast<size_t>(kv_width()));
+  // Of what attention makes of all heads' values, or latents.
+  int32_t attended_width() const {
+    return n_heads * (latent.kv_rank > 0 ? latent.kv_rank : head_dim);
   }
-  // Multiply and add count as two; attention over the context is not in it.
+  // What is cached of one token in one layer: K and V, or a latent and its key.
+  int32_t kv_elements() const { return (latent.kv_rank > 0 ? 1 : 2) * kv_width(); }
+  uint64_t KvBytesPerTokenPerLayer(KvType type = KvType::kF16) const {
+    return KvBytesOf(type, static_cast<size_t>(kv_elements()));
+  }
+  // kInvalidArgument where what is cached is not whole blocks of `type`.
+  Status CheckKvType(KvType type) const;
+  bool HasExperts(int32_t layer) const {
+    return experts.count > 0 && layer >= experts.dense_layers;
+  }
+  // Multiply and add count as two; attention over the context is not in it. Of a layer on average.
   double FlopsPerTokenPerLayer() const;
   // The projection to logits.
   double HeadFlopsPerToken() const { return 2.0 * hidden_width * vocab_size; }

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "model/family/deepseek.h"
 #include "model/family/gemma.h"
 #include "model/family/gpt_oss.h"
 #include "model/family/llama.h"
@@ -16,7 +17,7 @@ struct ArchitectureRow {
 constexpr ArchitectureRow kArchitectures[] = {
     {"llama", ReadLlamaSpec},    {"qwen2", ReadLlamaSpec},    {"qwen3", ReadLlamaSpec},
     {"qwen3moe", ReadLlamaSpec}, {"phi3", ReadLlamaSpec},     {"gemma2", ReadGemmaSpec},
-    {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec},
+    {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec}, {"deepseek2", ReadDeepSeekSpec},
 };
 
 std::string KnownArchitectures() {

@@ -39,7 +39,7 @@ ModelCost Llama8B() {
   model.layer_flops_per_token = 2 * layer_parameters;
   model.embedding_bytes = model.head_bytes = 1'050'673'152;
   model.head_flops_per_token = 2.0 * 4096 * 128256;
-  model.kv_width = 1024;
+  model.kv_elements = 2048;
   model.q_width = 4096;
   model.hidden_width = 4096;
   return model;

@@ -69,13 +69,13 @@ struct ModelCost {
   uint64_t head_bytes = 0;  // read once per generated token
   bool tied_embeddings = false;
   double head_flops_per_token = 0;
-  int32_t kv_width = 0;  // elements of K, and of V, per token and layer
-  int32_t q_width = 0;   // attention FLOPs: 4 x q_width per key
+  int32_t kv_elements = 0;  // K and V, or what else is cached, per token and layer
+  int32_t q_width = 0;      // attention FLOPs: 4 x q_width per key
   int32_t hidden_width = 0;
 
-  // K and V of one token in one layer.
+  // What is cached of one token in one layer.
   uint64_t KvBytesPerTokenPerLayer(KvType type) const {
-    return 2 * KvBytesOf(type, static_cast<size_t>(kv_width));
+    return KvBytesOf(type, static_cast<size_t>(kv_elements));
   }
   // Tokens that attention sees in a layer when it sees `tokens` at most.
   double SeenTokens(int layer, double tokens) const {

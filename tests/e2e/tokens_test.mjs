@@ -1,5 +1,5 @@
 // The same greedy tokens from one node, from 2 and 3 pipeline stages, and from prefill on one node with
-// decode on another: for two weight types, both types of KV cache, experts and windows, over three processes.
+// decode on another: for two weight types, both types of KV cache, experts, windows and latents, over three processes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,9 @@ const experts = ',arch=qwen3moe,experts=8,experts_used=2,expert_ffn=256';
 const models = [['tiny-q4', 'Q4_0', shape], ['tiny-f16', 'F16', shape], ['tiny-moe', 'Q4_0', shape + experts],
   // Prompts go past their windows, cached prefixes end within them.
   ['tiny-oss', 'MXFP4', `${shape},arch=gpt-oss,experts=8,experts_used=2,expert_ffn=256,window=48`],
-  ['tiny-gemma3', 'Q8_0', `${shape},arch=gemma3,tied=1,window=90`]];
+  ['tiny-gemma3', 'Q8_0', `${shape},arch=gemma3,tied=1,window=90`],
+  ['tiny-deepseek', 'Q4_0', `${shape},arch=deepseek2,head_dim=96,experts=8,experts_used=2,expert_ffn=256,kv_rank=128,` +
+    'q_rank=128,rope_dim=32,value_dim=64,dense_layers=1,shared_experts=1,groups=4,groups_used=2,sigmoid=1']];
 let cluster;
 
 before(async () => {
@@ -39,7 +41,8 @@ const arrangements = {
 };
 
 const cases = [['tiny-q4', 'f16', 200], ['tiny-f16', 'f16', 200], ['tiny-q4', 'q8_0', 80],
-  ['tiny-moe', 'f16', 80], ['tiny-oss', 'f16', 80], ['tiny-oss', 'q8_0', 40], ['tiny-gemma3', 'f16', 80]];
+  ['tiny-moe', 'f16', 80], ['tiny-oss', 'f16', 80], ['tiny-oss', 'q8_0', 40], ['tiny-gemma3', 'f16', 80],
+  ['tiny-deepseek', 'f16', 80], ['tiny-deepseek', 'q8_0', 40]];
 
 for (const [model, kv_type, count] of cases) {
   const title = `every arrangement of ${model} with a KV cache of ${kv_type} gives the tokens of one node`;

@@ -31,7 +31,7 @@ BASE = dict(
 # The class of transformers, and what GGUF calls its architecture.
 ARCHITECTURES = {"Llama": "llama", "Mistral": "llama", "Mixtral": "llama", "Qwen2": "qwen2", "Qwen3": "qwen3",
                  "Qwen3Moe": "qwen3moe", "Phi3": "phi3", "Gemma2": "gemma2", "Gemma3": "gemma3",
-                 "GptOss": "gpt-oss"}
+                 "GptOss": "gpt-oss", "DeepseekV2": "deepseek2", "DeepseekV3": "deepseek2"}
 CONFIGS = {"Gemma3": "Gemma3TextConfig"}  # where it is not the family's name with Config
 
 # Llamas, unless they say otherwise.
@@ -98,7 +98,35 @@ MODELS = {
         num_experts_per_tok=3, sliding_window=40,
         rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0,
                              beta_slow=1.0, truncate=False, original_max_position_embeddings=64)),
+    "deepseek2-lite": dict(
+        family="DeepseekV2", hidden_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=4, intermediate_size=80, moe_intermediate_size=24, q_lora_rank=None,
+        kv_lora_rank=32, qk_nope_head_dim=24, qk_rope_head_dim=16, v_head_dim=20,
+        n_routed_experts=6, n_shared_experts=2, num_experts_per_tok=2, first_k_dense_replace=1,
+        topk_method="greedy", routed_scaling_factor=1.0, rms_norm_eps=1e-6,
+        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32,
+                             beta_slow=1, mscale=0.707, mscale_all_dim=0.707,
+                             original_max_position_embeddings=64)),
+    "deepseek2": dict(
+        family="DeepseekV2", hidden_size=64, num_hidden_layers=3, num_attention_heads=8,
+        num_key_value_heads=8, intermediate_size=80, moe_intermediate_size=24, q_lora_rank=40,
+        kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=32, v_head_dim=24, hidden_act="silu",
+        n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, first_k_dense_replace=1,
+        topk_method="group_limited_greedy", n_group=4, topk_group=2, routed_scaling_factor=2.5,
+        rms_norm_eps=1e-6),
+    "deepseek3": dict(
+        family="DeepseekV3", hidden_size=64, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=4, intermediate_size=80, moe_intermediate_size=24, q_lora_rank=24,
+        kv_lora_rank=40, qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16,
+        n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, first_k_dense_replace=1,
+        n_group=4, topk_group=2, norm_topk_prob=True, routed_scaling_factor=2.5, num_mtp_layers=0,
+        rms_norm_eps=1e-6,
+        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=40.0, beta_fast=32,
+                             beta_slow=1, mscale=1.0, mscale_all_dim=1.0,
+                             original_max_position_embeddings=32)),
 }
+# As converters wrote them before they cut kv_b into the matrices of heads.
+WITH_KV_B = {"deepseek2-lite"}
 
 
 def byte_characters():
@@ -142,6 +170,9 @@ def make_model(family, overrides, seed):
                 weight.copy_(gain / math.sqrt(weight.shape[-2]) * torch.randn_like(weight))
             else:
                 weight.copy_(1.5 / math.sqrt(weight.shape[-1]) * torch.randn_like(weight))
+        for name, weight in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                weight.copy_(0.2 * torch.randn_like(weight))
     return model
 
 
@@ -183,7 +214,14 @@ POST_NORMS = {"post_attention_layernorm": "post_attention_norm"}
 GEMMA_NAMES = {**POST_NORMS, "pre_feedforward_layernorm": "ffn_norm",
                "post_feedforward_layernorm": "post_ffw_norm"}
 GPT_OSS_NAMES = {**POST_NORMS, "mlp.router": "ffn_gate_inp"}
-OWN_NAMES = {"gemma2": GEMMA_NAMES, "gemma3": GEMMA_NAMES, "gpt-oss": GPT_OSS_NAMES}
+DEEPSEEK_NAMES = {
+    "self_attn.q_a_proj": "attn_q_a", "self_attn.q_a_layernorm": "attn_q_a_norm",
+    "self_attn.q_b_proj": "attn_q_b", "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+    "self_attn.kv_a_layernorm": "attn_kv_a_norm", "self_attn.kv_b_proj": "attn_kv_b",
+    "mlp.shared_experts.gate_proj": "ffn_gate_shexp", "mlp.shared_experts.up_proj": "ffn_up_shexp",
+    "mlp.shared_experts.down_proj": "ffn_down_shexp"}
+OWN_NAMES = {"gemma2": GEMMA_NAMES, "gemma3": GEMMA_NAMES, "gpt-oss": GPT_OSS_NAMES,
+             "deepseek2": DEEPSEEK_NAMES}
 
 
 def gpt_oss_experts(layer, name, value):
@@ -197,7 +235,15 @@ def gpt_oss_experts(layer, name, value):
             for i, part in enumerate(("gate", "up"))]
 
 
-def gguf_tensors(architecture, name, value, config):
+def split_heads(layer, value, config):
+    """Of each head the rows that make its key, turned over, and those that make its value."""
+    of_heads = value.reshape(config.num_attention_heads, -1, config.kv_lora_rank)
+    keys, values = numpy.split(of_heads, [config.qk_nope_head_dim], axis=1)
+    return [(f"blk.{layer}.attn_k_b.weight", numpy.ascontiguousarray(numpy.swapaxes(keys, 1, 2))),
+            (f"blk.{layer}.attn_v_b.weight", numpy.ascontiguousarray(values))]
+
+
+def gguf_tensors(architecture, name, value, config, with_kv_b):
     """Name and value of what becomes of a tensor."""
     if architecture.startswith("gemma") and name.endswith("norm.weight"):
         value = 1 + value
@@ -206,6 +252,10 @@ def gguf_tensors(architecture, name, value, config):
     _, _, layer, rest = name.split(".", 3)
     if architecture == "gpt-oss" and rest.startswith("mlp.experts."):
         return gpt_oss_experts(layer, rest, value)
+    if rest == "mlp.gate.e_score_correction_bias":
+        return [(f"blk.{layer}.exp_probs_b.bias", value)]
+    if rest == "self_attn.kv_b_proj.weight" and not with_kv_b:
+        return split_heads(layer, value, config)
     if rest == "self_attn.sinks":
         return [(f"blk.{layer}.attn_sinks.weight", value)]
     if rest == "mlp.experts.gate_up_proj":
@@ -220,6 +270,37 @@ def gguf_tensors(architecture, name, value, config):
         value = interleave(value, config.num_key_value_heads)
     names = {**LAYER_NAMES, **OWN_NAMES.get(architecture, {})}
     return [(f"blk.{layer}.{names[part]}.{kind}", value)]
+
+
+def write_deepseek(writer, config, with_kv_b):
+    """What only DeepSeek has: latents, and how its router chooses."""
+    writer.add_kv_lora_rank(config.kv_lora_rank)
+    if config.q_lora_rank:
+        writer.add_q_lora_rank(config.q_lora_rank)
+    key = config.qk_nope_head_dim + config.qk_rope_head_dim
+    if with_kv_b:
+        writer.add_key_length(key)
+        writer.add_value_length(config.v_head_dim)
+    else:
+        writer.add_key_length(config.kv_lora_rank + config.qk_rope_head_dim)
+        writer.add_value_length(config.kv_lora_rank)
+        writer.add_key_length_mla(key)
+        writer.add_value_length_mla(config.v_head_dim)
+    writer.add_leading_dense_block_count(config.first_k_dense_replace)
+    writer.add_expert_count(config.n_routed_experts)
+    writer.add_expert_used_count(config.num_experts_per_tok)
+    writer.add_expert_shared_count(config.n_shared_experts)
+    writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    writer.add_expert_weights_scale(config.routed_scaling_factor)
+    writer.add_expert_weights_norm(bool(config.norm_topk_prob))
+    third = config.model_type == "deepseek_v3"
+    writer.add_expert_gating_func(
+        gguf.ExpertGatingFuncType.SIGMOID if third else gguf.ExpertGatingFuncType.SOFTMAX)
+    if config.n_group:
+        writer.add_expert_group_count(config.n_group)
+        writer.add_expert_group_used_count(config.topk_group)
+    if "mscale_all_dim" in config.rope_parameters:
+        writer.add_rope_scaling_yarn_log_mul(0.1 * config.rope_parameters["mscale_all_dim"])
 
 
 def write_metadata(writer, name, config):
@@ -238,18 +319,21 @@ def write_metadata(writer, name, config):
     writer.add_rope_dimension_count(int(head_dim(config) * rotary))
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    if head_dim(config) * config.num_attention_heads != config.hidden_size:
+    deepseek = config.model_type.startswith("deepseek")
+    if deepseek:
+        write_deepseek(writer, config, name in WITH_KV_B)
+    elif head_dim(config) * config.num_attention_heads != config.hidden_size:
         writer.add_key_length(head_dim(config))
         writer.add_value_length(head_dim(config))
     if getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
-    if experts:
+    if experts and not deepseek:
         writer.add_expert_count(experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
     if experts and name == "gpt-oss":
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if hasattr(config, "moe_intermediate_size"):
+    if hasattr(config, "moe_intermediate_size") and not deepseek:
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     if getattr(config, "attn_logit_softcapping", None):
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
@@ -281,9 +365,10 @@ def write_gguf(path, name, architecture, model):
     if model.config.rope_parameters.get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_divisors(model))
     tensors = dict(model.named_parameters())  # a tied head appears once
+    tensors |= {n: b for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")}
     for hf_name, parameter in tensors.items():
         value = parameter.detach().numpy()
-        for name_and_value in gguf_tensors(architecture, hf_name, value, model.config):
+        for name_and_value in gguf_tensors(architecture, hf_name, value, model.config, name in WITH_KV_B):
             writer.add_tensor(*name_and_value)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -304,8 +389,25 @@ def continue_greedily(model, prompt):
 
 
 @contextlib.contextmanager
+def half_precision_latents(model):
+    """Keys and values are made of latents, and turned keys, as a KV cache in F16 holds them."""
+    attention = type(model.model.layers[0].self_attn)
+    plain = attention.expand_kv
+    attention.expand_kv = lambda self, latents, keys: plain(
+        self, latents.half().float(), keys.half().float())
+    try:
+        yield
+    finally:
+        attention.expand_kv = plain
+
+
+@contextlib.contextmanager
 def half_precision_kv(model):
     """Attention reads keys and values as a KV cache in F16 holds them."""
+    if hasattr(model.model.layers[0].self_attn, "expand_kv"):
+        with half_precision_latents(model):
+            yield
+        return
     module_of_family = sys.modules[type(model).__module__]
     plain = module_of_family.eager_attention_forward
 

@@ -71,6 +71,22 @@ MODELS = {
             sliding_window=24,
             rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
                                  truncate=False, original_max_position_embeddings=64))),
+    "deepseek2-f32": dict(
+        family="DeepseekV2", store="f32", config=dict(
+            num_key_value_heads=4, moe_intermediate_size=16, q_lora_rank=None, kv_lora_rank=24, qk_nope_head_dim=16,
+            qk_rope_head_dim=8, v_head_dim=12, n_routed_experts=6, n_shared_experts=2, num_experts_per_tok=2,
+            first_k_dense_replace=1, topk_method="group_limited_greedy", n_group=3, topk_group=2,
+            routed_scaling_factor=1.5, rms_norm_eps=1e-6,
+            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32, beta_slow=1,
+                                 mscale=0.707, mscale_all_dim=0.9, original_max_position_embeddings=16))),
+    "deepseek3-fp8": dict(
+        family="DeepseekV3", store="fp8", config=dict(
+            hidden_size=64, num_key_value_heads=4, moe_intermediate_size=32, q_lora_rank=32, kv_lora_rank=32,
+            qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16, n_routed_experts=4, n_shared_experts=1,
+            num_experts_per_tok=2, first_k_dense_replace=1, n_group=2, topk_group=1, routed_scaling_factor=2.5,
+            num_mtp_layers=0, rms_norm_eps=1e-6,
+            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=40.0, beta_fast=32, beta_slow=1,
+                                 mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=16))),
 }
 
 
@@ -144,7 +160,7 @@ def store(tensors, how):
         return written, {name: value.float() for name, value in written.items()}, {}
     if kind == "fp8":
         for name, value in tensors.items():
-            if "_proj" in name:
+            if "_proj" in name and value.dim() == 2:
                 written[name], written[name + "_scale_inv"], meant[name] = quantise_f8(value)
             else:
                 written[name] = value.bfloat16()

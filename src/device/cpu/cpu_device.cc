@@ -26,8 +26,6 @@ constexpr size_t kTaskBytes = 256 << 10;
 constexpr size_t kReadBytes = 256 << 10;
 // Fewer rows than this are not worth waking anyone for.
 constexpr size_t kParallelRows = 4;
-static_assert(kQueryGroupMax <= kernels::kAttentionRowsMax);
-static_assert(kQueryGroupMax <= kernels::kBrainRowsMax);
 // Below so many attention tiles per thread, their keys are split as well.
 constexpr size_t kTasksPerThread = 4;
 
@@ -169,6 +167,8 @@ class CpuDevice final : public Device {
   void MatMul(const Input& input, std::initializer_list<Product> products) override;
   void MatMulGroups(const Input& input, std::span<const int32_t> gather,
                     std::span<const GroupProduct> products) override;
+  void MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix>> weights,
+                   Rows into) override;
   void AddWeighted(Rows from, std::span<const int32_t> places, std::span<const float> weights,
                    Rows x) override;
   void AddNormed(Rows from, std::span<const float> weight, float epsilon, Rows x) override;
@@ -209,9 +209,16 @@ class CpuDevice final : public Device {
     size_t first = 0;
     size_t count = 0;
   };
+  // Where a row of an input goes among the operands, and its group there.
+  struct Place {
+    size_t at = 0;
+    RowGroup group;
+  };
   const uint8_t* Prepare(const Input& input, OperandKind kind);
-  template <typename GroupOf>
-  const uint8_t* PrepareRows(const Input& input, OperandKind kind, const GroupOf& group_of);
+  // The first `columns` elements of rows; fewer than all of plain rows alone.
+  template <typename PlaceOf>
+  const uint8_t* PrepareRows(const Input& input, size_t columns, OperandKind kind,
+                             const PlaceOf& place_of);
   const uint8_t* PrepareAlone(const Input& input, OperandKind kind);
   const uint8_t* Gather(const uint8_t* rows, OperandKind kind, size_t columns,
                         std::span<const int32_t> gather);
@@ -224,12 +231,16 @@ class CpuDevice final : public Device {
     std::span<const KvRows> sequences;
     const AttentionForm& form;
     size_t group;          // query heads per KV head
+    size_t parts;          // into which a group is cut, so that each fits a tile
     size_t scratch_bytes;  // of one worker
+
+    size_t part_heads() const { return DivideUp(group, parts); }
+    size_t kv_heads() const { return sequences.front().layer.layout.shape.kv_heads; }
   };
   void FindBegins(std::span<const KvRows> sequences, size_t rows);
-  kernels::AttentionTile TileOf(const AttentionCall& call, size_t sequence, size_t head,
+  kernels::AttentionTile TileOf(const AttentionCall& call, size_t sequence, size_t part,
                                 size_t token, size_t tokens, int worker);
-  void AttendInSegments(const AttentionCall& call, size_t heads);
+  void AttendInSegments(const AttentionCall& call);
 
   const KernelTable& kernels_;
   ThreadPool pool_;
@@ -334,32 +345,32 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
 // Brings the input into operand tiles of `kind`.
 const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
   const RowGroup all{0, input.x.count};
-  return PrepareRows(input, kind, [&](size_t) { return all; });
+  return PrepareRows(input, input.x.width, kind, [&](size_t row) { return Place{row, all}; });
 }
 
 // Each row by itself, as a tile of one.
 const uint8_t* CpuDevice::PrepareAlone(const Input& input, OperandKind kind) {
-  return PrepareRows(input, kind, [](size_t row) { return RowGroup{row, 1}; });
+  return PrepareRows(input, input.x.width, kind, [](size_t row) { return Place{row, {row, 1}}; });
 }
 
-// Rows of one group, which is group_of(row), make tiles of their own.
-template <typename GroupOf>
-const uint8_t* CpuDevice::PrepareRows(const Input& input, OperandKind kind,
-                                      const GroupOf& group_of) {
+// Rows of one group make tiles of their own.
+template <typename PlaceOf>
+const uint8_t* CpuDevice::PrepareRows(const Input& input, size_t columns, OperandKind kind,
+                                      const PlaceOf& place_of) {
   const Rows& x = input.x;
   const size_t count = x.count;
-  const size_t token_bytes = kernels::OperandBytes(kind, x.width);
+  const size_t token_bytes = kernels::OperandBytes(kind, columns);
   uint8_t* operands = operands_[static_cast<int>(kind)].Get(count * token_bytes);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
   const size_t row_bytes = DivideUp(x.width * sizeof(float), 64) * 64;
   rows_.Get(pool_.threads() * row_bytes);
   ForEachRow(count, [&](size_t i, int worker) {
     auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
-    const RowGroup group = group_of(i);
-    const size_t in_group = i - group.first;
+    const auto [at, group] = place_of(i);
+    const size_t in_group = at - group.first;
     const size_t in_tile = in_group % kernels_.tile_tokens;
     const size_t tile = in_group - in_tile;
-    prepare(RowOf(input, i, scratch), x.width, std::min(kernels_.tile_tokens, group.count - tile),
+    prepare(RowOf(input, i, scratch), columns, std::min(kernels_.tile_tokens, group.count - tile),
             in_tile, operands + (group.first + tile) * token_bytes);
   });
   return operands;
@@ -460,7 +471,9 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
   const auto prepare = [&](OperandKind kind) {
     if (alone) return PrepareAlone(input, kind);
     if (!gather.empty()) return Gather(PrepareAlone(input, kind), kind, input.x.width, gather);
-    return PrepareRows(input, kind, [&](size_t row) { return row_groups_[row]; });
+    return PrepareRows(input, input.x.width, kind, [&](size_t row) {
+      return Place{row, row_groups_[row]};
+    });
   };
   const uint8_t* operands[kernels::kOperandKinds] = {};
   group_tasks_.clear();
@@ -479,6 +492,42 @@ void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather
     SplitIntoTasks(tasks, matrix.panel_count());
   }
   RunProducts(group_tasks_);
+}
+
+void CpuDevice::MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix>> weights,
+                            Rows into) {
+  if (x.count == 0) return;
+  const size_t heads = weights.size();
+  const size_t from_dim = x.width / heads, into_dim = into.width / heads;
+  const CpuMatrix& first = Ours(weights.front().get());
+  const size_t columns = first.columns(), rows = first.rows();
+  CHECK(x.width == heads * from_dim && into.width == heads * into_dim && columns <= from_dim &&
+            into_dim - rows == from_dim - columns && into.count == x.count,
+        "shapes disagree");
+  const OperandKind kind = first.kernels().operand;
+  const size_t count = x.count;
+  const Rows as_heads{x.buffer, x.offset, count * heads, from_dim};
+  const uint8_t* operands = PrepareRows(as_heads, columns, kind, [&](size_t row) {
+    const size_t begin = row % heads * count;
+    return Place{begin + row / heads, {begin, count}};
+  });
+  group_tasks_.clear();
+  for (size_t head = 0; head < heads; ++head) {
+    const CpuMatrix& matrix = Ours(weights[head].get());
+    CHECK(matrix.type() == first.type() && matrix.columns() == columns && matrix.rows() == rows,
+          "heads differ");
+    ProductTasks& tasks = group_tasks_.emplace_back();
+    tasks = {&matrix,
+             operands + head * count * kernels::OperandBytes(kind, columns),
+             {into.buffer, into.offset + head * into_dim, count, into.width}};
+    SplitIntoTasks(tasks, matrix.panel_count());
+  }
+  RunProducts(group_tasks_);
+  if (columns == from_dim) return;
+  ForEachRow(count * heads, [&](size_t i, int) {
+    std::copy_n(x.host() + i * from_dim + columns, from_dim - columns,
+                into.host() + i * into_dim + rows);
+  });
 }
 
 void CpuDevice::AddWeighted(Rows from, std::span<const int32_t> places,
@@ -525,17 +574,26 @@ void CpuDevice::NormHeads(Rows x, std::span<const float> weight, float epsilon) 
 void CpuDevice::Rope(Rows x, const RopeTable& table, float scale) {
   ForEachRow(x.count, [&](size_t row, int) {
     kernels_.rope(x.host() + row * x.width, table.cos_sin.data() + row * 2 * table.pairs,
-                  table.pairs, table.head_dim, x.width / table.head_dim, scale);
+                  table.first, table.pairs, table.head_dim, x.width / table.head_dim, scale);
   });
 }
 
 void CpuDevice::StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) {
-  const size_t heads = sequences.front().layer.layout.shape.kv_heads;
+  const KvShape& shape = sequences.front().layer.layout.shape;
+  const size_t heads = shape.kv_heads;
+  const size_t key_width = shape.latent > 0 ? k.width + v.width : k.width;
+  CHECK(key_width == heads * shape.head_dim && v.width == heads * shape.value_dim() &&
+            (shape.latent == 0 || heads == 1),
+        "shapes disagree");
   FindBegins(sequences, k.count);
   const auto store = [&](size_t task, int) {
     const KvRows& sequence = sequences[task / heads];
     const size_t begin = row_begins_[task / heads];
     const int head = static_cast<int>(task % heads);
+    if (shape.latent > 0) {
+      return StoreLatents(kernels_, sequence.layer, sequence.first, v.Slice(begin, sequence.count),
+                          k.Slice(begin, sequence.count));
+    }
     StoreKeys(kernels_, sequence.layer, head, sequence.first, k.Slice(begin, sequence.count));
     StoreValues(kernels_, sequence.layer, head, sequence.first, v.Slice(begin, sequence.count));
   };
@@ -558,31 +616,35 @@ void CpuDevice::FindBegins(std::span<const KvRows> sequences, size_t rows) {
   CHECK(begin == rows, "{} rows of {}", begin, rows);
 }
 
-// Tokens [token, token + tokens) of a sequence at one KV head.
-kernels::AttentionTile CpuDevice::TileOf(const AttentionCall& call, size_t sequence, size_t head,
+// Tokens [token, token + tokens) of a sequence at one part of the query heads of one KV head;
+// `part` counts the parts of all KV heads.
+kernels::AttentionTile CpuDevice::TileOf(const AttentionCall& call, size_t sequence, size_t part,
                                          size_t token, size_t tokens, int worker) {
   const KvRows& rows = call.sequences[sequence];
   const KvLayout& layout = rows.layer.layout;
-  const auto head_dim = static_cast<size_t>(layout.shape.head_dim);
+  const size_t head = part / call.parts;
+  const size_t in_group = part % call.parts * call.part_heads();
+  const size_t query_head = head * call.group + in_group;
   const uint8_t* keys =
       rows.layer.storage->host() + rows.layer.layer_offset + head * layout.head_bytes();
-  const size_t at = (row_begins_[sequence] + token) * call.q.width + head * call.group * head_dim;
-  return {call.q.host() + at,
-          call.into.host() + at,
+  const size_t row = row_begins_[sequence] + token;
+  return {call.q.host() + row * call.q.width + query_head * layout.shape.head_dim,
+          call.into.host() + row * call.into.width + query_head * layout.shape.value_dim(),
           call.q.width,
-          call.group,
-          head_dim,
+          std::min(call.part_heads(), call.group - in_group),
+          static_cast<size_t>(layout.shape.head_dim),
           static_cast<size_t>(rows.first) + token,
           tokens,
           keys,
-          keys + layout.half_bytes(),
+          layout.shape.latent > 0 ? nullptr : keys + layout.half_bytes(),
           rows.layer.pages.data(),
           rows.layer.page_bytes,
           reinterpret_cast<float*>(attention_.data() + worker * call.scratch_bytes),
           layout.type,
           static_cast<size_t>(call.form.window),
           call.form.softcap,
-          call.form.sinks.empty() ? nullptr : call.form.sinks.data() + head * call.group};
+          call.form.sinks.empty() ? nullptr : call.form.sinks.data() + query_head,
+          static_cast<size_t>(layout.shape.latent)};
 }
 
 void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
@@ -593,28 +655,35 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
   const size_t heads = shape.kv_heads;
   const size_t group = q.width / shape.head_dim / heads;
   CHECK(group > 0 && group <= kQueryGroupMax, "{} query heads per KV head", group);
+  CHECK(into.width == heads * group * shape.value_dim(), "shapes disagree");
   const bool brain = precision == AttentionPrecision::kBrain;
   CHECK(brain || layout.type == KvType::kF16, "exact attention to {}", NameOf(layout.type));
   const size_t rows_max = brain ? kernels::kBrainRowsMax : kernels::kAttentionRowsMax;
   const size_t floats = brain ? kernels::BrainScratchFloats(shape.head_dim)
                               : kernels::AttentionScratchFloats(shape.head_dim);
   CHECK(form.sinks.empty() || form.sinks.size() == heads * group, "{} sinks", form.sinks.size());
-  const AttentionCall call{q,    into,  sequences,
-                           form, group, DivideUp(floats * sizeof(float), 64) * 64};
+  const AttentionCall call{q,
+                           into,
+                           sequences,
+                           form,
+                           group,
+                           DivideUp(group, rows_max),
+                           DivideUp(floats * sizeof(float), 64) * 64};
   attention_.Get(pool_.threads() * call.scratch_bytes);
   FindBegins(sequences, q.count);
 
-  const size_t tokens = rows_max / group;
+  const size_t tokens = rows_max / call.part_heads();
+  const size_t parts = heads * call.parts;
   size_t tiles = 0;
   for (const KvRows& sequence : sequences) tiles += DivideUp(sequence.count, tokens);
   if (brain && tiles == sequences.size() &&
-      tiles * heads < kTasksPerThread * static_cast<size_t>(pool_.threads())) {
-    return AttendInSegments(call, heads);
+      tiles * parts < kTasksPerThread * static_cast<size_t>(pool_.threads())) {
+    return AttendInSegments(call);
   }
   const auto attend = brain ? kernels_.attend_brain : kernels_.attend;
   // Heads outermost, so that a thread stays with the same keys; late tokens first: they take
   // longest.
-  pool_.ForEach(tiles * heads, [&](size_t task, int worker) {
+  pool_.ForEach(tiles * parts, [&](size_t task, int worker) {
     size_t tile = task % tiles;
     size_t sequence = 0;
     for (;; ++sequence) {
@@ -632,22 +701,23 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
 }
 
 // So few tiles that threads would idle: each goes through its keys in segments, side by side.
-void CpuDevice::AttendInSegments(const AttentionCall& call, size_t heads) {
-  const size_t head_dim = call.sequences.front().layer.layout.shape.head_dim;
+void CpuDevice::AttendInSegments(const AttentionCall& call) {
+  const size_t value_dim = call.sequences.front().layer.layout.shape.value_dim();
+  const size_t parts = call.kv_heads() * call.parts;
   size_t segments = 0;
   size_t rows = 0;
   for (const KvRows& sequence : call.sequences) {
     const size_t keys = sequence.first + sequence.count;
     segments = std::max(segments, DivideUp(keys, kernels::kSegmentKeys));
-    rows = std::max(rows, sequence.count * call.group);
+    rows = std::max(rows, sequence.count * call.part_heads());
   }
-  const size_t stride = rows * kernels::PartialFloats(head_dim);
-  const size_t tiles = call.sequences.size() * heads;
+  const size_t stride = rows * kernels::PartialFloats(value_dim);
+  const size_t tiles = call.sequences.size() * parts;
   auto* partials =
       reinterpret_cast<float*>(partials_.Get(tiles * segments * stride * sizeof(float)));
   const auto tile_of = [&](size_t tile, int worker) {
-    const size_t sequence = tile / heads;
-    return TileOf(call, sequence, tile % heads, 0, call.sequences[sequence].count, worker);
+    const size_t sequence = tile / parts;
+    return TileOf(call, sequence, tile % parts, 0, call.sequences[sequence].count, worker);
   };
   pool_.ForEach(tiles * segments, [&](size_t task, int worker) {
     const kernels::AttentionTile tile = tile_of(task / segments, worker);

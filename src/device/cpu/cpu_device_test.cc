@@ -95,6 +95,29 @@ TEST(CpuDevice, ProductsOfGroupsAreThoseOfEachRowAlone) {
   }
 }
 
+// Of more rows than a tile has, and of one.
+TEST(CpuDevice, ProductsOfHeadsAreThoseOfEachHeadAlone) {
+  const auto device = Cpu();
+  const size_t heads = 3, columns = 24, tail = 10, width = 40;
+  std::vector<std::shared_ptr<const Matrix>> weights;
+  for (size_t head = 0; head < heads; ++head)
+    weights.push_back(RandomMatrix(*device, width, columns, head));
+  for (const size_t count : {1, 37}) {
+    const Values x = Random(*device, count, heads * (columns + tail), 4);
+    const Values out = Random(*device, count, heads * (width + tail), 5);
+    device->MatMulHeads(x.rows, weights, out.rows);
+    for (size_t i = 0; i < count * heads; ++i) {
+      const float* from = x.rows.host() + i * (columns + tail);
+      const float* made = out.rows.host() + i * (width + tail);
+      const Values head = Random(*device, 1, columns, 6), alone = Random(*device, 1, width, 7);
+      std::copy_n(from, columns, head.rows.host());
+      device->MatMul(head.rows, {{weights[i % heads].get(), alone.rows}});
+      EXPECT_EQ(std::memcmp(made, alone.rows.host(), width * 4), 0) << i;
+      EXPECT_EQ(std::memcmp(made + width, from + columns, tail * 4), 0) << i;
+    }
+  }
+}
+
 // As of one token that several experts take: the row is shared as it is.
 TEST(CpuDevice, ProductsOfSingleRowsAreThoseOfEachRowAlone) {
   const auto device = Cpu();
@@ -232,7 +255,8 @@ struct Cache {
     layer = {storage.get(), pages, page_bytes, kv.layer_bytes(), kv};
   }
   size_t WireBytes(int count, KvType type) const {
-    const size_t elements = size_t{2} * layout.shape.kv_heads * layout.shape.head_dim * count;
+    const KvShape& shape = layout.shape;
+    const size_t elements = size_t{1} * shape.halves() * shape.kv_heads * shape.head_dim * count;
     return type == KvType::kF16 ? elements * 2 : elements / 32 * 34;
   }
 };
@@ -279,6 +303,63 @@ TEST(Attention, OfSeveralSequencesAtOnceIsThatOfEachAlone) {
         EXPECT_EQ(std::memcmp(all.rows.host(), alone.rows.host(), 4 * heads * 32 * 4), 0);
       }
     }
+  }
+}
+
+// More query heads than a tile has rows are cut into several tiles.
+TEST(Attention, OfManyQueryHeadsIsThatOfEachAlone) {
+  const auto device = Cpu();
+  const int tokens = 70;
+  const size_t heads = 130, head_dim = 40, latent = 24;
+  for (const AttentionPrecision precision :
+       {AttentionPrecision::kFloat, AttentionPrecision::kBrain}) {
+    Cache cache(*device, KvLayout{{1, head_dim, latent}}, tokens);
+    const Values k = Random(*device, tokens, head_dim - latent, 1);
+    const Values v = Random(*device, tokens, latent, 2);
+    Store(*device, k.rows, v.rows, cache.layer, 0);
+    const Values q = Random(*device, tokens, heads * head_dim, 3);
+    const Values all = Random(*device, tokens, heads * latent, 4);
+    const KvRows rows{cache.layer, 0, tokens};
+    device->Attend(q.rows, {&rows, 1}, precision, {}, all.rows);
+    const Values one = Random(*device, tokens, head_dim, 5),
+                 alone = Random(*device, tokens, latent, 6);
+    for (const size_t head : {0, 43, 47, 48, 64, 65, 129}) {
+      for (size_t t = 0; t < tokens; ++t)
+        std::copy_n(q.rows.host() + (t * heads + head) * head_dim, head_dim,
+                    one.rows.host() + t * head_dim);
+      device->Attend(one.rows, {&rows, 1}, precision, {}, alone.rows);
+      for (size_t t = 0; t < tokens; ++t)
+        EXPECT_EQ(std::memcmp(all.rows.host() + (t * heads + head) * latent,
+                              alone.rows.host() + t * latent, latent * 4),
+                  0)
+            << head << ' ' << t;
+    }
+  }
+}
+
+// A latent and what lies behind it are one row, which is there once.
+TEST(KvPages, OfLatentsHoldEachRowOnce) {
+  const auto device = Cpu();
+  const KvShape shape{1, 96, 64};
+  const int count = 100;
+  const Values rest = Random(*device, count, 32, 3);
+  const Values latents = Random(*device, count, 64, 4);
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    Cache from(*device, {shape, type}), to(*device, {shape, type});
+    EXPECT_EQ(from.layout.layer_bytes(), KvBytesOf(type, 96 * kPageTokens));
+    Store(*device, rest.rows, latents.rows, from.layer, 0);
+    for (const auto& [first, tokens] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
+      Bytes wire(from.WireBytes(tokens, type));
+      device->ExportKv(from.layer, first, tokens, type, wire);
+      device->ImportKv(to.layer, first, tokens, type, wire);
+      for (int i = 0; type == KvType::kF16 && i < tokens * 96; ++i) {
+        const size_t t = first + i / 96, d = i % 96;
+        const float value =
+            d < 64 ? latents.rows.host()[t * 64 + d] : rest.rows.host()[t * 32 + d - 64];
+        ASSERT_EQ(HalfAt(wire, i), kernels::ToHalf(value)) << i;
+      }
+    }
+    EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
   }
 }
 

@@ -185,24 +185,41 @@ size_t HeadBytes(const KvLayout& layout, int count, KvType type, size_t wire_byt
   CHECK(layout.type == KvType::kF16 || layout.type == type, "pages of {} as {}",
         NameOf(layout.type), NameOf(type));
   const size_t bytes = count * KvBytesOf(type, layout.shape.head_dim);
-  CHECK(wire_bytes == 2 * layout.shape.kv_heads * bytes, "{} bytes", wire_bytes);
+  CHECK(wire_bytes == layout.shape.halves() * layout.shape.kv_heads * bytes, "{} bytes",
+        wire_bytes);
   return bytes;
+}
+
+// make(i, row) writes the key of token first + i as the pages' type.
+template <typename Make>
+void StoreMadeKeys(const KvLayer& layer, int head, int first, size_t tokens, const Make& make) {
+  const size_t row_bytes = KvBytesOf(layer.layout.type, layer.layout.shape.head_dim);
+  ForEachKeyBlock(first, static_cast<int>(tokens), [&](int token, int count) {
+    alignas(64) SomeRows some;
+    for (int t = 0; t < count; ++t) make(token - first + t, some.data() + t * row_bytes);
+    SaveKeys(layer, head, token, count, some);
+  });
 }
 
 }  // namespace
 
 void StoreKeys(const KernelTable& kernels, const KvLayer& layer, int head, int first, Rows rows) {
-  const KvLayout& layout = layer.layout;
-  const int dim = layout.shape.head_dim;
-  const size_t row_bytes = KvBytesOf(layout.type, dim);
+  const int dim = layer.layout.shape.head_dim;
   const float* source = rows.host() + static_cast<size_t>(head) * dim;
-  ForEachKeyBlock(first, static_cast<int>(rows.count), [&](int token, int count) {
-    alignas(64) SomeRows some;
-    for (int t = 0; t < count; ++t) {
-      FloatsToRow(kernels, source + (token - first + t) * rows.width, dim, layout.type,
-                  some.data() + t * row_bytes);
-    }
-    SaveKeys(layer, head, token, count, some);
+  StoreMadeKeys(layer, head, first, rows.count, [&](int i, uint8_t* row) {
+    FloatsToRow(kernels, source + i * rows.width, dim, layer.layout.type, row);
+  });
+}
+
+void StoreLatents(const KernelTable& kernels, const KvLayer& layer, int first, Rows latents,
+                  Rows rest) {
+  const KvType type = layer.layout.type;
+  const size_t latent_bytes = KvBytesOf(type, latents.width);
+  StoreMadeKeys(layer, 0, first, latents.count, [&](int i, uint8_t* row) {
+    FloatsToRow(kernels, latents.host() + i * latents.width, static_cast<int>(latents.width), type,
+                row);
+    FloatsToRow(kernels, rest.host() + i * rest.width, static_cast<int>(rest.width), type,
+                row + latent_bytes);
   });
 }
 
@@ -231,6 +248,7 @@ void ExportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int
                   wire.keys + (token - first + t) * wire_bytes);
       }
     });
+    if (layout.shape.latent > 0) continue;
     for (int t = 0; t < count; ++t) {
       ExportRow(kernels, ValueRow(layer, head, first + t), layout, type,
                 wire.values + t * wire_bytes);
@@ -254,6 +272,7 @@ void ImportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int
       }
       SaveKeys(layer, head, token, tokens, rows);
     });
+    if (layout.shape.latent > 0) continue;
     for (int t = 0; t < count; ++t) {
       ImportRow(kernels, from.values + t * wire_bytes, layout, type,
                 ValueRow(layer, head, first + t));

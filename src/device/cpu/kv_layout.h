@@ -15,6 +15,9 @@ void StoreKeys(const kernels::KernelTable& kernels, const KvLayer& layer, int he
                Rows rows);
 void StoreValues(const kernels::KernelTable& kernels, const KvLayer& layer, int head, int first,
                  Rows rows);
+// Keys that are a latent each and then what lies behind it.
+void StoreLatents(const kernels::KernelTable& kernels, const KvLayer& layer, int first,
+                  Rows latents, Rows rest);
 
 // Between pages and what travels (Device::ExportKv, ImportKv).
 void ExportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,

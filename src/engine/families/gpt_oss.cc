@@ -111,7 +111,7 @@ Status GptOss::LoadLayer(WeightLoader& loader, int layer) {
   LayerWeights w;
   BATON_RETURN_IF_ERROR(LoadAttention(loader, layer, w));
   BATON_ASSIGN_OR_RETURN(w.ffn_norm, loader.LoadLayerVector(layer, "post_attention_norm.weight"));
-  BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(loader, layer));
+  BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(spec_.experts, loader, layer));
   BATON_RETURN_IF_ERROR(LoadExpertBiases(loader, layer, w.experts));
   w.experts.kind = device::Gate::kClampedSwiglu;
   weights_.push_back(std::move(w));

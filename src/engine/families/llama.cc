@@ -156,7 +156,7 @@ Status Llama::LoadQkv(WeightLoader& loader, int layer, LayerWeights& w) {
 
 Status Llama::LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w) {
   if (spec_.experts.count > 0) {
-    BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(loader, layer));
+    BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(spec_.experts, loader, layer));
     return OkStatus();
   }
   BATON_ASSIGN_OR_RETURN(w.down, loader.LoadLayerMatrix(layer, "ffn_down.weight"));

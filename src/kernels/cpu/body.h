@@ -140,11 +140,12 @@ inline void TurnHead(float* head, const float* cos_sin, size_t elements, F32x16 
   }
 }
 
-void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
-          float scale) {
+void Rope(float* row, const float* cos_sin, size_t first, size_t pairs, size_t head_dim,
+          size_t heads, float scale) {
   for (size_t h = 0; h < heads; ++h, row += head_dim) {
-    TurnHead(row, cos_sin, 2 * pairs, Broadcast(scale));
-    for (size_t i = 2 * pairs; i < head_dim; ++i) row[i] *= scale;
+    for (size_t i = 0; i < first; ++i) row[i] *= scale;
+    TurnHead(row + first, cos_sin, 2 * pairs, Broadcast(scale));
+    for (size_t i = first + 2 * pairs; i < head_dim; ++i) row[i] *= scale;
   }
 }
 
@@ -170,10 +171,11 @@ void FromHalf(const uint16_t* x, size_t n, float* into) {
 
 // What the rows of a tile carry from one key block to the next.
 struct AttentionState {
-  float* scores;  // [row][kKeyBlock], then weights
-  float* sums;    // [row][width]
-  float* max;     // [row]
-  float* total;   // [row]
+  uint16_t* latents;  // [kKeyBlock][value width]: values brought into rows
+  float* scores;      // [row][kKeyBlock], then weights
+  float* sums;        // [row][width]
+  float* max;         // [row]
+  float* total;       // [row]
 };
 
 // As KvWidth(), without a symbol to share.
@@ -181,11 +183,19 @@ inline size_t WidthOf(const AttentionTile& tile) {
   return (tile.head_dim + 15) / 16 * 16;
 }
 
+inline size_t ValueDimOf(const AttentionTile& tile) {
+  return tile.latent == 0 ? tile.head_dim : tile.latent;
+}
+inline size_t ValueWidthOf(const AttentionTile& tile) {
+  return (ValueDimOf(tile) + 15) / 16 * 16;
+}
+
 inline AttentionState StateOf(const AttentionTile& tile) {
-  float* scores = tile.scratch;
+  auto* latents = reinterpret_cast<uint16_t*>(tile.scratch);
+  float* scores = tile.scratch + kKeyBlock * WidthOf(tile) / 2;
   float* sums = scores + kAttentionRowsMax * kKeyBlock;
-  float* max = sums + kAttentionRowsMax * WidthOf(tile);
-  return {scores, sums, max, max + kAttentionRowsMax};
+  float* max = sums + kAttentionRowsMax * ValueWidthOf(tile);
+  return {latents, scores, sums, max, max + kAttentionRowsMax};
 }
 
 inline size_t RowsOf(const AttentionTile& tile) {
@@ -194,6 +204,12 @@ inline size_t RowsOf(const AttentionTile& tile) {
 
 inline size_t OffsetOf(const AttentionTile& tile, size_t row) {
   return row / tile.group * tile.stride + row % tile.group * tile.head_dim;
+}
+
+inline float* ResultOf(const AttentionTile& tile, size_t row) {
+  const size_t dim = ValueDimOf(tile);
+  return tile.into + row / tile.group * (tile.stride / tile.head_dim * dim) +
+         row % tile.group * dim;
 }
 
 // Keys of the block beginning at `begin` up to the last that a row may see.
@@ -289,6 +305,8 @@ inline void AddValues(const uint16_t* values, size_t width, size_t first, size_t
   }
 }
 
+#include "kernels/cpu/latents.h"
+
 // The first lanes of line i that are among `hidden` keys.
 inline Mask HiddenLanes(size_t i, size_t hidden) {
   return FirstLanes(hidden > i ? hidden - i : 0);
@@ -324,19 +342,23 @@ inline float Rescale(float* scores, size_t hidden, size_t visible, float* max, f
   return shrink[0];
 }
 
+// A block of keys, which begins at token `begin`, and its values in rows of ValueWidthOf().
+struct KeyBlock {
+  size_t begin;
+  const uint16_t* keys;
+  const uint16_t* values;
+};
+
 template <size_t kRows>
 inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& state, size_t row,
-                            size_t begin) {
-  const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
-  const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys + page);
-  const auto* values = reinterpret_cast<const uint16_t*>(tile.values + page);
+                            const KeyBlock& block) {
+  const size_t begin = block.begin;
   const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
   const size_t hidden = HiddenFrom(tile, row, begin);
   if (hidden >= visible) return;
-  const size_t width = WidthOf(tile);
   float* scores = state.scores + row * kKeyBlock;
   for (size_t at = 0; at < visible; at += kVectors * 16) {
-    ScoreRows<kRows>(tile, row, keys + at * width, scores + at);
+    ScoreRows<kRows>(tile, row, block.keys + at * WidthOf(tile), scores + at);
   }
   float shrink[kRows];
   for (size_t r = 0; r < kRows; ++r) {
@@ -349,25 +371,36 @@ inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& sta
     shrink[r] = Rescale(of_row, HiddenFrom(tile, row + r, begin), VisibleTo(tile, row + r, begin),
                         state.max + row + r, state.total + row + r);
   }
+  const size_t width = ValueWidthOf(tile);
   float* into = state.sums + row * width;
   size_t d = 0;
   for (; d + kVectors * 16 <= width; d += kVectors * 16) {
-    AddValues<kRows, kVectors>(values + d, width, hidden, visible, scores, shrink, into + d);
+    AddValues<kRows, kVectors>(block.values + d, width, hidden, visible, scores, shrink, into + d);
   }
   for (; d < width; d += 16) {
-    AddValues<kRows, 1>(values + d, width, hidden, visible, scores, shrink, into + d);
+    AddValues<kRows, 1>(block.values + d, width, hidden, visible, scores, shrink, into + d);
   }
 }
 
 // Rows [row, rows) in groups of kRows, the rest in smaller ones.
 template <size_t kRows>
 inline void AttendBlock(const AttentionTile& tile, const AttentionState& state, size_t row,
-                        size_t begin) {
+                        const KeyBlock& block) {
   const size_t rows = RowsOf(tile);
-  for (; row + kRows <= rows; row += kRows) AttendBlockRows<kRows>(tile, state, row, begin);
+  for (; row + kRows <= rows; row += kRows) AttendBlockRows<kRows>(tile, state, row, block);
   if constexpr (kRows > 1) {
-    if (row < rows) AttendBlock<kRows - 1>(tile, state, row, begin);
+    if (row < rows) AttendBlock<kRows - 1>(tile, state, row, block);
   }
+}
+
+inline KeyBlock BlockAt(const AttentionTile& tile, const AttentionState& state, size_t begin) {
+  const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
+  const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys + page);
+  if (tile.latent == 0) {
+    return {begin, keys, reinterpret_cast<const uint16_t*>(tile.values + page)};
+  }
+  HalvesToRows(keys, WidthOf(tile), ValueWidthOf(tile), state.latents);
+  return {begin, keys, state.latents};
 }
 
 inline void BeginRows(const AttentionTile& tile, const AttentionState& state) {
@@ -375,7 +408,9 @@ inline void BeginRows(const AttentionTile& tile, const AttentionState& state) {
     state.max[r] = -__builtin_inff();
     state.total[r] = 0;
   }
-  for (size_t i = 0; i < RowsOf(tile) * WidthOf(tile); i += 16) Store(Zero(), state.sums + i);
+  for (size_t i = 0; i < RowsOf(tile) * ValueWidthOf(tile); i += 16) {
+    Store(Zero(), state.sums + i);
+  }
 }
 
 // What the sums of a row shrink by, and their total with its sink, where there is one.
@@ -395,14 +430,14 @@ inline SinkShares SinkOf(const AttentionTile& tile, size_t row, float max, float
 }
 
 inline void FinishRows(const AttentionTile& tile, const AttentionState& state) {
+  const size_t dim = ValueDimOf(tile);
   for (size_t r = 0; r < RowsOf(tile); ++r) {
-    float* into = tile.into + OffsetOf(tile, r);
+    float* into = ResultOf(tile, r);
     const SinkShares shares = SinkOf(tile, r, state.max[r], state.total[r]);
     const F32x16 total = Broadcast(shares.total);
-    for (size_t d = 0; d < tile.head_dim; d += 16) {
-      const F32x16 sums = Load(state.sums + r * WidthOf(tile) + d);
-      Store(Divide(Times(sums, Broadcast(shares.sums)), total), into + d,
-            LanesFrom(d, tile.head_dim));
+    for (size_t d = 0; d < dim; d += 16) {
+      const F32x16 sums = Load(state.sums + r * ValueWidthOf(tile) + d);
+      Store(Divide(Times(sums, Broadcast(shares.sums)), total), into + d, LanesFrom(d, dim));
     }
   }
 }
@@ -413,7 +448,7 @@ void Attend(const AttentionTile& tile) {
   const size_t end = tile.first + tile.tokens;
   for (size_t begin = FirstKeyOf(tile, 0) / kKeyBlock * kKeyBlock; begin < end;
        begin += kKeyBlock) {
-    AttendBlock<kAttentionRows>(tile, state, 0, begin);
+    AttendBlock<kAttentionRows>(tile, state, 0, BlockAt(tile, state, begin));
   }
   FinishRows(tile, state);
 }

@@ -10,7 +10,7 @@
 
 // Rows of a tile, each with its own maximum and sums: what one segment of the keys came to.
 struct SegmentState {
-  float* sums;    // [row][width]
+  float* sums;    // [row][value width]
   float* totals;  // [row][16]: lanes while keys are added, then one number in the first
   float* max;     // [row]
 };
@@ -21,7 +21,8 @@ struct BrainState {
   FactorPair* weights;  // [kBrainRowGroupMax][32]
   float* scores;        // [kBrainRowGroupMax][kKeyBlock]
   uint8_t* keys;        // [4][pairs][kPairBytes]
-  uint8_t* values;      // [32][width / 16][kPairBytes]
+  uint8_t* values;      // [32][value width / 16][kPairBytes]
+  uint8_t* latents;     // as values lie in pages that have some
 };
 static_assert(kAttentionRows <= kBrainRowGroupMax && kPairBytes <= kBrainPairBytesMax);
 
@@ -44,15 +45,17 @@ inline BrainState BrainStateOf(const AttentionTile& tile) {
     return reinterpret_cast<FactorPair*>(take(count * sizeof(FactorPair)));
   };
   const size_t width = WidthOf(tile);
+  const size_t value_width = ValueWidthOf(tile);
   const size_t rows = RowsOf(tile);
   BrainState state;
+  state.latents = take(tile.latent == 0 ? 0 : kKeyBlock * value_width * sizeof(uint16_t));
   state.keys = take(kKeyBlock / 16 * (width / 2) * kPairBytes);
-  state.values = take(kKeyBlock / 2 * (width / 16) * kPairBytes);
+  state.values = take(kKeyBlock / 2 * (value_width / 16) * kPairBytes);
   state.weights = factors(kBrainRowGroupMax * kKeyBlock / 2);
   state.scores = floats(kBrainRowGroupMax * kKeyBlock);
   state.queries = factors(rows * (width / 2));
   for (SegmentState& segment : state.segments) {
-    segment = {floats(rows * width), floats(rows * 16), floats(rows)};
+    segment = {floats(rows * value_width), floats(rows * 16), floats(rows)};
   }
   return state;
 }
@@ -125,7 +128,7 @@ struct Sight {
 // From the pair with the first key in sight on.
 inline void LoadHalfValues(const AttentionTile& tile, const uint16_t* values, const Sight& sight,
                            uint8_t* into) {
-  const size_t width = WidthOf(tile);
+  const size_t width = ValueWidthOf(tile);
   const size_t skipped = sight.hidden / 2;
   values += skipped * 2 * width;
   into += skipped * (width / 16) * kPairBytes;
@@ -144,7 +147,7 @@ inline F32x16 LoadQ8(const BlockQ8_0& block, size_t first) {
 
 inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, const Sight& sight,
                          uint8_t* into) {
-  const size_t blocks = tile.head_dim / 32;
+  const size_t blocks = ValueDimOf(tile) / 32;
   const size_t skipped = sight.hidden / 2;
   values += skipped * 2 * blocks;
   into += skipped * blocks * 2 * kPairBytes;
@@ -166,6 +169,20 @@ inline void LoadValuePairs(const AttentionTile& tile, const uint8_t* values, con
   } else {
     LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), sight, into);
   }
+}
+
+// The values of a page as LoadValuePairs() reads them; of latents they are made at `latents`.
+inline const uint8_t* ValuesOf(const AttentionTile& tile, size_t page, uint8_t* latents) {
+  if (tile.latent == 0) return tile.values + page;
+  const uint8_t* keys = tile.keys + page;
+  if (tile.kv_type == KvType::kF16) {
+    HalvesToRows(HalvesAt(keys), WidthOf(tile), ValueWidthOf(tile),
+                 reinterpret_cast<uint16_t*>(latents));
+  } else {
+    BlocksToRows(reinterpret_cast<const KeyBlockQ8_0*>(keys), tile.head_dim / 32, tile.latent / 32,
+                 reinterpret_cast<BlockQ8_0*>(latents));
+  }
+  return latents;
 }
 
 // ---- one block of keys ----
@@ -313,20 +330,21 @@ inline void AddBlockRows(const AttentionTile& tile, const BrainState& state,
                         segment.max + row + r, segment.totals + (row + r) * 16, weights);
     }
   }
-  float* into = segment.sums + row * width;
-  const size_t row_bytes = width / 16 * kPairBytes;
+  const size_t value_width = ValueWidthOf(tile);
+  float* into = segment.sums + row * value_width;
+  const size_t row_bytes = value_width / 16 * kPairBytes;
   const size_t first_pair = hidden / 2;
   const size_t value_pairs = (visible + 1) / 2 - first_pair;
   const FactorPair* pair_weights = state.weights + first_pair;
   const uint8_t* pair_values = state.values + first_pair * row_bytes;
   size_t d = 0;
-  for (; d + kVectors * 16 <= width; d += kVectors * 16) {
+  for (; d + kVectors * 16 <= value_width; d += kVectors * 16) {
     AddValuePairs<kRows, kVectors>(pair_weights, pair_values + d / 16 * kPairBytes, row_bytes,
-                                   value_pairs, shrink, into + d, width);
+                                   value_pairs, shrink, into + d, value_width);
   }
-  for (; d < width; d += 16) {
+  for (; d < value_width; d += 16) {
     AddValuePairs<kRows, 1>(pair_weights, pair_values + d / 16 * kPairBytes, row_bytes, value_pairs,
-                            shrink, into + d, width);
+                            shrink, into + d, value_width);
   }
 }
 
@@ -348,7 +366,7 @@ inline void AddBlock(const AttentionTile& tile, const BrainState& state,
 inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
                             const SegmentState& segment, size_t first_key) {
   const size_t rows = RowsOf(tile);
-  const size_t width = WidthOf(tile);
+  const size_t width = ValueWidthOf(tile);
   for (size_t r = 0; r < rows; ++r) {
     segment.max[r] = -__builtin_inff();
     Store(Zero(), segment.totals + r * 16);
@@ -362,7 +380,7 @@ inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
     const Sight sight = {HiddenFrom(tile, 0, begin), VisibleTo(tile, rows - 1, begin)};
     LoadKeyPairs(tile, tile.keys + page, sight.visible, state.keys);
-    LoadValuePairs(tile, tile.values + page, sight, state.values);
+    LoadValuePairs(tile, ValuesOf(tile, page, state.latents), sight, state.values);
     AddBlock<kAttentionRows>(tile, state, segment, 0, begin);
   }
   for (size_t r = 0; r < rows; ++r) {
@@ -395,17 +413,18 @@ inline void MergeSink(const AttentionTile& tile, const RowState& state, size_t r
   const float now = *state.max < sink ? sink : *state.max;
   const float old_share = PowerOfTwoUpTo1(*state.max - now);
   *state.total = *state.total * old_share + PowerOfTwoUpTo1(sink - now);
-  for (size_t d = 0; d < WidthOf(tile); d += 16) {
+  for (size_t d = 0; d < ValueWidthOf(tile); d += 16) {
     Store(Times(Load(state.sums + d), Broadcast(old_share)), state.sums + d);
   }
 }
 
 inline void FinishRow(const AttentionTile& tile, const RowState& state, size_t row) {
   if (tile.sinks != nullptr) MergeSink(tile, state, row);
-  float* into = tile.into + OffsetOf(tile, row);
+  float* into = ResultOf(tile, row);
+  const size_t dim = ValueDimOf(tile);
   const F32x16 total = Broadcast(*state.total);
-  for (size_t d = 0; d < tile.head_dim; d += 16) {
-    Store(Divide(Load(state.sums + d), total), into + d, LanesFrom(d, tile.head_dim));
+  for (size_t d = 0; d < dim; d += 16) {
+    Store(Divide(Load(state.sums + d), total), into + d, LanesFrom(d, dim));
   }
 }
 
@@ -430,7 +449,7 @@ inline size_t SegmentsEnd(const AttentionTile& tile, size_t row) {
 void AttendBrain(const AttentionTile& tile) {
   const BrainState state = BrainStateOf(tile);
   const size_t rows = RowsOf(tile);
-  const size_t width = WidthOf(tile);
+  const size_t width = ValueWidthOf(tile);
   LoadQueries(tile, state.queries);
   const SegmentState& all = state.segments[0];
   const size_t first = FirstSegmentOf(tile, 0);
@@ -455,7 +474,7 @@ void AttendBrain(const AttentionTile& tile) {
 // In `partial`, per row: [width] sums, maximum, total.
 void AttendSegment(const AttentionTile& tile, size_t segment, float* partial) {
   const BrainState state = BrainStateOf(tile);
-  const size_t width = WidthOf(tile);
+  const size_t width = ValueWidthOf(tile);
   LoadQueries(tile, state.queries);
   AttendToSegment(tile, state, state.segments[0], segment * kSegmentKeys);
   for (size_t r = 0; r < RowsOf(tile); ++r, partial += width + 2) {
@@ -467,7 +486,7 @@ void AttendSegment(const AttentionTile& tile, size_t segment, float* partial) {
 }
 
 void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_stride) {
-  const size_t width = WidthOf(tile);
+  const size_t width = ValueWidthOf(tile);
   for (size_t r = 0; r < RowsOf(tile); ++r) {
     const size_t first = FirstSegmentOf(tile, r);
     float* row = partials + first * partial_stride + r * (width + 2);

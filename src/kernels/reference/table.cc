@@ -281,18 +281,20 @@ void AddScaled(const float* x, float scale, size_t n, float* into) {
   for (size_t i = 0; i < n; ++i) into[i] = std::fma(x[i], scale, into[i]);
 }
 
-void Rope(float* row, const float* cos_sin, size_t pairs, size_t head_dim, size_t heads,
-          float scale) {
+void Rope(float* row, const float* cos_sin, size_t first, size_t pairs, size_t head_dim,
+          size_t heads, float scale) {
   for (size_t h = 0; h < heads; ++h, row += head_dim) {
+    for (size_t i = 0; i < first; ++i) row[i] *= scale;
+    float* turning = row + first;
     for (size_t i = 0; i < pairs; ++i) {
       const float c = cos_sin[2 * i];
       const float s = cos_sin[2 * i + 1];
-      const float a = row[2 * i];
-      const float b = row[2 * i + 1];
-      row[2 * i] = std::fma(a, c, -(b * s)) * scale;
-      row[2 * i + 1] = std::fma(b, c, a * s) * scale;
+      const float a = turning[2 * i];
+      const float b = turning[2 * i + 1];
+      turning[2 * i] = std::fma(a, c, -(b * s)) * scale;
+      turning[2 * i + 1] = std::fma(b, c, a * s) * scale;
     }
-    for (size_t i = 2 * pairs; i < head_dim; ++i) row[i] *= scale;
+    for (size_t i = first + 2 * pairs; i < head_dim; ++i) row[i] *= scale;
   }
 }
 
@@ -310,6 +312,40 @@ struct Softmax {
   float max = -std::numeric_limits<float>::infinity();
   float sum = 0;
 };
+
+size_t ValueDim(const AttentionTile& tile) {
+  return kernels::ValueDim(tile.head_dim, tile.latent);
+}
+
+// Of query (t, g) in `q`, and of what becomes of it in `into`.
+size_t QueryAt(const AttentionTile& tile, size_t t, size_t g) {
+  return t * tile.stride + g * tile.head_dim;
+}
+size_t ResultAt(const AttentionTile& tile, size_t t, size_t g) {
+  return t * (tile.stride / tile.head_dim * ValueDim(tile)) + g * ValueDim(tile);
+}
+
+// Element d of key j of the page at `keys`.
+float KeyAt(const AttentionTile& tile, const uint8_t* keys, size_t j, size_t d) {
+  const size_t line = j / kLanes;
+  const size_t lane = j % kLanes;
+  if (tile.kv_type == KvType::kF16) {
+    return FromHalf(Load<Half>(keys, (line * KvWidth(tile.head_dim) + d) * kLanes + lane));
+  }
+  const auto block = Load<KeyBlockQ8_0>(keys, line * (tile.head_dim / 32) + d / 32);
+  return FromHalf(block.d[lane]) * static_cast<float>(block.q[d % 32][lane]);
+}
+
+// Element d of the value of token j of a page.
+float ValueAt(const AttentionTile& tile, size_t page, size_t j, size_t d) {
+  if (tile.latent > 0) return KeyAt(tile, tile.keys + page, j, d);
+  const uint8_t* values = tile.values + page;
+  if (tile.kv_type == KvType::kF16) {
+    return FromHalf(Load<Half>(values, j * KvWidth(tile.head_dim) + d));
+  }
+  const auto block = Load<BlockQ8_0>(values, j * (tile.head_dim / 32) + d / 32);
+  return FromHalf(block.d) * static_cast<float>(block.q[d % 32]);
+}
 
 // The first key that a token sees.
 size_t FirstKeyOf(const AttentionTile& tile, size_t position) {
@@ -365,7 +401,7 @@ void AttendRow(const AttentionTile& tile, const float* q, size_t position, const
                float* into) {
   Softmax state;
   float scores[kKeyBlock];
-  std::fill_n(into, tile.head_dim, 0.0f);
+  std::fill_n(into, ValueDim(tile), 0.0f);
   for (size_t block = FirstKeyOf(tile, position) / kKeyBlock; block * kKeyBlock <= position;
        ++block) {
     const KeysInSight keys = SightOf(tile, position, block * kKeyBlock);
@@ -375,11 +411,10 @@ void AttendRow(const AttentionTile& tile, const float* q, size_t position, const
       for (size_t j = 0; j < keys.end; ++j) scores[j] = SoftCap(scores[j], tile.softcap);
     }
     const float shrink = Rescale(state, scores, keys);
-    for (size_t d = 0; d < tile.head_dim; ++d) {
+    for (size_t d = 0; d < ValueDim(tile); ++d) {
       float sum = into[d] * shrink;
       for (size_t j = keys.begin; j < keys.end; ++j) {
-        const Half value = Load<Half>(tile.values + page, j * KvWidth(tile.head_dim) + d);
-        sum = std::fma(scores[j], FromHalf(value), sum);
+        sum = std::fma(scores[j], ValueAt(tile, page, j, d), sum);
       }
       into[d] = sum;
     }
@@ -390,15 +425,15 @@ void AttendRow(const AttentionTile& tile, const float* q, size_t position, const
     share = Exp(state.max - now);
     state.sum = std::fma(state.sum, share, Exp(*sink - now));
   }
-  for (size_t d = 0; d < tile.head_dim; ++d) into[d] = into[d] * share / state.sum;
+  for (size_t d = 0; d < ValueDim(tile); ++d) into[d] = into[d] * share / state.sum;
 }
 
 void Attend(const AttentionTile& tile) {
   for (size_t t = 0; t < tile.tokens; ++t) {
     for (size_t g = 0; g < tile.group; ++g) {
-      const size_t at = t * tile.stride + g * tile.head_dim;
       const float* sink = tile.sinks == nullptr ? nullptr : tile.sinks + g;
-      AttendRow(tile, tile.q + at, tile.first + t, sink, tile.into + at);
+      AttendRow(tile, tile.q + QueryAt(tile, t, g), tile.first + t, sink,
+                tile.into + ResultAt(tile, t, g));
     }
   }
 }
@@ -435,25 +470,6 @@ struct Segment {
   std::vector<float> sums;
 };
 
-// Element d of key j of the page at `keys`.
-float KeyAt(const AttentionTile& tile, const uint8_t* keys, size_t j, size_t d) {
-  const size_t line = j / kLanes;
-  const size_t lane = j % kLanes;
-  if (tile.kv_type == KvType::kF16) {
-    return FromHalf(Load<Half>(keys, (line * KvWidth(tile.head_dim) + d) * kLanes + lane));
-  }
-  const auto block = Load<KeyBlockQ8_0>(keys, line * (tile.head_dim / 32) + d / 32);
-  return FromHalf(block.d[lane]) * static_cast<float>(block.q[d % 32][lane]);
-}
-
-float ValueAt(const AttentionTile& tile, const uint8_t* values, size_t j, size_t d) {
-  if (tile.kv_type == KvType::kF16) {
-    return FromHalf(Load<Half>(values, j * KvWidth(tile.head_dim) + d));
-  }
-  const auto block = Load<BlockQ8_0>(values, j * (tile.head_dim / 32) + d / 32);
-  return FromHalf(block.d) * static_cast<float>(block.q[d % 32]);
-}
-
 void BrainScores(const AttentionTile& tile, std::span<const float> q, const uint8_t* keys,
                  size_t visible, float* scores) {
   const size_t head_dim = q.size();
@@ -485,7 +501,7 @@ float BrainWeights(float* scores, const KeysInSight& keys, float& max, float* la
 
 Segment AttendToSegment(const AttentionTile& tile, std::span<const float> q, size_t first,
                         size_t position) {
-  Segment segment{.sums = std::vector<float>(q.size())};
+  Segment segment{.sums = std::vector<float>(ValueDim(tile))};
   float lanes[kLanes] = {};
   const size_t end = std::min(position + 1, first + kSegmentKeys);
   const size_t first_seen = FirstKeyOf(tile, position) / kKeyBlock * kKeyBlock;
@@ -500,11 +516,11 @@ Segment AttendToSegment(const AttentionTile& tile, std::span<const float> q, siz
       }
     }
     const float shrink = BrainWeights(scores, keys, segment.max, lanes);
-    for (size_t d = 0; d < q.size(); ++d) {
+    for (size_t d = 0; d < segment.sums.size(); ++d) {
       const auto seen = [&](size_t j) { return j >= keys.begin && j < keys.end; };
       const auto weight = [&](size_t j) { return seen(j) ? scores[j] : 0.0f; };
       const auto value = [&](size_t j) {
-        return seen(j) ? ToBrain(ValueAt(tile, tile.values + page, j, d)) : 0.0f;
+        return seen(j) ? ToBrain(ValueAt(tile, page, j, d)) : 0.0f;
       };
       float& sum = segment.sums[d];
       sum *= shrink;
@@ -532,15 +548,16 @@ const float* SinkOf(const AttentionTile& tile, size_t row) {
   return tile.sinks == nullptr ? nullptr : tile.sinks + row % tile.group;
 }
 
-// Calls body(row, query as BF16, position) for every row of the tile.
+// Calls body(where its result goes, row, query as BF16, position) for every row of the tile.
 template <typename Body>
 void ForEachQuery(const AttentionTile& tile, const Body& body) {
   for (size_t row = 0; row < tile.tokens * tile.group; ++row) {
     const size_t t = row / tile.group;
-    const size_t at = t * tile.stride + row % tile.group * tile.head_dim;
-    std::vector<float> q(tile.q + at, tile.q + at + tile.head_dim);
+    const float* from = tile.q + QueryAt(tile, t, row % tile.group);
+    std::vector<float> q(from, from + tile.head_dim);
     for (float& x : q) x = ToBrain(x * kLog2E);
-    body(at, row, std::span<const float>(q), tile.first + t);
+    body(tile.into + ResultAt(tile, t, row % tile.group), row, std::span<const float>(q),
+         tile.first + t);
   }
 }
 
@@ -551,37 +568,38 @@ void Finish(Segment all, const float* sink, float* into) {
 }
 
 void AttendBrain(const AttentionTile& tile) {
-  ForEachQuery(tile, [&](size_t at, size_t row, std::span<const float> q, size_t position) {
+  ForEachQuery(tile, [&](float* into, size_t row, std::span<const float> q, size_t position) {
     size_t first = FirstKeyOf(tile, position) / kSegmentKeys * kSegmentKeys;
     Segment all = AttendToSegment(tile, q, first, position);
     while ((first += kSegmentKeys) <= position) {
       Merge(all, AttendToSegment(tile, q, first, position));
     }
-    Finish(std::move(all), SinkOf(tile, row), tile.into + at);
+    Finish(std::move(all), SinkOf(tile, row), into);
   });
 }
 
 void AttendSegment(const AttentionTile& tile, size_t index, float* partial) {
-  ForEachQuery(tile, [&](size_t, size_t row, std::span<const float> q, size_t position) {
+  ForEachQuery(tile, [&](float*, size_t row, std::span<const float> q, size_t position) {
     const Segment segment = AttendToSegment(tile, q, index * kSegmentKeys, position);
-    float* into = partial + row * PartialFloats(tile.head_dim);
+    float* into = partial + row * PartialFloats(ValueDim(tile));
     std::copy(segment.sums.begin(), segment.sums.end(), into);
-    into[KvWidth(tile.head_dim)] = segment.max;
-    into[KvWidth(tile.head_dim) + 1] = segment.total;
+    into[KvWidth(ValueDim(tile))] = segment.max;
+    into[KvWidth(ValueDim(tile)) + 1] = segment.total;
   });
 }
 
 void MergeSegments(const AttentionTile& tile, float* partials, size_t partial_stride) {
-  ForEachQuery(tile, [&](size_t at, size_t row, std::span<const float> q, size_t position) {
+  ForEachQuery(tile, [&](float* into, size_t row, std::span<const float>, size_t position) {
     const auto read = [&](size_t index) {
-      const float* from = partials + index * partial_stride + row * PartialFloats(q.size());
-      const float* ends = from + KvWidth(q.size());
-      return Segment{ends[0], ends[1], {from, from + q.size()}};
+      const size_t dim = ValueDim(tile);
+      const float* from = partials + index * partial_stride + row * PartialFloats(dim);
+      const float* ends = from + KvWidth(dim);
+      return Segment{ends[0], ends[1], {from, from + dim}};
     };
     const size_t first = FirstKeyOf(tile, position) / kSegmentKeys;
     Segment all = read(first);
     for (size_t i = first + 1; i <= position / kSegmentKeys; ++i) Merge(all, read(i));
-    Finish(std::move(all), SinkOf(tile, row), tile.into + at);
+    Finish(std::move(all), SinkOf(tile, row), into);
   });
 }
 

@@ -276,13 +276,21 @@ Status SpecBuilder::ReadRopeFactors() {
   return OkStatus();
 }
 
-Status SpecBuilder::ReadExperts() {
+Status SpecBuilder::ReadExpertCounts() {
   ExpertSpec& experts = spec_.experts;
   BATON_ASSIGN_OR_RETURN(const int64_t count,
                          metadata().IntegerOr(Key("expert_count"), 0, kExpertsMax, 0));
   if (count == 0) return OkStatus();
   experts.count = static_cast<int32_t>(count);
   BATON_ASSIGN_OR_RETURN(experts.used, Integer("expert_used_count", count));
+  BATON_ASSIGN_OR_RETURN(experts.ffn_width,
+                         IntegerOr("expert_feed_forward_length", kWidthMax, spec_.ffn_width));
+  return OkStatus();
+}
+
+Status SpecBuilder::ReadExperts() {
+  BATON_RETURN_IF_ERROR(ReadExpertCounts());
+  if (spec_.experts.count == 0) return OkStatus();
   constexpr int64_t kSoftmax = 1;
   BATON_ASSIGN_OR_RETURN(const int64_t gate,
                          metadata().IntegerOr(Key("expert_gating_func"), 0, INT32_MAX, kSoftmax));
@@ -291,8 +299,11 @@ Status SpecBuilder::ReadExperts() {
     return MakeError(Code::kUnimplemented,
                      "{} {} and expert_weights_scale {}: only softmax (1) and 1 are supported",
                      Key("expert_gating_func"), gate, scale);
-  BATON_ASSIGN_OR_RETURN(experts.ffn_width,
-                         IntegerOr("expert_feed_forward_length", kWidthMax, spec_.ffn_width));
+  BATON_ASSIGN_OR_RETURN(const int64_t groups,
+                         metadata().IntegerOr(Key("expert_group_count"), 0, INT32_MAX, 1));
+  if (groups > 1)
+    return MakeError(Code::kUnimplemented, "{} {}: only 1 is supported", Key("expert_group_count"),
+                     groups);
   return OkStatus();
 }
 
@@ -304,8 +315,9 @@ Status SpecBuilder::CheckLayers(LayerTensors (*tensors)(const ModelSpec& spec, i
     for (const LayerTensor& tensor : tensors(spec_, layer)) {
       BATON_ASSIGN_OR_RETURN(const TensorInfo* info, CheckLayerTensor(layer, tensor));
       bytes += info->size_bytes;
-      active += tensor.experts == 1 ? info->size_bytes
-                                    : info->size_bytes / tensor.experts * spec_.experts.used;
+      active += tensor.experts == 1 || tensor.heads
+                    ? info->size_bytes
+                    : info->size_bytes / tensor.experts * spec_.experts.used;
       spec_.exact_attention = spec_.exact_attention && info->type == DType::kF32;
     }
     spec_.layer_weight_bytes.push_back(bytes);
@@ -347,7 +359,8 @@ Result<ModelSpec> SpecBuilder::Finish() {
     uint64_t elements = 1;
     for (const int64_t extent : info.shape) elements *= static_cast<uint64_t>(extent);
     spec_.parameters += elements;
-    const bool expert = spec_.experts.count > 0 && info.shape[2] == spec_.experts.count;
+    const bool expert = spec_.experts.count > 0 && info.shape[2] == spec_.experts.count &&
+                        info.name.find("_exps.") != std::string::npos;
     spec_.active_parameters +=
         expert ? elements / spec_.experts.count * spec_.experts.used : elements;
   }

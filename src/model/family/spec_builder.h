@@ -20,6 +20,7 @@ struct LayerTensor {
   int64_t rows = 1;  // 1: a vector, of F32
   int64_t experts = 1;
   bool vectors = false;  // each row is a vector, of F32
+  bool heads = false;    // not experts, but heads: every token reads all of them
 };
 using LayerTensors = std::vector<LayerTensor>;
 
@@ -62,8 +63,11 @@ class SpecBuilder {
   Status ReadWindow(int32_t period);
   // That the layers hold exactly the tensors that `tensors(spec, layer)` lists, and their bytes.
   Status CheckLayers(LayerTensors (*tensors)(const ModelSpec& spec, int layer));
-  // The experts of every layer, where there are any.
+  // The experts of every layer, where there are any. Refuses routers that choose or weigh in any
+  // other way than by the softmax over those chosen.
   Status ReadExperts();
+  // Their counts and width alone.
+  Status ReadExpertCounts();
   // The spec, with its parameters counted.
   Result<ModelSpec> Finish();
 

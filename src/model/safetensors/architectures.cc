@@ -156,6 +156,93 @@ Status ReadGptOss(ConfigReader& config) {
   return config.AddWindow();
 }
 
+// ---- DeepSeek V2 and V3 ----
+
+constexpr ModuleRow kDeepSeekModules[] = {
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.q_a_proj", "attn_q_a"},
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    {"self_attn.q_b_proj", "attn_q_b"},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
+    {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"self_attn.o_proj", "attn_output"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+    {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.gate.e_score_correction", "exp_probs_b"},  // its "_bias" is a role
+    {"mlp.experts.*.gate_proj", "ffn_gate_exps"},
+    {"mlp.experts.*.up_proj", "ffn_up_exps"},
+    {"mlp.experts.*.down_proj", "ffn_down_exps"},
+    {"mlp.switch_mlp.gate_proj", "ffn_gate_exps"},  // MLX
+    {"mlp.switch_mlp.up_proj", "ffn_up_exps"},
+    {"mlp.switch_mlp.down_proj", "ffn_down_exps"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+};
+
+constexpr FieldRow kDeepSeekFields[] = {
+    {"num_hidden_layers", "block_count"},
+    {"hidden_size", "embedding_length"},
+    {"intermediate_size", "feed_forward_length"},
+    {"max_position_embeddings", "context_length"},
+    {"vocab_size", "vocab_size"},
+    {"num_attention_heads", "attention.head_count"},
+    {"kv_lora_rank", "attention.kv_lora_rank"},
+    {"q_lora_rank", "attention.q_lora_rank"},
+    {"qk_rope_head_dim", "rope.dimension_count"},
+    {"v_head_dim", "attention.value_length"},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", FieldKind::kNumber},
+    {"n_routed_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"moe_intermediate_size", "expert_feed_forward_length"},
+    {"n_shared_experts", "expert_shared_count"},
+    {"first_k_dense_replace", "leading_dense_block_count"},
+    {"routed_scaling_factor", "expert_weights_scale", FieldKind::kNumber},
+};
+
+Status ReadDeepSeek(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
+  BATON_RETURN_IF_ERROR(config.RequireBool("attention_bias", false, false));
+  BATON_RETURN_IF_ERROR(config.RequireInteger("moe_layer_freq", 1));
+  BATON_RETURN_IF_ERROR(
+      config.AddSum("qk_nope_head_dim", "qk_rope_head_dim", "attention.key_length"));
+  BATON_RETURN_IF_ERROR(config.AddRope());
+  return config.AddMagnitudeOfScores();
+}
+
+// transformers and DeepSeek's own code disagree on whether normalised weights are scaled; no
+// published model normalises.
+Status ReadDeepSeek2(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("scoring_func", "softmax"));
+  BATON_RETURN_IF_ERROR(config.RequireBool("norm_topk_prob", false, false));
+  BATON_RETURN_IF_ERROR(config.RequireBool("mlp_bias", false, false));
+  BATON_ASSIGN_OR_RETURN(const std::string method, config.Text("topk_method", "greedy"));
+  if (method == "greedy") {
+    config.AddInteger("expert_group_count", 1);
+  } else {
+    BATON_RETURN_IF_ERROR(config.RequireText("topk_method", "group_limited_greedy"));
+    BATON_RETURN_IF_ERROR(config.AddGroups());
+  }
+  config.AddInteger("expert_gating_func", 1);
+  return ReadDeepSeek(config);
+}
+
+Status ReadDeepSeek3(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("scoring_func", "sigmoid"));
+  BATON_RETURN_IF_ERROR(config.RequireText("topk_method", "noaux_tc"));
+  BATON_RETURN_IF_ERROR(config.RequireBool("rope_interleave", true, true));
+  BATON_ASSIGN_OR_RETURN(const bool normalized, config.BoolOr("norm_topk_prob", true));
+  BATON_RETURN_IF_ERROR(config.AddGroups());
+  config.AddBool("expert_weights_norm", normalized);
+  config.AddInteger("expert_gating_func", 2);
+  return ReadDeepSeek(config);
+}
+
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
@@ -168,6 +255,8 @@ constexpr Architecture kArchitectures[] = {
     {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, true, true},
     {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss, false, false,
      false},
+    {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},
+    {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3},
 };
 
 // ---- names ----

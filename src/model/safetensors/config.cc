@@ -209,6 +209,11 @@ Result<bool> ConfigReader::BoolOr(std::string_view field, bool otherwise) const 
   return BoolIn(config_, field, otherwise);
 }
 
+Result<std::string> ConfigReader::Text(std::string_view field, std::string_view otherwise) const {
+  BATON_ASSIGN_OR_RETURN(const auto text, TextOr(config_, field, otherwise));
+  return std::string(text);
+}
+
 Status ConfigReader::AddFields() {
   std::map<std::string_view, int64_t> added;  // of some keys there are several names
   for (const FieldRow& row : architecture_.fields) {
@@ -269,6 +274,43 @@ Status ConfigReader::AddQueryScale(std::string_view field) {
   if (!scalar) return OkStatus();
   if (!(*scalar > 0)) return Wrong(field, *Find(config_, field), "a positive number");
   header_.AddFloat32(Key("attention.scale"), static_cast<float>(1 / std::sqrt(*scalar)));
+  return OkStatus();
+}
+
+void ConfigReader::AddInteger(std::string_view key, int64_t value) {
+  header_.AddUint32(Key(key), static_cast<uint32_t>(value));
+}
+
+void ConfigReader::AddBool(std::string_view key, bool value) {
+  header_.AddBool(Key(key), value);
+}
+
+Status ConfigReader::AddSum(std::string_view field, std::string_view other, std::string_view key) {
+  int64_t sum = 0;
+  for (const std::string_view each : {field, other}) {
+    BATON_ASSIGN_OR_RETURN(const auto integer, Integer(each));
+    if (!integer)
+      return MakeError(Code::kInvalidArgument, "config.json: field '{}' is missing", each);
+    sum += *integer;
+  }
+  AddInteger(key, sum);
+  return OkStatus();
+}
+
+Status ConfigReader::AddGroups() {
+  BATON_ASSIGN_OR_RETURN(const auto groups, Integer("n_group"));
+  BATON_ASSIGN_OR_RETURN(const auto used, Integer("topk_group"));
+  AddInteger("expert_group_count", groups.value_or(1));
+  AddInteger("expert_group_used_count", used.value_or(groups.value_or(1)));
+  return OkStatus();
+}
+
+Status ConfigReader::AddMagnitudeOfScores() {
+  BATON_ASSIGN_OR_RETURN(const object* rope, RopeObject());
+  if (rope == nullptr) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const auto all, NumberIn(*rope, "mscale_all_dim"));
+  if (all.value_or(0) != 0)
+    header_.AddFloat32(Key("rope.scaling.yarn_log_multiplier"), static_cast<float>(0.1 * *all));
   return OkStatus();
 }
 

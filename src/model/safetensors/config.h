@@ -66,6 +66,15 @@ class ConfigReader {
   // attention.scale = 1 / sqrt(of the field), where it is there.
   Status AddQueryScale(std::string_view field);
 
+  // The sum of two integers that must both be there.
+  Status AddSum(std::string_view field, std::string_view other, std::string_view key);
+  // Groups of experts, where there are any (DeepSeek).
+  Status AddGroups();
+  // What YaRN multiplies all scores by, where the field is there (DeepSeek).
+  Status AddMagnitudeOfScores();
+  void AddInteger(std::string_view key, int64_t value);
+  void AddBool(std::string_view key, bool value);
+
   // kUnimplemented unless the field is absent or as required.
   Status RequireText(std::string_view field, std::string_view value) const;
   Status RequireInteger(std::string_view field, int64_t value) const;
@@ -76,6 +85,7 @@ class ConfigReader {
 
   Result<std::optional<int64_t>> Integer(std::string_view field) const;
   Result<bool> BoolOr(std::string_view field, bool otherwise) const;
+  Result<std::string> Text(std::string_view field, std::string_view otherwise) const;
 
  private:
   std::string Key(std::string_view rest) const;

@@ -52,13 +52,13 @@ struct SmallModel {
   gguf::HeaderBuilder Header() const {
     gguf::HeaderBuilder header;
     header.AddString("general.architecture", architecture);
-    header.AddUint32("llama.block_count", n_layers);
-    header.AddUint32("llama.context_length", 128);
-    header.AddUint32("llama.embedding_length", hidden);
-    header.AddUint32("llama.feed_forward_length", ffn);
-    header.AddUint32("llama.attention.head_count", heads);
-    header.AddUint32("llama.attention.head_count_kv", kv_heads);
-    header.AddFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    header.AddUint32(architecture + ".block_count", n_layers);
+    header.AddUint32(architecture + ".context_length", 128);
+    header.AddUint32(architecture + ".embedding_length", hidden);
+    header.AddUint32(architecture + ".feed_forward_length", ffn);
+    header.AddUint32(architecture + ".attention.head_count", heads);
+    header.AddUint32(architecture + ".attention.head_count_kv", kv_heads);
+    header.AddFloat32(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
     for (const auto& [key, value] : more_integers) header.AddUint32(key, value);
     for (const auto& [key, value] : more_floats) header.AddFloat32(key, value);
     for (const auto& [key, value] : more_strings) header.AddString(key, value);
