@@ -5,9 +5,9 @@
 #include <span>
 #include <string_view>
 
-#include "header_checkpoint.h"
 #include "model/gguf/reader.h"
 #include "model/tokenizer/tokenizer.h"
+#include "tests/fuzz/header_checkpoint.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto header = baton::gguf::ParseHeader(std::span(data, size), size);

@@ -5,12 +5,12 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "header_checkpoint.h"
 #include "model/gguf/reader.h"
 #include "model/safetensors/config.h"
 #include "model/safetensors/folder.h"
 #include "model/safetensors/header.h"
 #include "model/safetensors/tensor_map.h"
+#include "tests/fuzz/header_checkpoint.h"
 
 namespace {
 

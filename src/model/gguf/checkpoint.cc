@@ -91,14 +91,18 @@ Result<std::vector<File>> OpenParts(const std::string& path, File opened, int64_
                      path, count, count);
   std::vector<File> parts;
   for (int number = 1; number <= count; ++number) {
+    if (number == name->number) continue;
     const std::string part = name->PathOf(number);
-    auto file = number == name->number ? Result<File>(std::move(opened)) : File::Open(part);
+    auto file = File::Open(part);
     if (!file.ok())
       return file.error().Within(fmt::format("part {} of {} of the model", number, count));
     const Status status = CheckPart(*file, number, count);
     if (!status.ok()) return status.error().Within(part);
     parts.push_back(*std::move(file));
   }
+  const Status status = CheckPart(opened, name->number, count);
+  if (!status.ok()) return status.error().Within(path);
+  parts.insert(parts.begin() + (name->number - 1), std::move(opened));
   return parts;
 }
 
