@@ -810,7 +810,7 @@ TEST_P(Isa, BitsAreThoseOfOtherProcessors) {
   EXPECT_EQ(HashOf(y), 0x8bf04142u);
   table().rms_norm(x.data(), y.data(), 1e-5f, y.size(), y.data());
   EXPECT_EQ(HashOf(y), 0xa367d964u);
-  table().rope(y.data(), x.data(), 4, 16, 40, 25, 0.125f);
+  table().rope(y.data(), x.data(), 0, 16, 40, 25, 0.125f);
   EXPECT_EQ(HashOf(y), 0x47be5a25u);
   const Cache cache(64, 150, 5);
   EXPECT_EQ(HashOf(cache.Attend(table(), Normals(4 * 8 * 64, 6, 0.3f), 8, 146, 4)), 0xddbb6aadu);
