@@ -176,8 +176,13 @@ struct PanelBlock {
     high += 64 * F::kHighBits;
     scales += kPanelRows * F::kScaleBytes;
   }
-  // The same place `ahead` bytes on, where a panel further is: parts are too short for anything
-  // nearer.
+  // What is near, in case it is not there yet.
+  void PrefetchNear() const {
+    PrefetchWeights<64 * F::kLowBits>(low, 2048);
+    PrefetchWeights<64 * F::kHighBits>(high, 1024);
+  }
+  // The same place `ahead` bytes on, where a panel further is: behind the end of a part another one
+  // begins.
   void PrefetchAhead(size_t ahead) const {
     PrefetchWeights<64 * F::kLowBits>(low, ahead);
     PrefetchWeights<64 * F::kHighBits>(high, ahead);
@@ -393,7 +398,10 @@ struct BlockWeights {
       auto from = SideBySide<kSideBySide>(panels, stride, columns.all, k / 32);
       for (size_t s = 0; s < BlockType::kElements / 32; ++s, x += operands.tile) {
 #pragma GCC unroll 2
-        for (size_t p = 0; p < kSideBySide; ++p) from.of[p].PrefetchAhead(kSideBySide * stride);
+        for (size_t p = 0; p < kSideBySide; ++p) {
+          from.of[p].PrefetchNear();
+          from.of[p].PrefetchAhead(kSideBySide * stride);
+        }
         AddBlock(from.of, x, sums);
 #pragma GCC unroll 2
         for (size_t p = 0; p < kSideBySide; ++p) from.of[p].Next();
