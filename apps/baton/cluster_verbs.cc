@@ -228,6 +228,7 @@ int ShowPlans(const json::value& result) {
 }
 
 int Plan(const Environment& environment, const ApiAddress& address, PlacementOptions options) {
+  options.model = WithPath(environment, options.model);
   const auto access = ReachNode(environment, address, TakeFile(options.model));
   if (!access.ok()) return Fail(access.error());
   const auto result = access->client.Post("/api/plan", BodyOf(options));

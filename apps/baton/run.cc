@@ -284,6 +284,7 @@ int Run(const Environment& environment, const ApiAddress& address, RunOptions op
     if (prompt.empty())
       return Fail(Error(Code::kInvalidArgument, "no prompt: give one, or pipe one in"));
   }
+  options.model = WithPath(environment, options.model);
   const auto access = ReachNode(environment, address, TakeFile(options.model));
   if (!access.ok()) return Fail(access.error());
   if (prompt.empty()) return Converse(access->client, options, environment.home + "/history");

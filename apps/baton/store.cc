@@ -38,6 +38,12 @@ Result<std::string> FindModel(const Environment& environment, const std::string&
   return entry.path;
 }
 
+std::string WithPath(const Environment& environment, const std::string& name) {
+  const auto found = FindModel(environment, name);
+  const bool is_here = found.ok() && *found == name && name.find('/') == std::string::npos;
+  return is_here ? "./" + name : name;
+}
+
 Result<std::string> ReadStandardInput() {
   std::string text;
   char buffer[1 << 16];

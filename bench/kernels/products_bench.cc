@@ -151,10 +151,17 @@ void Print(const KernelTable& table, DType type, size_t tokens) {
 }
 
 int Main(int argc, char** argv) {
-  const size_t tokens = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 512;
-  if (tokens > 1 << 16 || (tokens == 0 && std::strcmp(argv[1], "0") != 0)) {
+  char* end = nullptr;
+  const size_t tokens = argc > 1 ? std::strtoul(argv[1], &end, 10) : 512;
+  if (tokens > 1 << 16 || (end != nullptr && (end == argv[1] || *end != 0))) {
     fmt::print(stderr, "'{}' is no number of tokens from 0 to 65536\n", argv[1]);
     return 2;
+  }
+  for (int i = 2; i < argc; ++i) {
+    if (const auto table = SelectKernels(argv[i]); !table.ok()) {
+      fmt::print(stderr, "{}\n", table.error().message());
+      return 2;
+    }
   }
   const std::vector<DType> types = {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ8_0,
                                     DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,   DType::kQ5_1,
