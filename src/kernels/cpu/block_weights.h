@@ -415,8 +415,9 @@ struct BlockWeights {
   // Asks for what lies before a band's planes, so that lines are asked for in their order: its
   // blocks come back to these lines now and then.
   static void PrefetchScales(const uint8_t* band) {
+    constexpr size_t kBytes = F::PartsOf(panel::kBandBlocks).planes;
 #pragma GCC unroll 16
-    for (size_t i = 0; i < F::PartsOf(panel::kBandBlocks).planes; i += 64) Prefetch(band + i);
+    for (size_t i = 0; i < kBytes; i += 64) Prefetch(band + i);
   }
   // Asks for an eighth of a band, while as much is multiplied.
   static void PrefetchEighth(const uint8_t* band, size_t eighth) {
