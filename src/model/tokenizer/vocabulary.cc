@@ -25,7 +25,7 @@ Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
 }
 
 Vocabulary Vocabulary::FromParts(VocabularyParts parts) {
-  CHECK(parts.offsets.size() == parts.types.size() + 1 && !parts.types.empty());
+  CHECK(parts.offsets.size() == parts.types.size() + 1);
   CHECK(parts.offsets.back() == parts.texts.size());
   Vocabulary vocabulary;
   vocabulary.arena_ = std::move(parts.texts);
