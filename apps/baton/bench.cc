@@ -264,8 +264,9 @@ Result<device::Peaks> MeasurePeaks(device::Device& device) {
 }
 
 Status RunModel(BenchOptions options) {
-  const int length = options.depth_tokens + options.prompt_tokens + options.decode_tokens;
-  options.local.context_tokens = options.batch * kv::PagesFor(length) * kv::kPageTokens;
+  options.local.context_tokens =
+      options.depth_tokens + options.prompt_tokens + options.decode_tokens;
+  options.local.sequences = options.batch;
   const auto begin = os::SystemClock().Now();
   BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
   const double load_s = SecondsSince(begin);

@@ -73,18 +73,20 @@ Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, con
 class Seat::Hooks final : public engine::LayerHooks {
  public:
   Hooks(std::shared_ptr<kv::Import> import, std::shared_ptr<kv::ExportStream> stream, int first,
-        int count, kv::PageTable pages)
+        int count, Pages pages)
       : import_(std::move(import)),
         stream_(std::move(stream)),
         first_(first),
         count_(count),
         pages_(std::move(pages)) {}
+  // `pages` are those of the sequence during the run.
+  using Pages = std::function<const kv::PageTable&()>;
 
   Status BeforeAttention(int layer) override {
     return import_ == nullptr ? OkStatus() : import_->WaitForLayer(layer);
   }
   void AfterKvWritten(int layer) override {
-    if (stream_ != nullptr) stream_->OnWritten(layer, first_, count_, pages_);
+    if (stream_ != nullptr) stream_->OnWritten(layer, first_, count_, pages_());
   }
 
  private:
@@ -92,7 +94,7 @@ class Seat::Hooks final : public engine::LayerHooks {
   const std::shared_ptr<kv::ExportStream> stream_;
   const int first_;
   const int count_;
-  const kv::PageTable pages_;
+  const Pages pages_;
 };
 
 Seat::Seat(SeatTools tools, SeatSpec spec, std::shared_ptr<engine::LoadedStage> stage,
@@ -115,7 +117,6 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
   slot_ = opened->slot;
   cached_tokens_ = opened->cached_tokens;
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
-  cached_window_from_ = sequence.window_from();
   if (spec_.waits_for_kv()) {
     import_ = std::make_shared<kv::Import>(kv::Grant{.key = spec_.key,
                                                      .layers = spec_.self().layers,
@@ -124,9 +125,9 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
                                                      .dtype = spec_.kv_dtype,
                                                      .prefix_hashes = prefixes_,
                                                      .patience = spec_.patience},
+    const Status awaits = tools_.engine.Await(slot_, prompt_tokens());
+    if (!awaits.ok()) return Fail(awaits.error());
                                            sequence.pool(), stage_, sequence.pages(), tools_.clock);
-    sequence.SetLength(prompt_tokens());
-    if (import_->window_from() > cached_tokens_) sequence.SetWindowFrom(import_->window_from());
   }
   if (!spec_.kv_targets.empty()) {
     export_ = std::make_shared<kv::ExportStream>(
@@ -174,7 +175,6 @@ Status Seat::BeginPrompt(int first) {
   }
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
   const int room = sequence.capacity();
-  sequence.SetWindowFrom(cached_window_from_);
   if (sequence.length() > first && sequence.Truncate(first) != first) {
     stage_->cache().Clear();  // or the next attempt would fail as this one does
     return MakeError(Code::kInvalidArgument,
@@ -225,8 +225,11 @@ void Seat::SubmitRun(int first, std::vector<TokenId> tokens, std::vector<float> 
   step.want_logits = spec_.last() && first + count >= prompt_tokens();
   const bool importing = import_ != nullptr && !import_->Complete();
   if (importing || (export_ != nullptr && of_prompt)) {
-    step.hooks = std::make_shared<Hooks>(importing ? import_ : nullptr, export_, first, count,
-                                         tools_.engine.Find(slot_)->pages());
+    const auto pages = [&engine = tools_.engine, slot = slot_]() -> const kv::PageTable& {
+      return engine.Find(slot)->pages();
+    };
+    step.hooks =
+        std::make_shared<Hooks>(importing ? import_ : nullptr, export_, first, count, pages);
   }
   if (importing) step.readiness = [self = shared_from_this()] { return self->ImportReadiness(); };
   step.done = [self = shared_from_this(), first, count](Result<engine::StageOutput> output) {

@@ -120,8 +120,7 @@ struct GroupProduct {
   std::span<const float> bias;  // one per row of W, or empty
 };
 
-// Tokens per page of KV cache. On the wire and in every node: never changes.
-inline constexpr int kPageTokens = 64;
+using baton::kPageTokens;
 
 // What attention is built for: elements of a head, and query heads that share one KV head.
 inline constexpr int kHeadDimMax = 1024;

@@ -69,7 +69,7 @@ Result<Engine::Opened> Engine::Open(std::shared_ptr<LoadedStage> stage,
   auto sequence = std::make_unique<kv::Sequence>(pool, std::move(cached.pages), cached.window_from);
   BATON_RETURN_IF_ERROR(kv::ReserveEvicting(*sequence, tokens_room, stage->cache()));
   const SlotId id = next_id_++;
-  slots_[id] = {std::move(stage), std::move(sequence), {}};
+  slots_[id] = {std::move(stage), std::move(sequence), kv::PageHashes(prefixes, prompt_tokens), {}};
   return Opened{id, cached_tokens};
 }
 
@@ -80,6 +80,32 @@ Status Engine::Reserve(SlotId slot, int tokens) {
 }
 
 kv::Sequence* Engine::Find(SlotId slot) {
+Status Engine::Await(SlotId slot, int tokens) {
+  const auto found = slots_.find(slot);
+  if (found == slots_.end()) return MakeError(Code::kCancelled, "the sequence is closed");
+  kv::Sequence& sequence = *found->second.sequence;
+  sequence.Await(tokens);
+  return kv::ReserveEvicting(sequence, sequence.capacity(), found->second.stage->cache());
+}
+
+Status Engine::Slide(Slot& slot) {
+  kv::Sequence& sequence = *slot.sequence;
+  kv::PrefixCache& cache = slot.stage->cache();
+  const Step& step = slot.steps.front();
+  if (step.first_position > sequence.length()) return OkStatus();  // the run will refuse it
+  const int count = step.token_count(slot.stage->stage().spec().hidden_width);
+  const size_t whole =
+      std::min(slot.page_hashes.size(), static_cast<size_t>(sequence.complete() / kv::kPageTokens));
+  const size_t passed =
+      std::min(whole, static_cast<size_t>(sequence.FirstPageKept(step.first_position)));
+  if (static_cast<int>(passed) > sequence.first_windowed_page()) {
+    cache.Insert(std::span(slot.page_hashes).first(passed),
+                 sequence.SharePrefix(static_cast<int>(passed) * kv::kPageTokens),
+                 sequence.window_from(), /*passed=*/true);
+  }
+  return kv::SlideEvicting(sequence, step.first_position, count, cache);
+}
+
   const auto found = slots_.find(slot);
   return found == slots_.end() ? nullptr : found->second.sequence.get();
 }
@@ -181,6 +207,7 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
     Slot& slot = slots_.at(id);
     const Step& step = slot.steps.front();
     members.push_back({slot.sequence.get(), step.first_position,
+    if (!Slide(slot).ok()) return false;
                        step.tokens.empty() ? 0 : step.tokens.front(), step.activations});
   }
   const Step& first = slots_.at(ids.front()).steps.front();
@@ -209,8 +236,10 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
 void Engine::RunStep(SlotId id) {
   Slot& slot = slots_.at(id);
   const Step step = std::move(slot.steps.front());
+  const Status ready = Slide(slot);
   slot.steps.pop_front();
   const std::shared_ptr<LoadedStage> stage = slot.stage;  // `done` may close the slot
+  if (!ready.ok()) return step.done(ready.error());
   NoHooks no_hooks;
   LayerHooks& hooks = step.hooks ? *step.hooks : static_cast<LayerHooks&>(no_hooks);
   const os::TimePoint begin = clock_.Now();

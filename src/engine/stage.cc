@@ -96,6 +96,15 @@ kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type) {
   return {{spec.n_kv_heads, spec.head_dim, spec.latent.kv_rank}, type};
 }
 
+size_t KvBytesOf(const ModelSpec& spec, LayerRange layers, KvType type, int tokens,
+                 int chunk_tokens) {
+  size_t pages = 0;
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    pages += static_cast<size_t>(PagesHeld(tokens, spec.WindowOf(layer), chunk_tokens));
+  }
+  return pages * KvLayoutOf(spec, type).layer_bytes();
+}
+
 Workspace::Workspace(std::unique_ptr<Scratch> scratch) : scratch_(std::move(scratch)) {}
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace::~Workspace() = default;
@@ -124,9 +133,9 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   const uint64_t bytes = BytesToLoad(spec, layers);
   BATON_RETURN_IF_ERROR(CheckMemory(bytes));
   const kv::KvLayout layout = KvLayoutOf(spec, options.kv_type);
-  BATON_ASSIGN_OR_RETURN(
-      auto pool,
-      kv::PagePool::Create(device, layers, layout, options.kv_bytes_max, WindowsOf(spec, layers)));
+  BATON_ASSIGN_OR_RETURN(auto pool,
+                         kv::PagePool::Create(device, layers, layout, options.kv_bytes_max,
+                                              WindowsOf(spec, layers), options.chunk_tokens_max));
   WeightLoader loader(model, device, bytes, progress);
   BATON_ASSIGN_OR_RETURN(auto pass, LoadFamily(spec, layers, loader));
   return std::unique_ptr<Stage>(
@@ -176,7 +185,7 @@ Result<StageOutput> Stage::Run(const StageInput& input, kv::Sequence& sequence,
   BATON_ASSIGN_OR_RETURN(const int count, CountTokens(input, spec_));
   BATON_RETURN_IF_ERROR(CheckInput(input, sequence, count));
   const int end = input.first_position + count;
-  BATON_RETURN_IF_ERROR(sequence.Reserve(end));
+  BATON_RETURN_IF_ERROR(sequence.Slide(input.first_position, count));
   std::vector<int> positions(static_cast<size_t>(count));
   std::iota(positions.begin(), positions.end(), input.first_position);
   const CachedAttention::Part part{&sequence, input.first_position, positions.size()};
@@ -208,7 +217,7 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
     BATON_ASSIGN_OR_RETURN(const int rows, CountTokens(input, spec_));
     if (rows != 1) return MakeError(Code::kInvalidArgument, "{} tokens of one member", rows);
     BATON_RETURN_IF_ERROR(CheckInput(input, *member.sequence, 1));
-    BATON_RETURN_IF_ERROR(member.sequence->Reserve(member.position + 1));
+    BATON_RETURN_IF_ERROR(member.sequence->Slide(member.position, 1));
     positions.push_back(member.position);
     tokens.insert(tokens.end(), input.tokens.begin(), input.tokens.end());
     activations.insert(activations.end(), member.activation.begin(), member.activation.end());

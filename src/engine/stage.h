@@ -47,6 +47,10 @@ struct StageOptions {
 
 // How a model's K and V lie in pages of `type`.
 kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type);
+// Bytes of all pages that a sequence of `tokens` holds in `layers` at most at any time, computed in
+// chunks of up to `chunk_tokens`.
+size_t KvBytesOf(const ModelSpec& spec, LayerRange layers, KvType type, int tokens,
+                 int chunk_tokens);
 
 // `done` of `total` bytes of weights are packed. Called on the loading thread.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 
@@ -375,7 +376,7 @@ TEST_P(SameBits, AfterTruncation) {
 TEST_P(SameBits, OnASharedPrefix) {
   const Bits whole = Whole();
   const auto runner = NewRunner(*device_);
-  runner->Feed(prompt_, 64);
+  runner->Feed(prompt_, 512);
   kv::Sequence other(runner->stage().pool(), runner->sequence().SharePrefix(128));
   ASSERT_EQ(other.length(), 128);
   std::swap(other, runner->sequence());
@@ -429,6 +430,48 @@ TEST(Stage, RefusesWhatMakesNoSense) {
   Runner runner(*model, *device);
   NoHooks hooks;
   const int n = model->spec().n_layers;
+  // The last chunk began at 137: what a token at 80 sees is gone where layers have windows.
+  const int left = runner->sequence().Truncate(80);
+  const int window = model_->spec().window;
+  EXPECT_EQ(left, window > 0 && window < 80 ? 0 : 80);
+  EXPECT_EQ(BitsOf(runner->Feed(std::span(prompt_).subspan(left), 50)), whole);
+}
+
+// A pool with room for one sequence and no more: what windows have passed is used again.
+TEST_P(SameBits, InAPoolThatIsJustLargeEnough) {
+  const Bits whole = Whole();
+  const LayerRange all{0, model_->spec().n_layers};
+  const int tokens = static_cast<int>(prompt_.size());
+  for (const int chunk : {1, 64}) {
+    StageOptions options = options_;
+    options.chunk_tokens_max = chunk;
+    options.kv_bytes_max = KvBytesOf(model_->spec(), all, options.kv_type, tokens, chunk);
+    Runner runner(*model_, all, *device_, options);
+    EXPECT_EQ(BitsOf(runner.Feed(prompt_, static_cast<size_t>(chunk))), whole) << chunk;
+    EXPECT_LE(runner.stage().pool().frames_free(), model_->spec().n_layers) << "too much room";
+  }
+}
+
+// Whatever is not held is made unusable before each chunk.
+TEST_P(SameBits, WithoutReadingWhatWasGivenUp) {
+  const Bits whole = Whole();
+  const auto runner = NewRunner(*device_);
+  kv::PagePool& pool = runner->stage().pool();
+  const LayerRange layers = runner->stage().layers();
+  std::span<const float> logits;
+  for (size_t at = 0; at < prompt_.size(); at += 10) {
+    {
+      kv::PageTable taken;
+      for (int i = 0; i < 8; ++i) {
+        taken.push_back({pool.Allocate(kv::LayerKind::kFull).value(),
+                         pool.Allocate(kv::LayerKind::kWindowed).value()});
+        for (int layer = layers.first; layer < layers.last; ++layer)
+          std::memset(pool.BytesOf(taken.back(), layer), 0x7f, pool.frame_bytes());
+      }
+    }
+    logits = runner->Feed(std::span(prompt_).subspan(at, 10), 10);
+  }
+  EXPECT_EQ(BitsOf(logits), whole);
   const std::vector<TokenId> good = {1, 2};
   const std::vector<TokenId> bad = {1, model->spec().vocab_size};
   const std::vector<float> activations(model->spec().hidden_width + 1);
@@ -464,7 +507,7 @@ TEST(Stage, AFullCacheIsAnErrorAndChangesNothing) {
   StageOptions options;
   options.kv_bytes_max = spec.KvBytesPerTokenPerLayer() * spec.n_layers * 64 * 2;
   Runner runner(*model, {0, spec.n_layers}, *device, options);
-  const int pages = runner.stage().pool().pages_total();
+  const int pages = runner.stage().pool().frames_total() / spec.n_layers;
   runner.Feed(Prompt(*model, 64 * pages), 64);
   NoHooks hooks;
   const auto one = Prompt(*model, 1);

@@ -30,8 +30,8 @@ struct Slab {
 // Bytes of `count` tokens of one layer on the wire.
 size_t WireBytes(KvShape shape, int count, KvType type);
 
-// kInvalidArgument if the slab lies outside `pages`, or if such pages or heads do not travel as
-// `type`.
+// kInvalidArgument if the slab lies outside `pages` or in parts that are gone, or if such pages or
+// heads do not travel as `type`.
 Result<Bytes> ExportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvType type);
 // The same into memory of exactly WireBytes().
 Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvType type,

@@ -41,8 +41,8 @@ uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& wo
   uint64_t bytes = SumOf(model.layer_weight_bytes, layers);
   if (embeds) bytes += model.embedding_bytes;
   if (heads && !(embeds && model.tied_embeddings)) bytes += model.head_bytes;
-  bytes += static_cast<uint64_t>(workload.slots) * static_cast<uint64_t>(workload.context_tokens) *
-           model.KvBytesPerTokenPerLayer(workload.kv_type) * static_cast<uint64_t>(layers.size());
+  bytes += static_cast<uint64_t>(workload.slots) * model.HeldTokens(layers, workload) *
+           model.KvBytesPerTokenPerLayer(workload.kv_type);
   bytes += static_cast<uint64_t>(kScratchWidths * workload.chunk_tokens * model.hidden_width * 4);
   return bytes + kReserveBytes;
 }

@@ -1,5 +1,7 @@
 #include "tensor/kv_type.h"
 
+#include <algorithm>
+
 #include "tensor/blocks.h"
 
 namespace baton {
@@ -28,7 +30,7 @@ std::string_view NameOf(KvType type) {
 }
 
 Status CheckHeads(KvType type, int head_dim) {
-  if (type == KvType::kF16 || head_dim % int{BlockQ8_0::kElements} == 0) return OkStatus();
+  if (type != KvType::kQ8_0 || head_dim % int{BlockQ8_0::kElements} == 0) return OkStatus();
   return MakeError(Code::kInvalidArgument,
                    "a KV cache of {} takes heads of whole blocks of {}, not of {} elements",
                    NameOf(type), BlockQ8_0::kElements, head_dim);

@@ -27,3 +27,12 @@ Status CheckHeads(KvType type, int head_dim);
 size_t KvBytesOf(KvType type, size_t elements);
 
 }  // namespace baton
+// Tokens per page of KV cache. On the wire and in every node: never changes.
+inline constexpr int kPageTokens = 64;
+
+// Pages that `tokens` tokens of a sequence hold, at most at any time, in a layer of which a token
+// sees `window` tokens (0: all before it), when they are computed in chunks of up to
+// `chunk_tokens`: what the first token of the page sees in which a chunk begins (so that the
+// sequence can be gone on from there), and the chunk.
+int PagesHeld(int tokens, int window, int chunk_tokens);
+
