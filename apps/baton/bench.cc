@@ -87,6 +87,7 @@ Result<Sample> Measure(const engine::Stage& stage, const BenchOptions& options,
   Sample sample;
   for (int i = 0; i < options.batch; ++i) {
     kv::Sequence& sequence = *sequences.emplace_back(std::make_unique<kv::Sequence>(stage.pool()));
+    sequence.SetTextTokens(options.depth_tokens + options.prompt_tokens + options.decode_tokens);
     BATON_RETURN_IF_ERROR(FeedTokens(stage, depth, sequence, workspace).status());
     const auto begin = os::SystemClock().Now();
     BATON_ASSIGN_OR_RETURN(const auto logits, FeedTokens(stage, prompt, sequence, workspace));

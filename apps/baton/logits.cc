@@ -29,6 +29,7 @@ Status Run(LogitsOptions options) {
   BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
   BATON_ASSIGN_OR_RETURN(engine::Workspace workspace, local.stage->NewWorkspace());
   kv::Sequence sequence(local.stage->pool());
+  sequence.SetTextTokens(options.local.context_tokens);
   BATON_ASSIGN_OR_RETURN(const std::span<const float> logits,
                          FeedTokens(*local.stage, options.tokens, sequence, workspace));
   Print(logits, options.json);

@@ -26,6 +26,13 @@ Status CheckTokens(const google::protobuf::RepeatedField<int32_t>& tokens, const
   return OkStatus();
 }
 
+// The prompt's prefixes, or those of what came of it. Where keys of long texts are other ones, so
+// are their hashes.
+kv::PrefixHashes HashesOf(const Model& model, int prompt_tokens, std::span<const TokenId> tokens) {
+  const bool turns_long = model.spec().TurnsLong(prompt_tokens);
+  return kv::HashPrefixes(model.fingerprint() + (turns_long ? "/long" : ""), tokens);
+}
+
 }  // namespace
 
 Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, const NodeId& self,
@@ -72,6 +79,8 @@ Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, con
 // What happens inside a run of this seat's layers.
 class Seat::Hooks final : public engine::LayerHooks {
  public:
+  // `pages` are those of the sequence during the run.
+  using Pages = std::function<const kv::PageTable&()>;
   Hooks(std::shared_ptr<kv::Import> import, std::shared_ptr<kv::ExportStream> stream, int first,
         int count, Pages pages)
       : import_(std::move(import)),
@@ -79,8 +88,6 @@ class Seat::Hooks final : public engine::LayerHooks {
         first_(first),
         count_(count),
         pages_(std::move(pages)) {}
-  // `pages` are those of the sequence during the run.
-  using Pages = std::function<const kv::PageTable&()>;
 
   Status BeforeAttention(int layer) override {
     return import_ == nullptr ? OkStatus() : import_->WaitForLayer(layer);
@@ -103,7 +110,7 @@ Seat::Seat(SeatTools tools, SeatSpec spec, std::shared_ptr<engine::LoadedStage> 
       spec_(std::move(spec)),
       stage_(std::move(stage)),
       model_(std::move(model)),
-      prefixes_(kv::HashPrefixes(model_->fingerprint(), spec_.tokens)),
+      prefixes_(HashesOf(*model_, prompt_tokens(), spec_.tokens)),
       history_(spec_.tokens),
       next_decode_(prompt_tokens()) {}
 
@@ -118,6 +125,8 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
   cached_tokens_ = opened->cached_tokens;
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
   if (spec_.waits_for_kv()) {
+    const Status awaits = tools_.engine.Await(slot_, prompt_tokens());
+    if (!awaits.ok()) return Fail(awaits.error());
     import_ = std::make_shared<kv::Import>(kv::Grant{.key = spec_.key,
                                                      .layers = spec_.self().layers,
                                                      .first_token = cached_tokens_,
@@ -125,8 +134,6 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
                                                      .dtype = spec_.kv_dtype,
                                                      .prefix_hashes = prefixes_,
                                                      .patience = spec_.patience},
-    const Status awaits = tools_.engine.Await(slot_, prompt_tokens());
-    if (!awaits.ok()) return Fail(awaits.error());
                                            sequence.pool(), stage_, sequence.pages(), tools_.clock);
   }
   if (!spec_.kv_targets.empty()) {
@@ -455,7 +462,7 @@ void Seat::Close(std::span<const TokenId> generated) {
   const int valid = partial ? import_->ValidTokens() : sequence->length();
   std::vector<TokenId> tokens = spec_.tokens;
   tokens.insert(tokens.end(), generated.begin(), generated.end());
-  tools_.engine.Close(slot_, kv::HashPrefixes(model_->fingerprint(), tokens), valid);
+  tools_.engine.Close(slot_, HashesOf(*model_, prompt_tokens(), tokens), valid);
 }
 
 }  // namespace baton::cluster

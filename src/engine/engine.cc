@@ -67,6 +67,7 @@ Result<Engine::Opened> Engine::Open(std::shared_ptr<LoadedStage> stage,
   kv::PrefixCache::Prefix cached = stage->cache().Find(hashes, pool.window_max());
   const int cached_tokens = static_cast<int>(cached.pages.size()) * kv::kPageTokens;
   auto sequence = std::make_unique<kv::Sequence>(pool, std::move(cached.pages), cached.window_from);
+  sequence->SetTextTokens(prompt_tokens);
   BATON_RETURN_IF_ERROR(kv::ReserveEvicting(*sequence, tokens_room, stage->cache()));
   const SlotId id = next_id_++;
   slots_[id] = {std::move(stage), std::move(sequence), kv::PageHashes(prefixes, prompt_tokens), {}};
@@ -79,7 +80,6 @@ Status Engine::Reserve(SlotId slot, int tokens) {
   return kv::ReserveEvicting(*found->second.sequence, tokens, found->second.stage->cache());
 }
 
-kv::Sequence* Engine::Find(SlotId slot) {
 Status Engine::Await(SlotId slot, int tokens) {
   const auto found = slots_.find(slot);
   if (found == slots_.end()) return MakeError(Code::kCancelled, "the sequence is closed");
@@ -106,6 +106,7 @@ Status Engine::Slide(Slot& slot) {
   return kv::SlideEvicting(sequence, step.first_position, count, cache);
 }
 
+kv::Sequence* Engine::Find(SlotId slot) {
   const auto found = slots_.find(slot);
   return found == slots_.end() ? nullptr : found->second.sequence.get();
 }
@@ -206,8 +207,8 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
   for (const SlotId id : ids) {
     Slot& slot = slots_.at(id);
     const Step& step = slot.steps.front();
-    members.push_back({slot.sequence.get(), step.first_position,
     if (!Slide(slot).ok()) return false;
+    members.push_back({slot.sequence.get(), step.first_position,
                        step.tokens.empty() ? 0 : step.tokens.front(), step.activations});
   }
   const Step& first = slots_.at(ids.front()).steps.front();
@@ -235,11 +236,11 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
 
 void Engine::RunStep(SlotId id) {
   Slot& slot = slots_.at(id);
-  const Step step = std::move(slot.steps.front());
   const Status ready = Slide(slot);
+  const Step step = std::move(slot.steps.front());
   slot.steps.pop_front();
-  const std::shared_ptr<LoadedStage> stage = slot.stage;  // `done` may close the slot
   if (!ready.ok()) return step.done(ready.error());
+  const std::shared_ptr<LoadedStage> stage = slot.stage;  // `done` may close the slot
   NoHooks no_hooks;
   LayerHooks& hooks = step.hooks ? *step.hooks : static_cast<LayerHooks&>(no_hooks);
   const os::TimePoint begin = clock_.Now();

@@ -37,6 +37,7 @@ constexpr Named kModels[] = {
     {"gemma2-f32", kFloat},        {"gemma3-bf16", kBrain},      {"gpt-oss-mxfp4", kInt8},
     {"mistral-fp8", kBrain},       {"llama-mlx4", kInt8},        {"qwen3-mlx8", kInt8},
     {"qwen3moe-mlx4", kInt8},      {"deepseek2-f32", kFloat},    {"deepseek3-fp8", kBrain},
+    {"gemma3-wrapped", kFloat},    {"mistral3-wrapped", kBrain}, {"phi3-f32-long", kFloat},
 };
 
 class Hub : public testing::TestWithParam<Named> {
@@ -74,6 +75,7 @@ std::vector<float> Logits(const Model& model, std::span<const TokenId> tokens,
     const auto stage = Stage::Load(model, {first, last}, *device, {}).value();
     Workspace workspace = stage->NewWorkspace().value();
     kv::Sequence sequence(stage->pool());
+    sequence.SetTextTokens(static_cast<int>(tokens.size()));
     NoHooks hooks;
     const bool is_last = last == model.spec().n_layers;
     const auto output = stage->Run({.layers = {first, last},

@@ -112,8 +112,9 @@ class Stage {
   ~Stage();
 
   Result<Workspace> NewWorkspace() const;
-  // Runs `input` and extends `sequence` (of this stage's pool()) by its tokens. On failure the
-  // sequence's length is unchanged.
+  // Runs `input` and extends `sequence` (of this stage's pool()) by its tokens, giving up what no
+  // later token sees. On failure the sequence's length is unchanged; kAborted where the text has
+  // become so long that its positions are others (ModelSpec::TurnsLong).
   Result<StageOutput> Run(const StageInput& input, kv::Sequence& sequence, Workspace& workspace,
                           LayerHooks& hooks) const;
   // The same bits as one Run() for each member. Where one of them fails, nothing is computed.

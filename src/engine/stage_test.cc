@@ -27,10 +27,10 @@ std::string GoldenPath(std::string_view name) {
 }
 
 constexpr std::string_view kModels[] = {
-    "gqa-untied",     "tied-head64", "llama3-rope", "biased-mha", "linear-rope-head24",
-    "qwen2",          "qwen2-yarn",  "qwen3",       "qwen3moe",   "mixtral",
-    "mistral-window", "phi3",        "gemma2",      "gemma3",     "gpt-oss",
-    "deepseek2-lite", "deepseek2",   "deepseek3"};
+    "gqa-untied",     "tied-head64",    "llama3-rope", "biased-mha", "linear-rope-head24",
+    "qwen2",          "qwen2-yarn",     "qwen3",       "qwen3moe",   "mixtral",
+    "mistral-window", "phi3",           "phi3-long",   "gemma2",     "gemma3",
+    "gpt-oss",        "deepseek2-lite", "deepseek2",   "deepseek3"};
 
 std::shared_ptr<const Model> OpenGolden(std::string_view name) {
   auto model = Model::Open(GoldenPath(fmt::format("{}.gguf", name)));
@@ -55,7 +55,9 @@ class Runner {
   Runner(const Model& model, LayerRange layers, device::Device& device, StageOptions options = {})
       : stage_(Stage::Load(model, layers, device, options).value()),
         workspace_(stage_->NewWorkspace().value()),
-        sequence_(std::make_unique<kv::Sequence>(stage_->pool())) {}
+        sequence_(std::make_unique<kv::Sequence>(stage_->pool())) {
+    sequence_->SetTextTokens(model.spec().context_length);
+  }
   Runner(const Model& model, device::Device& device)
       : Runner(model, {0, model.spec().n_layers}, device) {}
 
@@ -134,16 +136,50 @@ double Tolerance(const ModelSpec& spec) {
   return 2 * std::sqrt(2.0 * spec.n_layers) * 0x1p-11;
 }
 
+boost::json::value ReadGolden(std::string_view name) {
+  return boost::json::parse(os::ReadFile(GoldenPath(fmt::format("{}.json", name))).value());
+}
+
+// The logits behind a text that grows. Where it becomes a long one (ModelSpec::TurnsLong), all of
+// it is computed anew, as transformers does.
+class Text {
+ public:
+  Text(const Model& model, device::Device& device, StageOptions options = {})
+      : model_(model), runner_(model, {0, model.spec().n_layers}, device, options) {
+    runner_.sequence().SetTextTokens(0);
+  }
+  std::span<const float> Add(std::span<const TokenId> more) {
+    tokens_.insert(tokens_.end(), more.begin(), more.end());
+    const ModelSpec& spec = model_.spec();
+    kv::Sequence& sequence = runner_.sequence();
+    const int length = static_cast<int>(tokens_.size());
+    if (spec.TurnsLong(length) == spec.TurnsLong(sequence.text_tokens()))
+      return runner_.Feed(more, 512);
+    NoHooks hooks;
+    const StageInput one{.layers = {0, spec.n_layers},
+                         .first_position = sequence.length(),
+                         .tokens = std::span(tokens_).subspan(sequence.length())};
+    EXPECT_EQ(runner_.Try(one, hooks).error().code(), Code::kAborted);
+    sequence = kv::Sequence(runner_.stage().pool());
+    sequence.SetTextTokens(length);
+    return runner_.Feed(tokens_, 512);
+  }
+
+ private:
+  const Model& model_;
+  Runner runner_;
+  std::vector<TokenId> tokens_;
+};
+
 TEST_P(Golden, LogitsAndGreedyTokensAreThoseOfTransformers) {
   const auto& [name, kernels] = GetParam();
   const auto model = OpenGolden(name);
   const auto device = Cpu(kernels);
-  const auto text = os::ReadFile(GoldenPath(fmt::format("{}.json", name))).value();
-  const boost::json::value parsed = boost::json::parse(text);
+  const boost::json::value parsed = ReadGolden(name);
   for (const auto& golden : parsed.at("cases").as_array()) {
-    Runner runner(*model, *device);
+    Text text(*model, *device);
     const auto prompt = Numbers<TokenId>(golden.at("prompt"));
-    std::span<const float> logits = runner.Feed(prompt, 512);
+    std::span<const float> logits = text.Add(prompt);
     const auto expected = Numbers<double>(golden.at("logits"));
     ASSERT_EQ(logits.size(), expected.size());
     EXPECT_LT(RelativeError(logits, expected), Tolerance(model->spec()));
@@ -360,6 +396,7 @@ TEST_P(SameBits, InABatch) {
   }
   const auto output = stage->RunBatch({{1, n}, members, true}, workspace);
   ASSERT_TRUE(output.ok()) << output.error().message();
+    sequences.back()->SetTextTokens(model_->spec().context_length);
   const size_t vocab = model_->spec().vocab_size;
   ASSERT_EQ(output->logits.size(), 3 * vocab);
   EXPECT_EQ(BitsOf(output->logits.subspan(vocab, vocab)), whole);
@@ -393,43 +430,6 @@ struct RecordingHooks final : LayerHooks {
     return OkStatus();
   }
   void AfterKvWritten(int layer) override { events.push_back(fmt::format("written {}", layer)); }
-};
-
-TEST(Stage, HooksSeeEveryLayerInOrder) {
-  const auto model = OpenGolden("gqa-untied");
-  const auto device = Cpu();
-  Runner runner(*model, *device);
-  RecordingHooks hooks;
-  const auto tokens = Prompt(*model, 3);
-  const int n = model->spec().n_layers;
-  ASSERT_TRUE(runner.Try({.layers = {0, n}, .tokens = tokens}, hooks).ok());
-  std::vector<std::string> expected;
-  for (int layer = 0; layer < n; ++layer) {
-    expected.push_back(fmt::format("before {}", layer));
-    expected.push_back(fmt::format("written {}", layer));
-  }
-  EXPECT_EQ(hooks.events, expected);
-}
-
-TEST(Stage, AHookThatFailsEndsTheRun) {
-  const auto model = OpenGolden("gqa-untied");
-  const auto device = Cpu();
-  Runner runner(*model, *device);
-  RecordingHooks hooks;
-  hooks.fail_at = 1;
-  const auto tokens = Prompt(*model, 3);
-  const auto output = runner.Try({.layers = {0, model->spec().n_layers}, .tokens = tokens}, hooks);
-  ASSERT_FALSE(output.ok());
-  EXPECT_EQ(output.error().code(), Code::kDeadlineExceeded);
-  EXPECT_EQ(runner.sequence().length(), 0);
-}
-
-TEST(Stage, RefusesWhatMakesNoSense) {
-  const auto model = OpenGolden("gqa-untied");
-  const auto device = Cpu();
-  Runner runner(*model, *device);
-  NoHooks hooks;
-  const int n = model->spec().n_layers;
   // The last chunk began at 137: what a token at 80 sees is gone where layers have windows.
   const int left = runner->sequence().Truncate(80);
   const int window = model_->spec().window;
@@ -472,6 +472,44 @@ TEST_P(SameBits, WithoutReadingWhatWasGivenUp) {
     logits = runner->Feed(std::span(prompt_).subspan(at, 10), 10);
   }
   EXPECT_EQ(BitsOf(logits), whole);
+};
+
+TEST(Stage, HooksSeeEveryLayerInOrder) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  RecordingHooks hooks;
+  const auto tokens = Prompt(*model, 3);
+  other.SetTextTokens(model_->spec().context_length);
+  const int n = model->spec().n_layers;
+  ASSERT_TRUE(runner.Try({.layers = {0, n}, .tokens = tokens}, hooks).ok());
+  std::vector<std::string> expected;
+  for (int layer = 0; layer < n; ++layer) {
+    expected.push_back(fmt::format("before {}", layer));
+    expected.push_back(fmt::format("written {}", layer));
+  }
+  EXPECT_EQ(hooks.events, expected);
+}
+
+TEST(Stage, AHookThatFailsEndsTheRun) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  RecordingHooks hooks;
+  hooks.fail_at = 1;
+  const auto tokens = Prompt(*model, 3);
+  const auto output = runner.Try({.layers = {0, model->spec().n_layers}, .tokens = tokens}, hooks);
+  ASSERT_FALSE(output.ok());
+  EXPECT_EQ(output.error().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(runner.sequence().length(), 0);
+}
+
+TEST(Stage, RefusesWhatMakesNoSense) {
+  const auto model = OpenGolden("gqa-untied");
+  const auto device = Cpu();
+  Runner runner(*model, *device);
+  NoHooks hooks;
+  const int n = model->spec().n_layers;
   const std::vector<TokenId> good = {1, 2};
   const std::vector<TokenId> bad = {1, model->spec().vocab_size};
   const std::vector<float> activations(model->spec().hidden_width + 1);

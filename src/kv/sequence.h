@@ -43,8 +43,23 @@ class Sequence {
   // Layers with a window hold the tokens from here on.
   int window_from() const { return window_from_; }
 
-  // Grants pages until `tokens` tokens fit. On failure (kResourceExhausted) nothing changes.
+  // Tokens of the text whose keys these are, on which the positions of some models depend
+  // (ModelSpec::TurnsLong). To be said before the first token is computed.
+  int text_tokens() const { return text_tokens_; }
+  void SetTextTokens(int tokens) { text_tokens_ = tokens; }
+
+  // Grants pages until `tokens` tokens fit, and of their windowed parts those that a chunk from
+  // here on needs. On failure (kResourceExhausted) nothing changes.
   Status Reserve(int tokens);
+  // Before tokens [first, first + count) are computed, at most a chunk: gives up the windowed parts
+  // that nobody sees from the page of `first` on, and grants as Reserve() does. On failure nothing
+  // is granted.
+  Status Slide(int first, int count);
+  // Windowed parts that Slide(first, ...) gives up are those of the pages before this one.
+  int FirstPageKept(int first) const;
+  // The first page that has a windowed part, or may get one.
+  int first_windowed_page() const { return first_windowed_page_; }
+
   // Declares the first `length` tokens present; they must fit the granted pages.
   void SetLength(int length);
   // The first `length` tokens, for which there is room, are on their way: in layers with a window
@@ -56,15 +71,6 @@ class Sequence {
   // cannot be rewritten and is dropped whole, and where a layer with a window lacks what the next
   // token would see, nothing is left, so less may remain: returns the new length.
   int Truncate(int length);
-  // Before tokens [first, first + count) are computed, at most a chunk: gives up the windowed parts
-  // that nobody sees from the page of `first` on, and grants as Reserve() does. On failure nothing
-  // is granted.
-  Status Slide(int first, int count);
-  // Windowed parts that Slide(first, ...) gives up are those of the pages before this one.
-  int FirstPageKept(int first) const;
-  // The first page that has a windowed part, or may get one.
-  int first_windowed_page() const { return first_windowed_page_; }
-
   // The full pages of the first `tokens` tokens, to be shared. They become read-only here.
   PageTable SharePrefix(int tokens);
   // Tokens below this position cannot be rewritten without Truncate().
@@ -81,12 +87,13 @@ class Sequence {
   PageTable pages_;
   std::vector<std::vector<int32_t>> frames_;  // of each layer, as devices read it
   int length_ = 0;
-  int window_from_ = 0;
-  int shared_pages_ = 0;
-};
-
-}  // namespace baton::kv
   int complete_ = 0;
+  int window_from_ = 0;
   int complete_window_from_ = 0;  // of what is complete
   int first_windowed_page_ = 0;   // none before it has a windowed part
   int windowed_from_page_ = 0;    // those from here on get one
+  int shared_pages_ = 0;
+  int text_tokens_ = 0;
+};
+
+}  // namespace baton::kv

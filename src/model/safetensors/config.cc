@@ -208,6 +208,7 @@ Result<std::optional<int64_t>> ConfigReader::Integer(std::string_view field) con
 Result<bool> ConfigReader::BoolOr(std::string_view field, bool otherwise) const {
   return BoolIn(config_, field, otherwise);
 }
+constexpr size_t kFactorsMax = 4096;
 
 Result<std::string> ConfigReader::Text(std::string_view field, std::string_view otherwise) const {
   BATON_ASSIGN_OR_RETURN(const auto text, TextOr(config_, field, otherwise));
@@ -367,11 +368,14 @@ Status ConfigReader::AddRopeNumber(const object& rope, std::string_view field,
 Status ConfigReader::AddRopeScaling(const object& rope) {
   BATON_ASSIGN_OR_RETURN(const auto older, TextOr(rope, "type", "default"));
   BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(rope, "rope_type", older));
-  if (kind == "default") return OkStatus();
+  // NTK scaling that is dynamic turns as if there were none up to max_position_embeddings, which is
+  // as far as we go.
+  if (kind == "default" || kind == "dynamic") return OkStatus();
+  if (kind == "longrope" || kind == "su") return AddLongRope(rope);
   if (kind != "linear" && kind != "llama3" && kind != "yarn")
     return MakeError(Code::kUnimplemented,
                      "config.json: rope type '{}' is not supported; supported: default, linear, "
-                     "llama3, yarn",
+                     "llama3, yarn, longrope, dynamic",
                      log::Escape(kind.substr(0, 64)));
   header_.AddString(Key("rope.scaling.type"), kind);
   if (kind == "yarn") return AddYarn(rope);
@@ -432,6 +436,44 @@ Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
       return Unsupported("layer_types", type, "sliding_attention, full_attention");
     windowed.push_back(is_window);
   }
+// As _compute_longrope_parameters of transformers (modeling_rope_utils.py) has it; older files have
+// the original context outside.
+Status ConfigReader::AddLongRope(const object& rope) {
+  constexpr std::string_view kOriginal = "original_max_position_embeddings";
+  BATON_ASSIGN_OR_RETURN(const auto context, NumberIn(config_, "max_position_embeddings"));
+  BATON_ASSIGN_OR_RETURN(const auto original,
+                         IntegerIn(Find(rope, kOriginal) != nullptr ? rope : config_, kOriginal));
+  BATON_ASSIGN_OR_RETURN(const auto said, NumberIn(rope, "factor"));
+  BATON_ASSIGN_OR_RETURN(const auto attention, NumberIn(rope, "attention_factor"));
+  if (original.value_or(0) < 2)
+    return MakeError(Code::kInvalidArgument,
+                     "config.json: field '{}' is {}, which longrope takes a number of tokens from",
+                     kOriginal, original ? fmt::format("{}", *original) : "missing");
+  const auto short_tokens = static_cast<double>(*original);
+  const double factor = said.value_or(context.value_or(0) / short_tokens);
+  const double growth = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(short_tokens)) : 1;
+  header_.AddString(Key("rope.scaling.type"), "longrope");
+  AddInteger("rope.scaling.original_context_length", *original);
+  header_.AddFloat32(Key("rope.scaling.attn_factor"),
+                     static_cast<float>(attention.value_or(growth)));
+  for (const auto& [field, key] : {std::pair("short_factor", "rope.scaling.short_factors"),
+                                   std::pair("long_factor", "rope.scaling.long_factors")}) {
+    const value* found = Find(rope, field);
+    const array* list = found == nullptr ? nullptr : found->if_array();
+    if (list == nullptr || list->size() > kFactorsMax)
+      return MakeError(Code::kInvalidArgument, "config.json: field '{}' is {}, not a list", field,
+                       found == nullptr ? "missing" : Shown(*found));
+    std::vector<float> factors;
+    for (const value& each : *list) {
+      boost::system::error_code error;
+      factors.push_back(static_cast<float>(each.to_number<double>(error)));
+      if (error) return Wrong(field, each, "a list of numbers");
+    }
+    header_.AddFloat32s(Key(key), factors);
+  }
+  return OkStatus();
+}
+
   return windowed;
 }
 
@@ -455,7 +497,7 @@ Status ConfigReader::AddWindow() {
 
 Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
                              std::string_view name) {
-  BATON_ASSIGN_OR_RETURN(const object parsed, ParseObject(config, "config.json"));
+  BATON_ASSIGN_OR_RETURN(object parsed, ParseObject(config, "config.json"));
   HubConfig read;
   BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
   BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));

@@ -168,6 +168,24 @@ TEST(Folder, OpensByItsPathOrAFileInIt) {
   }
 }
 
+TEST(Folder, AChatTemplateMayBeInAnObject) {
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  const auto source = [&] {
+    return std::string(Checkpoint::Open(folder.path()).value()->tokenizer_files()->chat_template);
+  };
+  EXPECT_EQ(source(), "");
+  folder.Write("chat_template.json", R"({"chat_template": "{{ a }}"})");
+  EXPECT_EQ(source(), "{{ a }}");
+  folder.Write("chat_template.jinja", "{{ b }}");
+  EXPECT_EQ(source(), "{{ b }}") << "the newer file goes first";
+  folder.Write("chat_template.jinja", "");
+  folder.Write("chat_template.json", R"({"chat_template": )");
+  const auto broken = Checkpoint::Open(folder.path());
+  ASSERT_FALSE(broken.ok());
+  EXPECT_THAT(broken.error().message(), HasSubstr("chat_template.json"));
+}
+
 TEST(FolderHostile, TruncatedAtEveryPercent) {
   const std::string config = HubModel().Config();
   const std::string weights = SafetensorsFile(HubModel().Tensors());
@@ -238,9 +256,11 @@ TEST(FolderHostile, EveryFieldOfConfig) {
 }
 
 TEST(Config, Positions) {
-  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"type": "dynamic", "factor": 2}, )"),
-              HasSubstr("rope type 'dynamic' is not supported"));
-  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"rope_type": "longrope"}, )"), HasSubstr("'longrope'"));
+  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"rope_type": "mystery"}, )"),
+              HasSubstr("rope type 'mystery' is not supported"));
+  EXPECT_EQ(SpecWith(R"("rope_scaling": {"type": "dynamic", "factor": 2.0}, )").rope,
+            SpecWith("").rope)
+      << "the same up to max_position_embeddings";
   EXPECT_THAT(ErrorWith(R"("rope_scaling": [], )"), HasSubstr("'rope_scaling' is an array"));
   EXPECT_EQ(SpecWith(R"("rope_scaling": {"type": "linear", "factor": 4.0}, )").rope.divisors,
             std::vector<float>(4, 4.0f));
