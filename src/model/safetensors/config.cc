@@ -102,6 +102,29 @@ Result<const Architecture*> ArchitectureOf(const object& config) {
   return FindArchitecture(std::string_view(names->get_array()[0].get_string()));
 }
 
+// Of a wrapper's config.json what its text model's would say: the fields of text_config, how
+// weights are stored, and whether the head is tied.
+Result<object> WithinText(const object& config, const char* defaults) {
+  BATON_ASSIGN_OR_RETURN(const object* text, ObjectIn(config, "text_config"));
+  if (text == nullptr)
+    return MakeError(Code::kInvalidArgument, "config.json: field 'text_config' is missing");
+  object merged = *text;
+  for (const std::string_view field :
+       {"quantization", "quantization_config", "tie_word_embeddings"}) {
+    const value* found = Find(config, field);
+    if (found != nullptr && Find(*text, field) == nullptr) merged[field] = *found;
+  }
+  const bool newer = Find(*text, "rope_parameters") != nullptr;
+  const bool listed = Find(*text, "layer_types") != nullptr;
+  const value defaulted = boost::json::parse(defaults);
+  for (const auto& field : defaulted.get_object()) {
+    const bool replaced = (newer && field.key().starts_with("rope_")) ||
+                          (listed && field.key() == "sliding_window_pattern");
+    if (!replaced && merged.find(field.key()) == merged.end()) merged[field.key()] = field.value();
+  }
+  return merged;
+}
+
 // ---- how weights are stored ----
 
 Result<MlxGroups> ReadMlxGroups(const object& groups, MlxGroups otherwise) {
@@ -185,6 +208,7 @@ Status AddSampling(std::string_view text, gguf::HeaderBuilder& header) {
 }
 
 constexpr int64_t kLayersMax = 4096;  // as SpecBuilder has it
+constexpr size_t kFactorsMax = 4096;
 
 double YarnGrowth(double factor, double scale = 1) {
   return factor > 1 ? 0.1 * scale * std::log(factor) + 1 : 1;
@@ -208,7 +232,6 @@ Result<std::optional<int64_t>> ConfigReader::Integer(std::string_view field) con
 Result<bool> ConfigReader::BoolOr(std::string_view field, bool otherwise) const {
   return BoolIn(config_, field, otherwise);
 }
-constexpr size_t kFactorsMax = 4096;
 
 Result<std::string> ConfigReader::Text(std::string_view field, std::string_view otherwise) const {
   BATON_ASSIGN_OR_RETURN(const auto text, TextOr(config_, field, otherwise));
@@ -413,29 +436,6 @@ Status ConfigReader::AddYarn(const object& rope) {
   return AddRopeNumber(rope, "beta_slow", "rope.scaling.yarn_beta_slow");
 }
 
-// Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
-// max_window_layers, and others all but each sliding_window_pattern-th. Empty: what is usual with
-// the family.
-Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
-  BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
-  BATON_ASSIGN_OR_RETURN(const auto first, Integer("max_window_layers"));
-  const value* types = Find(config_, "layer_types");
-  std::vector<bool> windowed;
-  if (types == nullptr) {
-    const bool behind = first && Find(config_, "use_sliding_window") != nullptr;
-    for (int64_t i = 0; behind && i < std::min(layers.value_or(0), kLayersMax); ++i)
-      windowed.push_back(i >= *first);
-    return windowed;
-  }
-  const auto* list = types->if_array();
-  if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
-    return Wrong("layer_types", *types, "a list with an entry for each layer");
-  for (const value& type : *list) {
-    const bool is_window = type == "sliding_attention";
-    if (!is_window && type != "full_attention")
-      return Unsupported("layer_types", type, "sliding_attention, full_attention");
-    windowed.push_back(is_window);
-  }
 // As _compute_longrope_parameters of transformers (modeling_rope_utils.py) has it; older files have
 // the original context outside.
 Status ConfigReader::AddLongRope(const object& rope) {
@@ -474,6 +474,29 @@ Status ConfigReader::AddLongRope(const object& rope) {
   return OkStatus();
 }
 
+// Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
+// max_window_layers, and others all but each sliding_window_pattern-th. Empty: what is usual with
+// the family.
+Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
+  BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
+  BATON_ASSIGN_OR_RETURN(const auto first, Integer("max_window_layers"));
+  const value* types = Find(config_, "layer_types");
+  std::vector<bool> windowed;
+  if (types == nullptr) {
+    const bool behind = first && Find(config_, "use_sliding_window") != nullptr;
+    for (int64_t i = 0; behind && i < std::min(layers.value_or(0), kLayersMax); ++i)
+      windowed.push_back(i >= *first);
+    return windowed;
+  }
+  const auto* list = types->if_array();
+  if (list == nullptr || static_cast<int64_t>(list->size()) != layers.value_or(0))
+    return Wrong("layer_types", *types, "a list with an entry for each layer");
+  for (const value& type : *list) {
+    const bool is_window = type == "sliding_attention";
+    if (!is_window && type != "full_attention")
+      return Unsupported("layer_types", type, "sliding_attention, full_attention");
+    windowed.push_back(is_window);
+  }
   return windowed;
 }
 
@@ -500,6 +523,9 @@ Result<HubConfig> ReadConfig(std::string_view config, std::string_view generatio
   BATON_ASSIGN_OR_RETURN(object parsed, ParseObject(config, "config.json"));
   HubConfig read;
   BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
+  if (read.architecture->text_defaults != nullptr) {
+    BATON_ASSIGN_OR_RETURN(parsed, WithinText(parsed, read.architecture->text_defaults));
+  }
   BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));
   BATON_ASSIGN_OR_RETURN(read.tied,
                          BoolIn(parsed, "tie_word_embeddings", read.architecture->tied_by_default));
