@@ -324,7 +324,7 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(0, 1 << 20));
   verb->add_flag("--short-warm-up", options->short_warm_up,
                  "warm up with one token instead of a whole repetition");
-  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
+  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f32, f16 (the default), q8_0");
   verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");

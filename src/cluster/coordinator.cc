@@ -152,7 +152,7 @@ void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan
     load.set_fingerprint(placed.record.fingerprint());
     load.set_first_layer(hull.first);
     load.set_last_layer(hull.last);
-    load.set_kv_type(static_cast<uint32_t>(workload.kv_type));
+    load.set_kv_type(ToProto(workload.kv_type));
     load.set_kv_bytes(static_cast<uint64_t>(workload.slots) *
                       engine::KvBytesOf(model.spec(), hull, workload.kv_type,
                                         workload.context_tokens + kv::kPageTokens,

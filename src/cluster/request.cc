@@ -107,7 +107,7 @@ SequenceOpen Request::NewOpen(Role role, const Pipeline& pipeline, size_t stage)
   open.set_tokens_left(tokens_most_ - static_cast<int>(answer_.size()));
   *open.mutable_sampling() = ToProto(what_.sampling);
   open.set_ignore_end(what_.ignore_end);
-  open.set_kv_type(static_cast<uint32_t>(route_.kv_type));
+  open.set_kv_type(ToProto(route_.kv_type));
   open.set_patience_ms(
       static_cast<uint32_t>(PatienceSeconds(route_, what_.prompt.size() + answer_.size()) * 1e3));
   return open;
@@ -169,7 +169,7 @@ void Request::OpenPrefill() {
       KvTarget& kv_target = *open.add_kv_targets();
       *kv_target.mutable_stage() = ToProto(route_.decode[target]);
       kv_target.set_first_token(decode_cached_[target]);
-      kv_target.set_kv_type(static_cast<uint32_t>(route_.kv_type));
+      kv_target.set_kv_type(ToProto(route_.kv_type));
     }
     host_.courier().Send(route_.prefill[stage].node, message);
   }

@@ -252,9 +252,9 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
 }
 
 device::AttentionPrecision Stage::precision() const {
-  return spec_.exact_attention && options_.kv_type == KvType::kF16
-             ? device::AttentionPrecision::kFloat
-             : device::AttentionPrecision::kBrain;
+  const bool exact = options_.kv_type == KvType::kF32 ||
+                     (spec_.exact_attention && options_.kv_type == KvType::kF16);
+  return exact ? device::AttentionPrecision::kFloat : device::AttentionPrecision::kBrain;
 }
 
 }  // namespace baton::engine

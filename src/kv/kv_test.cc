@@ -103,6 +103,16 @@ TEST_F(Pool, TransferRefusesWhatIsOutside) {
   EXPECT_FALSE(ImportKv(*pool_, sequence.pages(), {3, 0, 4}, KvType::kQ8_0, wire).ok());
 }
 
+TEST_F(Pool, OfF32TravelsAsItIsAndNothingElseDoesSo) {
+  const auto pool = PagePool::Create(*device_, kLayers, {{2, 24}, KvType::kF32}, 1 << 20).value();
+  Sequence floats(*pool), halves(*pool_);
+  ASSERT_TRUE(floats.Reserve(1).ok() && halves.Reserve(1).ok());
+  EXPECT_EQ(ExportKv(*pool, floats.pages(), {3, 0, 1}, KvType::kF32)->size(), 2u * 2 * 24 * 4);
+  EXPECT_FALSE(ExportKv(*pool, floats.pages(), {3, 0, 1}, KvType::kF16).ok());
+  EXPECT_FALSE(ExportKv(*pool, floats.pages(), {3, 0, 1}, KvType::kQ8_0).ok());
+  EXPECT_FALSE(ExportKv(*pool_, halves.pages(), {3, 0, 1}, KvType::kF32).ok());
+}
+
 TEST_F(Pool, OfQ8_0TakesWholeBlocksAndTravelsAsItIs) {
   const auto create = [&](int head_dim) {
     return PagePool::Create(*device_, kLayers, {{2, head_dim}, KvType::kQ8_0}, 1 << 20);
@@ -117,8 +127,6 @@ TEST_F(Pool, OfQ8_0TakesWholeBlocksAndTravelsAsItIs) {
             Code::kInvalidArgument);
 }
 
-}  // namespace
-}  // namespace baton::kv
 // --- Windows ---
 
 // Of any chunks, what one writes and the first token of its page sees never lies in more pages than
@@ -227,3 +235,5 @@ TEST_F(WindowPool, AwaitingATokenWindowCanBeCalledOff) {
   Grow(sequence, 300, 64);
 }
 
+}  // namespace
+}  // namespace baton::kv

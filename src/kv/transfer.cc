@@ -26,7 +26,7 @@ Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvType
     return MakeError(Code::kInvalidArgument, "unknown KV type {}", static_cast<int>(type));
   }
   const KvType kept = pool.layout().type;
-  if (kept != KvType::kF16 && kept != type) {
+  if (!TravelsAs(kept, type)) {
     return MakeError(Code::kInvalidArgument, "a KV cache of {} does not travel as {}", NameOf(kept),
                      NameOf(type));
   }
