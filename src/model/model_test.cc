@@ -116,9 +116,9 @@ TEST(ModelHostile, SaysWhatIsWrong) {
               }),
               HasSubstr("llama.vocab_size is 8"));
   EXPECT_THAT(with([](auto& m) {
-                m.more_strings = {{"llama.rope.scaling.type", "longrope"}};
+                m.more_strings = {{"llama.rope.scaling.type", "mystery"}};
               }),
-              HasSubstr("'longrope' is not supported"));
+              HasSubstr("'mystery' is not supported"));
   EXPECT_THAT(with([](auto& m) {
                 m.more_integers = {{"llama.rope.dimension_count", 10}};
               }),
