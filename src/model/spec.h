@@ -29,7 +29,7 @@ struct RopeSpec {
   std::vector<float> divisors;  // empty, or dimensions / 2 positive numbers
   float magnitude = 1.0f;       // what turns is multiplied by it (YaRN, LongRoPE)
   // LongRoPE (Phi-3 with 128k): all of a text of more than `short_tokens` tokens turns by these
-  // instead (docs/decisions/0011). 0: no text does.
+  // instead (docs/decisions/0013). 0: no text does.
   int32_t short_tokens = 0;
   std::vector<float> long_divisors;
   bool halves = false;
