@@ -89,7 +89,7 @@ void Request::Advance() {
   }
   route_ = *std::move(route);
   ++epoch_;
-  if (epoch_ == 1) stats_.queued_s = os::SecondsBetween(submitted_, host_.clock().Now());
+  if (stats_.attempts == 1) stats_.queued_s = os::SecondsBetween(submitted_, host_.clock().Now());
   OpenDecode();
 }
 
@@ -149,7 +149,7 @@ void Request::OnGrant(const NodeId& from, const SequenceGrant& grant) {
 void Request::OnDecodeOpen() {
   const int cached = *std::min_element(decode_cached_.begin(), decode_cached_.end());
   const int tokens = static_cast<int>(what_.prompt.size() + answer_.size());
-  if (epoch_ == 1) stats_.cached_tokens = cached;
+  if (stats_.attempts == 1) stats_.cached_tokens = cached;
   // Known only now: what the decode group has cached may make the hand-over pointless.
   if (remote_ && !route_.always_remote)
     remote_ = host_.PreferRemote(route_, tokens - cached, tokens);
@@ -178,7 +178,7 @@ void Request::OpenPrefill() {
 void Request::StartPrompt(Role role, const std::vector<int>& cached) {
   state_ = State::kRunning;
   SetDeadline(PatienceSeconds(route_, what_.prompt.size() + answer_.size()));
-  if (epoch_ == 1) stats_.remote_prefill = role == PREFILL;
+  if (stats_.attempts == 1) stats_.remote_prefill = role == PREFILL;
   ClusterMessage message;
   SequenceStart& start = *message.mutable_start();
   *start.mutable_key() = ToProto(kv::SequenceKey{id_, epoch_});

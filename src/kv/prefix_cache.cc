@@ -51,6 +51,7 @@ PrefixCache::Prefix PrefixCache::Find(std::span<const uint64_t> hashes, int wind
 
 void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& pages, int window_from,
                          bool passed) {
+  has_passed_ = has_passed_ || passed;
   for (size_t i = 0; i < hashes.size() && i < pages.size(); ++i) {
     const int begin = static_cast<int>(i) * kPageTokens;
     const int lacking = std::clamp(window_from - begin, 0, kPageTokens);
@@ -69,16 +70,22 @@ void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& page
 }
 
 bool PrefixCache::EvictOne() {
+  if (EvictPassed()) return true;
+  if (order_.empty()) return false;
+  ForgetOldest();
+  return true;
+}
+
+// The windowed part of the oldest page that a sequence has passed by.
+bool PrefixCache::EvictPassed() {
+  if (!has_passed_) return false;
   const auto oldest = std::find_if(order_.rbegin(), order_.rend(), [](const Entry& entry) {
     return entry.passed && entry.page.windowed != nullptr;
   });
-  if (oldest != order_.rend()) {
-    oldest->page.windowed = nullptr;
-    oldest->lacking = kPageTokens;
-    return true;
-  }
-  if (order_.empty()) return false;
-  ForgetOldest();
+  has_passed_ = oldest != order_.rend();
+  if (!has_passed_) return false;
+  oldest->page.windowed = nullptr;
+  oldest->lacking = kPageTokens;
   return true;
 }
 

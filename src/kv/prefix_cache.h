@@ -58,10 +58,12 @@ class PrefixCache {
   // Pages without a part of their own are links of chains and cost next to nothing.
   static constexpr size_t kEntriesMax = 1 << 16;
 
+  bool EvictPassed();
   void ForgetOldest();
 
   Order order_;
   std::unordered_map<uint64_t, Order::iterator> index_;
+  bool has_passed_ = false;  // perhaps some entry's windowed part may go first
 };
 
 // Sequence::Reserve and Slide, evicting from `cache` while the pool is dry.
