@@ -85,7 +85,11 @@ Status Engine::Await(SlotId slot, int tokens) {
   if (found == slots_.end()) return MakeError(Code::kCancelled, "the sequence is closed");
   kv::Sequence& sequence = *found->second.sequence;
   sequence.Await(tokens);
-  return kv::ReserveEvicting(sequence, sequence.capacity(), found->second.stage->cache());
+  kv::PrefixCache& cache = found->second.stage->cache();
+  const Status granted = kv::ReserveEvicting(sequence, sequence.capacity(), cache);
+  if (granted.ok() || granted.error().code() != Code::kResourceExhausted) return granted;
+  sequence.ForgetCompleteWindow();
+  return kv::ReserveEvicting(sequence, sequence.capacity(), cache);
 }
 
 Status Engine::Slide(Slot& slot) {

@@ -235,5 +235,19 @@ TEST_F(WindowPool, AwaitingATokenWindowCanBeCalledOff) {
   Grow(sequence, 300, 64);
 }
 
+// Where memory does not suffice for both, what was complete goes, and is computed again if need be.
+TEST_F(WindowPool, AwaitingMayTakeThePlaceOfWhatIsComplete) {
+  const auto pool = Create(2 * PagesFor(1000) + PagesHeld(1000, kWindow, kChunk));
+  Sequence sequence(*pool);
+  Grow(sequence, 256, 64);
+  ASSERT_TRUE(sequence.Reserve(1000).ok());
+  sequence.Await(1000);
+  EXPECT_EQ(sequence.Reserve(1000).error().code(), Code::kResourceExhausted);
+  sequence.ForgetCompleteWindow();
+  EXPECT_TRUE(sequence.Reserve(1000).ok());
+  EXPECT_EQ(sequence.Truncate(256), 0);
+  Grow(sequence, 300, 64);
+}
+
 }  // namespace
 }  // namespace baton::kv

@@ -99,6 +99,13 @@ void Sequence::Await(int length) {
   if (wanted > complete_) window_from_ = wanted;
 }
 
+void Sequence::ForgetCompleteWindow() {
+  if (first_windowed_page_ >= windowed_from_page_) return;
+  GiveUpWindowed(first_windowed_page_, windowed_from_page_);
+  first_windowed_page_ = windowed_from_page_;
+  complete_window_from_ = std::max(complete_window_from_, windowed_from_page_ * kPageTokens);
+}
+
 int Sequence::Truncate(int length) {
   CHECK(length >= 0, "length {}", length);
   length = std::min(length, complete_);

@@ -66,6 +66,9 @@ class Sequence {
   // those that FirstWanted() says. Reserve() then grants the parts for them. Truncate() calls it
   // off.
   void Await(int length);
+  // While awaiting: gives up the windowed parts of what is complete, where memory is short. Calling
+  // it off then leaves less.
+  void ForgetCompleteWindow();
   // Drops tokens from `length` on, and what is not complete, and the pages they leave empty, to
   // write them anew. A shared page
   // cannot be rewritten and is dropped whole, and where a layer with a window lacks what the next
