@@ -87,6 +87,7 @@ Result<Sample> Measure(const engine::Stage& stage, const BenchOptions& options,
   Sample sample;
   for (int i = 0; i < options.batch; ++i) {
     kv::Sequence& sequence = *sequences.emplace_back(std::make_unique<kv::Sequence>(stage.pool()));
+    sequence.SetTextTokens(options.depth_tokens + options.prompt_tokens + options.decode_tokens);
     BATON_RETURN_IF_ERROR(FeedTokens(stage, depth, sequence, workspace).status());
     const auto begin = os::SystemClock().Now();
     BATON_ASSIGN_OR_RETURN(const auto logits, FeedTokens(stage, prompt, sequence, workspace));
@@ -264,8 +265,9 @@ Result<device::Peaks> MeasurePeaks(device::Device& device) {
 }
 
 Status RunModel(BenchOptions options) {
-  const int length = options.depth_tokens + options.prompt_tokens + options.decode_tokens;
-  options.local.context_tokens = options.batch * kv::PagesFor(length) * kv::kPageTokens;
+  options.local.context_tokens =
+      options.depth_tokens + options.prompt_tokens + options.decode_tokens;
+  options.local.sequences = options.batch;
   const auto begin = os::SystemClock().Now();
   BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
   const double load_s = SecondsSince(begin);
@@ -322,7 +324,7 @@ void AddBench(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(0, 1 << 20));
   verb->add_flag("--short-warm-up", options->short_warm_up,
                  "warm up with one token instead of a whole repetition");
-  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
+  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f32, f16 (the default), q8_0");
   verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--pin", options->local.pin_threads, "bind compute threads to processors");

@@ -130,7 +130,8 @@ void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
   verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
   verb.add_option("--context", options.context_tokens, "room per request")->check(positive);
   verb.add_option("--concurrency", options.concurrency, "requests at once")->check(positive);
-  AddKvType(verb, "--kv-type", options.kv_type, "KV cache: f16, or q8_0: half the memory, lossy");
+  AddKvType(verb, "--kv-type", options.kv_type,
+            "KV cache: f16, q8_0 (half the memory, lossy), or f32 (exact, slow)");
   verb.add_option("--nodes", options.nodes, "only these nodes")->delimiter(',');
   verb.add_option("--prefill-on", options.prefill_on, "these compute prompts")->delimiter(',');
   verb.add_option("--decode-on", options.decode_on, "these generate")->delimiter(',');

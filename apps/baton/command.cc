@@ -18,7 +18,7 @@ std::string Variable(const char* name, const std::string& otherwise = {}) {
 template <typename Into>
 void AddKvTypeOption(CLI::App& verb, const std::string& name, Into& into, const std::string& help) {
   const auto is_known = [](const std::string& value) {
-    return FindKvTypeByName(value) ? "" : fmt::format("'{}' is neither f16 nor q8_0", value);
+    return FindKvTypeByName(value) ? "" : fmt::format("'{}' is none of f32, f16, q8_0", value);
   };
   verb.add_option_function<std::string>(
           name, [&into](const std::string& value) { into = *FindKvTypeByName(value); }, help)

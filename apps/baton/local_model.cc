@@ -18,11 +18,12 @@ Result<LocalModel> LoadLocalModel(const LocalOptions& options) {
   BATON_ASSIGN_OR_RETURN(local.model, Model::Open(options.path));
   BATON_ASSIGN_OR_RETURN(local.device, OpenCpu(options));
   const ModelSpec& spec = local.model->spec();
-  const size_t pages = kv::PagesFor(std::max(options.context_tokens, 1));
-  const device::KvLayout layout = engine::KvLayoutOf(spec, options.kv_type);
   engine::StageOptions stage_options;
-  stage_options.kv_type = layout.type;
-  stage_options.kv_bytes_max = pages * layout.layer_bytes() * spec.n_layers;
+  stage_options.kv_type = options.kv_type;
+  stage_options.kv_bytes_max =
+      static_cast<size_t>(options.sequences) *
+      engine::KvBytesOf(spec, {0, spec.n_layers}, options.kv_type,
+                        std::max(options.context_tokens, 1), stage_options.chunk_tokens_max);
   int percent = -1;
   const engine::Progress progress = [&](uint64_t done, uint64_t total) {
     const auto now = static_cast<int>(100 * done / total);

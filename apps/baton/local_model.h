@@ -17,7 +17,8 @@ struct LocalOptions {
   std::string kernels;  // empty: the best
   int threads = 0;      // 0: one per core
   bool pin_threads = false;
-  int context_tokens = 0;  // room for so many tokens of KV cache
+  int context_tokens = 0;  // room for so many tokens of KV cache...
+  int sequences = 1;       // ...in each of so many sequences
   KvType kv_type = KvType::kF16;
   bool show_progress = false;  // of loading, on standard error
 };
@@ -33,7 +34,8 @@ Result<std::unique_ptr<device::Device>> OpenCpu(const LocalOptions& options);
 Result<LocalModel> LoadLocalModel(const LocalOptions& options);
 
 // Runs `tokens` behind what `sequence` holds, in chunks; returns the logits of the last one, valid
-// until `workspace` runs again. The stage must hold all layers.
+// until `workspace` runs again. The stage must hold all layers, and the sequence know the text's
+// length.
 Result<std::span<const float>> FeedTokens(const engine::Stage& stage,
                                           std::span<const TokenId> tokens, kv::Sequence& sequence,
                                           engine::Workspace& workspace);

@@ -29,6 +29,7 @@ Status Run(LogitsOptions options) {
   BATON_ASSIGN_OR_RETURN(const LocalModel local, LoadLocalModel(options.local));
   BATON_ASSIGN_OR_RETURN(engine::Workspace workspace, local.stage->NewWorkspace());
   kv::Sequence sequence(local.stage->pool());
+  sequence.SetTextTokens(options.local.context_tokens);
   BATON_ASSIGN_OR_RETURN(const std::span<const float> logits,
                          FeedTokens(*local.stage, options.tokens, sequence, workspace));
   Print(logits, options.json);
@@ -44,7 +45,9 @@ void AddLogits(CLI::App& root, const Environment& environment, Work& chosen) {
   CLI::App* verb = root.add_subcommand("logits", "logits of the last position, full precision");
   verb->add_option("-m,--model", options->local.path, "GGUF file")->required();
   verb->add_option("--tokens", options->tokens, "token ids: 1,2,3")->delimiter(',')->required();
-  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
+  options->local.kv_type = KvType::kF32;
+  AddKvType(*verb, "--kv-type,--kv", options->local.kv_type,
+            "KV cache: f32 (the default), or f16 or q8_0 as others see it");
   verb->add_option("--threads", options->local.threads, "compute threads (0: all)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--json", options->json, "one JSON object");

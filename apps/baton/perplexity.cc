@@ -106,7 +106,7 @@ void AddPerplexity(CLI::App& root, const Environment& environment, Work& chosen)
                  "every line is a text of its own; what stands before a tab is not counted");
   verb->add_flag("--parse-special", options->parse_special,
                  "text that spells a control token becomes that token");
-  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f16, q8_0");
+  AddKvType(*verb, "--kv-type", options->local.kv_type, "KV cache: f32, f16 (the default), q8_0");
   verb->add_option("--threads", options->local.threads, "compute threads (0: one per core)")
       ->check(CLI::Range(0, 1024));
   verb->add_flag("--json", options->json, "one JSON object");

@@ -68,7 +68,7 @@ void AddServe(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_option("--chunk", node.workload.chunk_tokens, "prompt tokens per step")
       ->check(CLI::Range(16, 4096));
   AddKvType(*verb, "--kv-type", node.workload.kv_type,
-            "KV cache of models placed from here: f16, or q8_0: half the memory, lossy");
+            "KV cache of models placed from here: f16, q8_0 (half the memory, lossy), or f32");
   verb->add_flag_callback(
       "--kv-q8", [options] { options->node.workload.kv_wire_type = KvType::kQ8_0; },
       "hand the KV of models placed from here over in Q8_0: half the bytes, lossy");

@@ -37,7 +37,7 @@ void PrintTensors(const Model& model) {
 struct Memory {
   int context_tokens = 0;
   uint64_t kv_bytes_per_token = 0;  // where no layer has a window
-  uint64_t kv_bytes = 0;            // K and V that attention reads of the whole context
+  uint64_t kv_bytes = 0;            // the pages of so much context
   uint64_t total_bytes = 0;
 };
 
@@ -50,7 +50,7 @@ Memory MemoryOf(const Model& model, int wanted_tokens) {
   const uint64_t in_layer = spec.KvBytesPerTokenPerLayer(workload.kv_type);
   return {.context_tokens = tokens,
           .kv_bytes_per_token = in_layer * static_cast<uint64_t>(spec.n_layers),
-          .kv_bytes = in_layer * static_cast<uint64_t>(cost.SeenTokens(layers, tokens)),
+          .kv_bytes = in_layer * cost.HeldTokens(layers, workload),
           .total_bytes = plan::MemoryFor(cost, layers, workload)};
 }
 

@@ -4,10 +4,12 @@
 #include <filesystem>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
 #include <gmock/gmock.h>
 
 #include "base/random.h"
 #include "cluster/records.h"
+#include "os/file.h"
 
 namespace baton::cluster {
 namespace {
@@ -48,7 +50,8 @@ class ClusterTest : public testing::Test {
               test.io_, test.clock_,
               ClusterOptions{.name = fmt::format("n{}", number),
                              .device = Device(1),
-                             .models = {GoldenModel("gqa-untied"), GoldenModel("tied-head64")},
+                             .models = {GoldenModel("gqa-untied"), GoldenModel("tied-head64"),
+                                        GoldenModel("gpt-oss"), GoldenModel("phi3-long")},
                              .threads = 1,
                              .workload = {.prompt_tokens = 64,
                                           .answer_tokens = 32,
@@ -173,7 +176,15 @@ plan::Constraints Shape(int shape, const std::function<NodeId(int)>& id) {
   }
 }
 
-TEST_F(ClusterTest, EveryWayToSplitGivesTheSameTokens) {
+class ModelTest : public ClusterTest, public testing::WithParamInterface<std::string> {};
+// All that attention sees, and windows of 40 tokens in two layers of three.
+INSTANTIATE_TEST_SUITE_P(Models, ModelTest, testing::Values("gqa-untied", "gpt-oss"),
+                         [](const auto& info) {
+                           return std::string(info.param == "gpt-oss" ? "windows" : "none");
+                         });
+
+TEST_P(ModelTest, EveryWayToSplitGivesTheSameTokens) {
+  const std::string model = GetParam();
   StartNodes(3);
   struct Case {
     std::vector<TokenId> prompt;
@@ -188,20 +199,20 @@ TEST_F(ClusterTest, EveryWayToSplitGivesTheSameTokens) {
     }
     cases.push_back({Prompt(length, length), sampling, {}});
   }
-  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
+  ASSERT_TRUE(Place(0, model, {.nodes = {Id(0)}}).ok());
   for (Case& each : cases) {
-    each.expected = AskAndWait(0, each.prompt, 24, each.sampling);
+    each.expected = AskAndWait(0, each.prompt, 24, each.sampling, model);
     ASSERT_FALSE(each.expected.error) << each.expected.error->message();
     ASSERT_EQ(each.expected.tokens.size(), 24u);
   }
-  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel(model).ok());
   for (int shape = 0; shape < kShapes; ++shape) {
-    const auto placed = Place(shape % 3, "gqa-untied", Shape(shape, [&](int n) { return Id(n); }));
+    const auto placed = Place(shape % 3, model, Shape(shape, [&](int n) { return Id(n); }));
     ASSERT_TRUE(placed.ok()) << placed.error().message();
     for (const Case& each : cases) {
       const int entry = static_cast<int>(each.prompt.size()) % 3;
       ASSERT_TRUE(RunUntil([&] { return !nodes_[entry]->cluster->View().instances.empty(); }));
-      const Answer answer = AskAndWait(entry, each.prompt, 24, each.sampling);
+      const Answer answer = AskAndWait(entry, each.prompt, 24, each.sampling, model);
       ASSERT_FALSE(answer.error) << answer.error->message();
       EXPECT_EQ(answer.tokens, each.expected.tokens)
           << "shape " << shape << ", prompt of " << each.prompt.size();
@@ -209,7 +220,7 @@ TEST_F(ClusterTest, EveryWayToSplitGivesTheSameTokens) {
       EXPECT_EQ(answer.stats.attempts, 1);
       EXPECT_EQ(answer.stats.remote_prefill, shape >= 2);
     }
-    ASSERT_TRUE(nodes_[shape % 3]->cluster->StopModel("gqa-untied").ok());
+    ASSERT_TRUE(nodes_[shape % 3]->cluster->StopModel(model).ok());
     ASSERT_TRUE(RunUntil([&] {
       return std::all_of(nodes_.begin(), nodes_.end(),
                          [](const auto& node) { return node->cluster->View().instances.empty(); });
@@ -217,22 +228,67 @@ TEST_F(ClusterTest, EveryWayToSplitGivesTheSameTokens) {
   }
 }
 
-TEST_F(ClusterTest, TheSecondRequestSendsOnlyWhatIsMissing) {
+TEST_P(ModelTest, TheSecondRequestSendsOnlyWhatIsMissing) {
+  const std::string model = GetParam();
   StartNodes(2);
-  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());
+  ASSERT_TRUE(Place(0, model, {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());
   const auto prompt = Prompt(200, 1);
-  const Answer first = AskAndWait(1, prompt, 8);
+  const Answer first = AskAndWait(1, prompt, 8, {}, model);
   auto longer = prompt;
   longer.insert(longer.end(), first.tokens.begin(), first.tokens.end());
   const auto more = Prompt(40, 2);
   longer.insert(longer.end(), more.begin(), more.end());
-  const Answer second = AskAndWait(1, longer, 8);
+  const Answer second = AskAndWait(1, longer, 8, {}, model);
   ASSERT_FALSE(second.error);
   EXPECT_EQ(second.stats.cached_tokens, 192) << "three full pages of 64";
-  EXPECT_LT(second.stats.kv_bytes, first.stats.kv_bytes / 2);
-  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
-  ASSERT_TRUE(Place(0, "gqa-untied", {.nodes = {Id(0)}}).ok());
-  EXPECT_EQ(AskAndWait(0, longer, 8).tokens, second.tokens);
+  if (model == "gqa-untied") EXPECT_LT(second.stats.kv_bytes, first.stats.kv_bytes / 2);
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel(model).ok());
+  ASSERT_TRUE(Place(0, model, {.nodes = {Id(0)}}).ok());
+  EXPECT_EQ(AskAndWait(0, longer, 8, {}, model).tokens, second.tokens);
+}
+
+// Windows have passed where the third prompt leaves the first one's path: what they held there is
+// in the prefix caches still.
+TEST_F(ClusterTest, APromptThatForksIsNotComputedWholeWhereLayersHaveWindows) {
+  StartNodes(2);
+  for (const plan::Constraints& told :
+       {plan::Constraints{.nodes = {Id(0)}},
+        plan::Constraints{.decode_on = {Id(0), Id(1)}, .split = {1, 2}}}) {
+    ASSERT_TRUE(Place(0, "gpt-oss", told).ok());
+    auto forked = Prompt(300, 1);
+    for (size_t i = 130; i < forked.size(); ++i) forked[i] ^= 1;
+    const Answer alone = AskAndWait(0, forked, 8, {}, "gpt-oss");
+    ASSERT_TRUE(nodes_[0]->cluster->StopModel("gpt-oss").ok());
+    ASSERT_TRUE(Place(0, "gpt-oss", told).ok());
+    AskAndWait(0, Prompt(300, 1), 8, {}, "gpt-oss");
+    const Answer answer = AskAndWait(0, forked, 8, {}, "gpt-oss");
+    EXPECT_EQ(answer.tokens, alone.tokens);
+    EXPECT_EQ(answer.stats.cached_tokens, 128);
+    EXPECT_EQ(answer.stats.attempts, 1);
+    ASSERT_TRUE(nodes_[0]->cluster->StopModel("gpt-oss").ok());
+  }
+}
+
+// Behind 64 tokens of text all positions are other ones: the answer goes on as transformers' does.
+TEST_F(ClusterTest, AnAnswerGrowsBeyondWhereItsPositionsChange) {
+  StartNodes(2);
+  const auto golden = boost::json::parse(os::ReadFile(kGolden + "phi3-long.json").value());
+  for (const plan::Constraints& told :
+       {plan::Constraints{.nodes = {Id(0)}},
+        plan::Constraints{.decode_on = {Id(0), Id(1)}, .split = {1, 1}},
+        plan::Constraints{.prefill_on = {Id(0)}, .decode_on = {Id(1)}}}) {
+    ASSERT_TRUE(Place(0, "phi3-long", told).ok());
+    for (const auto& each : golden.at("cases").as_array()) {
+      const auto prompt = boost::json::value_to<std::vector<TokenId>>(each.at("prompt"));
+      const auto greedy = boost::json::value_to<std::vector<TokenId>>(each.at("greedy"));
+      const Answer answer = AskAndWait(0, prompt, static_cast<int>(greedy.size()), {}, "phi3-long");
+      ASSERT_FALSE(answer.error) << answer.error->message();
+      EXPECT_EQ(answer.tokens, greedy) << prompt.size();
+      const bool crosses = prompt.size() <= 64 && prompt.size() + greedy.size() - 1 > 64;
+      EXPECT_EQ(answer.stats.attempts, crosses ? 2 : 1) << prompt.size();
+    }
+    ASSERT_TRUE(nodes_[0]->cluster->StopModel("phi3-long").ok());
+  }
 }
 
 TEST_F(ClusterTest, ManyRequestsAtOnceAllEndRight) {

@@ -104,8 +104,8 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   proto.set_slots(workload.slots);
   proto.set_concurrency(workload.concurrency);
   proto.set_chunk_tokens(workload.chunk_tokens);
-  proto.set_kv_type(static_cast<uint32_t>(workload.kv_type));
-  proto.set_kv_wire_type(static_cast<uint32_t>(workload.kv_wire_type));
+  proto.set_kv_type(ToProto(workload.kv_type));
+  proto.set_kv_wire_type(ToProto(workload.kv_wire_type));
   return record;
 }
 
@@ -123,7 +123,15 @@ plan::Plan FromProto(const PlanRecord& record) {
   return plan;
 }
 
+constexpr uint32_t kProtoF32 = 255;
+
+uint32_t ToProto(KvType type) {
+  return type == KvType::kF32 ? kProtoF32 : static_cast<uint32_t>(type);
+}
+
 KvType KvTypeFromProto(uint32_t number) {
+  if (number == kProtoF32) return KvType::kF32;
+  if (number == static_cast<uint32_t>(KvType::kF32)) return KvType::kF16;
   return FindKvType(static_cast<uint8_t>(std::min(number, 255u))).value_or(KvType::kF16);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "engine/stage.h"
 #include "os/system.h"
 
 namespace baton::cluster {
@@ -151,11 +152,11 @@ void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan
     load.set_fingerprint(placed.record.fingerprint());
     load.set_first_layer(hull.first);
     load.set_last_layer(hull.last);
-    load.set_kv_type(static_cast<uint32_t>(workload.kv_type));
+    load.set_kv_type(ToProto(workload.kv_type));
     load.set_kv_bytes(static_cast<uint64_t>(workload.slots) *
-                      static_cast<uint64_t>(workload.context_tokens + kv::kPageTokens) *
-                      model.spec().KvBytesPerTokenPerLayer(workload.kv_type) *
-                      static_cast<uint64_t>(hull.size()));
+                      engine::KvBytesOf(model.spec(), hull, workload.kv_type,
+                                        workload.context_tokens + kv::kPageTokens,
+                                        workload.chunk_tokens));
     load.set_chunk_tokens(workload.chunk_tokens);
     host_.courier().Send(node, message);
   }

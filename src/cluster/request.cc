@@ -89,7 +89,7 @@ void Request::Advance() {
   }
   route_ = *std::move(route);
   ++epoch_;
-  if (epoch_ == 1) stats_.queued_s = os::SecondsBetween(submitted_, host_.clock().Now());
+  if (stats_.attempts == 1) stats_.queued_s = os::SecondsBetween(submitted_, host_.clock().Now());
   OpenDecode();
 }
 
@@ -107,7 +107,7 @@ SequenceOpen Request::NewOpen(Role role, const Pipeline& pipeline, size_t stage)
   open.set_tokens_left(tokens_most_ - static_cast<int>(answer_.size()));
   *open.mutable_sampling() = ToProto(what_.sampling);
   open.set_ignore_end(what_.ignore_end);
-  open.set_kv_type(static_cast<uint32_t>(route_.kv_type));
+  open.set_kv_type(ToProto(route_.kv_type));
   open.set_patience_ms(
       static_cast<uint32_t>(PatienceSeconds(route_, what_.prompt.size() + answer_.size()) * 1e3));
   return open;
@@ -149,7 +149,7 @@ void Request::OnGrant(const NodeId& from, const SequenceGrant& grant) {
 void Request::OnDecodeOpen() {
   const int cached = *std::min_element(decode_cached_.begin(), decode_cached_.end());
   const int tokens = static_cast<int>(what_.prompt.size() + answer_.size());
-  if (epoch_ == 1) stats_.cached_tokens = cached;
+  if (stats_.attempts == 1) stats_.cached_tokens = cached;
   // Known only now: what the decode group has cached may make the hand-over pointless.
   if (remote_ && !route_.always_remote)
     remote_ = host_.PreferRemote(route_, tokens - cached, tokens);
@@ -169,7 +169,7 @@ void Request::OpenPrefill() {
       KvTarget& kv_target = *open.add_kv_targets();
       *kv_target.mutable_stage() = ToProto(route_.decode[target]);
       kv_target.set_first_token(decode_cached_[target]);
-      kv_target.set_kv_type(static_cast<uint32_t>(route_.kv_type));
+      kv_target.set_kv_type(ToProto(route_.kv_type));
     }
     host_.courier().Send(route_.prefill[stage].node, message);
   }
@@ -178,7 +178,7 @@ void Request::OpenPrefill() {
 void Request::StartPrompt(Role role, const std::vector<int>& cached) {
   state_ = State::kRunning;
   SetDeadline(PatienceSeconds(route_, what_.prompt.size() + answer_.size()));
-  if (epoch_ == 1) stats_.remote_prefill = role == PREFILL;
+  if (stats_.attempts == 1) stats_.remote_prefill = role == PREFILL;
   ClusterMessage message;
   SequenceStart& start = *message.mutable_start();
   *start.mutable_key() = ToProto(kv::SequenceKey{id_, epoch_});

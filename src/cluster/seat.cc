@@ -26,6 +26,13 @@ Status CheckTokens(const google::protobuf::RepeatedField<int32_t>& tokens, const
   return OkStatus();
 }
 
+// The prompt's prefixes, or those of what came of it. Where keys of long texts are other ones, so
+// are their hashes.
+kv::PrefixHashes HashesOf(const Model& model, int prompt_tokens, std::span<const TokenId> tokens) {
+  const bool turns_long = model.spec().TurnsLong(prompt_tokens);
+  return kv::HashPrefixes(model.fingerprint() + (turns_long ? "/long" : ""), tokens);
+}
+
 }  // namespace
 
 Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, const NodeId& self,
@@ -72,8 +79,10 @@ Result<SeatSpec> SpecFromProto(const SequenceOpen& open, const NodeId& from, con
 // What happens inside a run of this seat's layers.
 class Seat::Hooks final : public engine::LayerHooks {
  public:
+  // `pages` are those of the sequence during the run.
+  using Pages = std::function<const kv::PageTable&()>;
   Hooks(std::shared_ptr<kv::Import> import, std::shared_ptr<kv::ExportStream> stream, int first,
-        int count, kv::PageTable pages)
+        int count, Pages pages)
       : import_(std::move(import)),
         stream_(std::move(stream)),
         first_(first),
@@ -84,7 +93,7 @@ class Seat::Hooks final : public engine::LayerHooks {
     return import_ == nullptr ? OkStatus() : import_->WaitForLayer(layer);
   }
   void AfterKvWritten(int layer) override {
-    if (stream_ != nullptr) stream_->OnWritten(layer, first_, count_, pages_);
+    if (stream_ != nullptr) stream_->OnWritten(layer, first_, count_, pages_());
   }
 
  private:
@@ -92,7 +101,7 @@ class Seat::Hooks final : public engine::LayerHooks {
   const std::shared_ptr<kv::ExportStream> stream_;
   const int first_;
   const int count_;
-  const kv::PageTable pages_;
+  const Pages pages_;
 };
 
 Seat::Seat(SeatTools tools, SeatSpec spec, std::shared_ptr<engine::LoadedStage> stage,
@@ -101,7 +110,7 @@ Seat::Seat(SeatTools tools, SeatSpec spec, std::shared_ptr<engine::LoadedStage> 
       spec_(std::move(spec)),
       stage_(std::move(stage)),
       model_(std::move(model)),
-      prefixes_(kv::HashPrefixes(model_->fingerprint(), spec_.tokens)),
+      prefixes_(HashesOf(*model_, prompt_tokens(), spec_.tokens)),
       history_(spec_.tokens),
       next_decode_(prompt_tokens()) {}
 
@@ -115,8 +124,9 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
   slot_ = opened->slot;
   cached_tokens_ = opened->cached_tokens;
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
-  cached_window_from_ = sequence.window_from();
   if (spec_.waits_for_kv()) {
+    const Status awaits = tools_.engine.Await(slot_, prompt_tokens());
+    if (!awaits.ok()) return Fail(awaits.error());
     import_ = std::make_shared<kv::Import>(kv::Grant{.key = spec_.key,
                                                      .layers = spec_.self().layers,
                                                      .first_token = cached_tokens_,
@@ -125,8 +135,6 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
                                                      .prefix_hashes = prefixes_,
                                                      .patience = spec_.patience},
                                            sequence.pool(), stage_, sequence.pages(), tools_.clock);
-    sequence.SetLength(prompt_tokens());
-    if (import_->window_from() > cached_tokens_) sequence.SetWindowFrom(import_->window_from());
   }
   if (!spec_.kv_targets.empty()) {
     export_ = std::make_shared<kv::ExportStream>(
@@ -174,7 +182,6 @@ Status Seat::BeginPrompt(int first) {
   }
   kv::Sequence& sequence = *tools_.engine.Find(slot_);
   const int room = sequence.capacity();
-  sequence.SetWindowFrom(cached_window_from_);
   if (sequence.length() > first && sequence.Truncate(first) != first) {
     stage_->cache().Clear();  // or the next attempt would fail as this one does
     return MakeError(Code::kInvalidArgument,
@@ -225,8 +232,11 @@ void Seat::SubmitRun(int first, std::vector<TokenId> tokens, std::vector<float> 
   step.want_logits = spec_.last() && first + count >= prompt_tokens();
   const bool importing = import_ != nullptr && !import_->Complete();
   if (importing || (export_ != nullptr && of_prompt)) {
-    step.hooks = std::make_shared<Hooks>(importing ? import_ : nullptr, export_, first, count,
-                                         tools_.engine.Find(slot_)->pages());
+    const auto pages = [&engine = tools_.engine, slot = slot_]() -> const kv::PageTable& {
+      return engine.Find(slot)->pages();
+    };
+    step.hooks =
+        std::make_shared<Hooks>(importing ? import_ : nullptr, export_, first, count, pages);
   }
   if (importing) step.readiness = [self = shared_from_this()] { return self->ImportReadiness(); };
   step.done = [self = shared_from_this(), first, count](Result<engine::StageOutput> output) {
@@ -452,7 +462,7 @@ void Seat::Close(std::span<const TokenId> generated) {
   const int valid = partial ? import_->ValidTokens() : sequence->length();
   std::vector<TokenId> tokens = spec_.tokens;
   tokens.insert(tokens.end(), generated.begin(), generated.end());
-  tools_.engine.Close(slot_, kv::HashPrefixes(model_->fingerprint(), tokens), valid);
+  tools_.engine.Close(slot_, HashesOf(*model_, prompt_tokens(), tokens), valid);
 }
 
 }  // namespace baton::cluster

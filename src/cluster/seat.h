@@ -112,7 +112,6 @@ class Seat : public std::enable_shared_from_this<Seat> {
   engine::SlotId slot_ = 0;
   bool closed_ = false;
   int cached_tokens_ = 0;
-  int cached_window_from_ = 0;  // of these tokens
   std::shared_ptr<kv::Import> import_;
   std::shared_ptr<kv::ExportStream> export_;
 

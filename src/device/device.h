@@ -120,8 +120,7 @@ struct GroupProduct {
   std::span<const float> bias;  // one per row of W, or empty
 };
 
-// Tokens per page of KV cache. On the wire and in every node: never changes.
-inline constexpr int kPageTokens = 64;
+using baton::kPageTokens;
 
 // What attention is built for: elements of a head, and query heads that share one KV head.
 inline constexpr int kHeadDimMax = 1024;
@@ -145,6 +144,7 @@ Status CheckShape(KvType type, const KvShape& shape);
 // How a page holds the K and, without latents, V of one layer, one after the other:
 //   f16   K  [kv head][16-token block][width][16 tokens]   so that q.k has lanes = tokens
 //         V  [kv head][token][width]                       so that p.v has lanes = head dim
+//   f32   as f16
 //   q8_0  K  [kv head][16-token block][width / 32] kernels::KeyBlockQ8_0
 //         V  [kv head][token][width / 32] BlockQ8_0
 // where width is head_dim rounded up to 16; what lies beyond head_dim stays zero. Q8_0 takes whole
@@ -248,7 +248,7 @@ class Device {
   virtual void StoreKv(Rows k, Rows v, std::span<const KvRows> sequences) = 0;
   // Causal attention of queries, already scaled, over tokens [0, own position] of their sequence,
   // or the window's. Query heads share KV heads evenly; all sequences have one layout. kFloat takes
-  // F16 alone. Heads of `into` have value_dim() elements.
+  // F32 and F16, kBrain F16 and Q8_0. Heads of `into` have value_dim() elements.
   virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
                       const AttentionForm& form, Rows into) = 0;
 
@@ -259,8 +259,8 @@ class Device {
 
   // Tokens [first, first + count) of `layer` as they travel between nodes
   // (docs/formats/kv-stream.md): K then V, each [kv head][token][head dim], little endian; with
-  // latents K alone. Where `type` is that of the pages, both ways keep every bit; pages of Q8_0
-  // know no other. Any thread, also while ops run, for (page, layer)s that nobody writes meanwhile.
+  // latents K alone. Where `type` is that of the pages, both ways keep every bit; others are
+  // TravelsAs(). Any thread, also while ops run, for (page, layer)s that nobody writes meanwhile.
   // `into` has exactly the bytes of the slab.
   virtual void ExportKv(const KvLayer& layer, int first, int count, KvType type,
                         std::span<uint8_t> into) const = 0;

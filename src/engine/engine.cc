@@ -67,9 +67,10 @@ Result<Engine::Opened> Engine::Open(std::shared_ptr<LoadedStage> stage,
   kv::PrefixCache::Prefix cached = stage->cache().Find(hashes, pool.window_max());
   const int cached_tokens = static_cast<int>(cached.pages.size()) * kv::kPageTokens;
   auto sequence = std::make_unique<kv::Sequence>(pool, std::move(cached.pages), cached.window_from);
+  sequence->SetTextTokens(prompt_tokens);
   BATON_RETURN_IF_ERROR(kv::ReserveEvicting(*sequence, tokens_room, stage->cache()));
   const SlotId id = next_id_++;
-  slots_[id] = {std::move(stage), std::move(sequence), {}};
+  slots_[id] = {std::move(stage), std::move(sequence), kv::PageHashes(prefixes, prompt_tokens), {}};
   return Opened{id, cached_tokens};
 }
 
@@ -77,6 +78,36 @@ Status Engine::Reserve(SlotId slot, int tokens) {
   const auto found = slots_.find(slot);
   if (found == slots_.end()) return MakeError(Code::kCancelled, "the sequence is closed");
   return kv::ReserveEvicting(*found->second.sequence, tokens, found->second.stage->cache());
+}
+
+Status Engine::Await(SlotId slot, int tokens) {
+  const auto found = slots_.find(slot);
+  if (found == slots_.end()) return MakeError(Code::kCancelled, "the sequence is closed");
+  kv::Sequence& sequence = *found->second.sequence;
+  sequence.Await(tokens);
+  kv::PrefixCache& cache = found->second.stage->cache();
+  const Status granted = kv::ReserveEvicting(sequence, sequence.capacity(), cache);
+  if (granted.ok() || granted.error().code() != Code::kResourceExhausted) return granted;
+  sequence.ForgetCompleteWindow();
+  return kv::ReserveEvicting(sequence, sequence.capacity(), cache);
+}
+
+Status Engine::Slide(Slot& slot) {
+  kv::Sequence& sequence = *slot.sequence;
+  kv::PrefixCache& cache = slot.stage->cache();
+  const Step& step = slot.steps.front();
+  if (step.first_position > sequence.length()) return OkStatus();  // the run will refuse it
+  const int count = step.token_count(slot.stage->stage().spec().hidden_width);
+  const size_t whole =
+      std::min(slot.page_hashes.size(), static_cast<size_t>(sequence.complete() / kv::kPageTokens));
+  const size_t passed =
+      std::min(whole, static_cast<size_t>(sequence.FirstPageKept(step.first_position)));
+  if (static_cast<int>(passed) > sequence.first_windowed_page()) {
+    cache.Insert(std::span(slot.page_hashes).first(passed),
+                 sequence.SharePrefix(static_cast<int>(passed) * kv::kPageTokens),
+                 sequence.window_from(), /*passed=*/true);
+  }
+  return kv::SlideEvicting(sequence, step.first_position, count, cache);
 }
 
 kv::Sequence* Engine::Find(SlotId slot) {
@@ -180,6 +211,7 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
   for (const SlotId id : ids) {
     Slot& slot = slots_.at(id);
     const Step& step = slot.steps.front();
+    if (!Slide(slot).ok()) return false;
     members.push_back({slot.sequence.get(), step.first_position,
                        step.tokens.empty() ? 0 : step.tokens.front(), step.activations});
   }
@@ -208,8 +240,10 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
 
 void Engine::RunStep(SlotId id) {
   Slot& slot = slots_.at(id);
+  const Status ready = Slide(slot);
   const Step step = std::move(slot.steps.front());
   slot.steps.pop_front();
+  if (!ready.ok()) return step.done(ready.error());
   const std::shared_ptr<LoadedStage> stage = slot.stage;  // `done` may close the slot
   NoHooks no_hooks;
   LayerHooks& hooks = step.hooks ? *step.hooks : static_cast<LayerHooks&>(no_hooks);

@@ -92,6 +92,9 @@ class Engine {
                       int prompt_tokens, int tokens_room);
   // Pages for at least `tokens`.
   Status Reserve(SlotId slot, int tokens);
+  // The slot's first `tokens` tokens will come from elsewhere (kv::Sequence::Await), for which
+  // there is room.
+  Status Await(SlotId slot, int tokens);
   // The slot's sequence; null once closed.
   kv::Sequence* Find(SlotId slot);
   void Submit(SlotId slot, Step step);
@@ -110,6 +113,7 @@ class Engine {
   struct Slot {
     std::shared_ptr<LoadedStage> stage;
     std::unique_ptr<kv::Sequence> sequence;
+    std::vector<uint64_t> page_hashes;  // of the prompt
     std::deque<Step> steps;
     uint64_t last_turn = 0;
   };
@@ -120,6 +124,9 @@ class Engine {
   SlotId NextSlot() const;
   // It and whoever can share its run.
   std::vector<SlotId> BatchWith(SlotId id) const;
+  // Readies the sequence for its next step; of the prompt's pages, what it then gives up stays in
+  // the prefix cache as long as memory lasts.
+  Status Slide(Slot& slot);
   void RunTurn(SlotId id);
   void RunStep(SlotId id);
   bool RunBatch(const std::vector<SlotId>& ids);

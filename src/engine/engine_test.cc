@@ -124,5 +124,124 @@ TEST_F(EngineTest, AMemberThatCannotRunHarmsNobodyElse) {
   EXPECT_EQ(good.tokens, alone);
 }
 
+// --- Windows ---
+
+// One sequence after the other on a stage of a model with windows of 40 tokens.
+class WindowEngineTest : public testing::TestWithParam<std::string_view> {
+ protected:
+  static constexpr int kChunk = 32;
+
+  // With room for all of so many tokens, or for one sequence of them and no more.
+  enum class Room { kAll, kHeld };
+  void Load(int room_tokens, Room room) {
+    auto device = device::MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = 2});
+    const LayerRange layers{0, model_->spec().n_layers};
+    const int chunk = room == Room::kAll ? room_tokens : kChunk;
+    const StageOptions options{
+        .kv_bytes_max = KvBytesOf(model_->spec(), layers, KvType::kF16, room_tokens, chunk),
+        .chunk_tokens_max = kChunk};
+    auto stage = Stage::Load(*model_, layers, *device, options).value();
+    stage_ = LoadedStage::Create(std::move(device), std::move(stage)).value();
+  }
+
+  std::vector<TokenId> Prompt(int seed, int count) const {
+    std::vector<TokenId> tokens;
+    for (int i = 0; i < count; ++i)
+      tokens.push_back((i * 31 + seed * 977 + 5) % model_->spec().vocab_size);
+    return tokens;
+  }
+
+  // On the engine's thread: the next chunk, then what comes after it.
+  void Submit(Engine& engine, SlotId slot, int at) {
+    Step step;
+    step.layers = {0, model_->spec().n_layers};
+    step.first_position = at;
+    const int end = std::min(at + kChunk, static_cast<int>(tokens_.size()));
+    step.tokens = {tokens_.begin() + at, tokens_.begin() + end};
+    step.want_logits = end == static_cast<int>(tokens_.size());
+    step.done = [this, &engine, slot, end](Result<StageOutput> output) {
+      CHECK(output.ok(), "{}", output.error().message());
+      if (end < static_cast<int>(tokens_.size())) return Submit(engine, slot, end);
+      logits_.assign(output->logits.begin(), output->logits.end());
+      const auto prefixes = kv::HashPrefixes(model_->fingerprint(), tokens_);
+      engine.Close(slot, prefixes, static_cast<int>(tokens_.size()));
+      finished_.set_value();
+    };
+    engine.Submit(slot, std::move(step));
+  }
+
+  // Logits behind `prompt`; says in cached_ what the cache had of it.
+  std::vector<float> Run(Engine& engine, std::vector<TokenId> prompt) {
+    finished_ = {};
+    tokens_ = std::move(prompt);
+    engine.Post([&] {
+      const auto prefixes = kv::HashPrefixes(model_->fingerprint(), tokens_);
+      const int count = static_cast<int>(tokens_.size());
+      const auto opened = engine.Open(stage_, prefixes, count, count);
+      CHECK(opened.ok(), "{}", opened.error().message());
+      cached_ = opened->cached_tokens;
+      Submit(engine, opened->slot, cached_);
+    });
+    finished_.get_future().wait();
+    return logits_;
+  }
+
+  const os::SystemClock clock_;
+  const std::shared_ptr<const Model> model_ =
+      Model::Open(fmt::format(BATON_SOURCE_DIR "/tests/golden/{}.gguf", GetParam())).value();
+  std::shared_ptr<LoadedStage> stage_;
+  std::vector<TokenId> tokens_;
+  std::vector<float> logits_;
+  std::promise<void> finished_;
+  int cached_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, WindowEngineTest,
+                         testing::Values("mistral-window", "gemma3", "gpt-oss"),
+                         [](const auto& info) {
+                           std::string name(info.param);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(WindowEngineTest, APromptThatForksWhereAWindowHasPassedIsStillFound) {
+  auto forked = Prompt(1, 300);
+  for (size_t i = 130; i < forked.size(); ++i) forked[i] ^= 1;
+  Load(4000, Room::kAll);
+  std::vector<float> alone;
+  {
+    Engine engine(clock_);
+    alone = Run(engine, forked);
+    EXPECT_EQ(cached_, 0);
+  }
+  Load(4000, Room::kAll);
+  Engine engine(clock_);
+  Run(engine, Prompt(1, 300));
+  EXPECT_EQ(Run(engine, Prompt(1, 300)), logits_);
+  EXPECT_EQ(cached_, 256);
+  EXPECT_EQ(Run(engine, forked), alone);
+  EXPECT_EQ(cached_, 128);
+}
+
+// As before, in a pool that has hardly room for one: what is not there is computed again.
+TEST_P(WindowEngineTest, NothingIsWrongWhereMemoryIsShort) {
+  auto forked = Prompt(1, 300);
+  for (size_t i = 130; i < forked.size(); ++i) forked[i] ^= 1;
+  Load(4000, Room::kAll);
+  std::vector<std::vector<float>> expected;
+  for (const auto& prompt : {Prompt(1, 300), forked, Prompt(2, 290)}) {
+    Engine engine(clock_);
+    expected.push_back(Run(engine, prompt));
+    Load(4000, Room::kAll);
+  }
+  Load(300, Room::kHeld);
+  Engine engine(clock_);
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(Run(engine, Prompt(1, 300)), expected[0]) << round;
+    EXPECT_EQ(Run(engine, forked), expected[1]) << round << ", cached " << cached_;
+    EXPECT_EQ(Run(engine, Prompt(2, 290)), expected[2]) << round;
+  }
+}
+
 }  // namespace
 }  // namespace baton::engine

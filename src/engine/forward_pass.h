@@ -19,10 +19,11 @@ struct Scratch {
 // Rows of one pass, checked: a token each, of one sequence or of several.
 struct PassInput {
   LayerRange layers;
-  std::span<const int> positions;      // of each row in its sequence
-  std::span<const TokenId> tokens;     // where layers.first == 0, else empty
-  std::span<const float> activations;  // [row][hidden] where layers.first > 0, else empty
-  size_t logit_rows = 0;               // how many of the last rows want logits
+  std::span<const int> positions;       // of each row in its sequence
+  std::span<const TokenId> tokens;      // where layers.first == 0, else empty
+  std::span<const float> activations;   // [row][hidden] where layers.first > 0, else empty
+  size_t logit_rows = 0;                // how many of the last rows want logits
+  std::span<const uint8_t> turns_long;  // of each row: ModelSpec::TurnsLong(its text)
 };
 
 // Immutable weights of a range of layers and how to run them.

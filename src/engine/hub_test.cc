@@ -54,6 +54,9 @@ constexpr Named kModels[] = {
     {"gemma3-f32-wide", kFloat},
     {"gpt-oss-f32", kFloat},
     {"deepseek3-f32-halves", kFloat},
+    {"gemma3-wrapped", kFloat},
+    {"mistral3-wrapped", kBrain},
+    {"phi3-f32-long", kFloat},
 };
 
 class Hub : public testing::TestWithParam<Named> {
@@ -91,6 +94,7 @@ std::vector<float> Logits(const Model& model, std::span<const TokenId> tokens,
     const auto stage = Stage::Load(model, {first, last}, *device, {}).value();
     Workspace workspace = stage->NewWorkspace().value();
     kv::Sequence sequence(stage->pool());
+    sequence.SetTextTokens(static_cast<int>(tokens.size()));
     NoHooks hooks;
     const bool is_last = last == model.spec().n_layers;
     const auto output = stage->Run({.layers = {first, last},

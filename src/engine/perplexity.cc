@@ -19,6 +19,7 @@ double Surprise(std::span<const float> logits, TokenId token) {
 Status ReadWindow(const Stage& stage, std::span<const TokenId> window, size_t counted_from,
                   Workspace& workspace, std::vector<double>& surprises) {
   kv::Sequence sequence(stage.pool());
+  sequence.SetTextTokens(static_cast<int>(window.size()));
   NoHooks hooks;
   const auto step =
       static_cast<size_t>(std::min(stage.options().batch_max, stage.options().chunk_tokens_max));

@@ -4,20 +4,33 @@
 
 namespace baton::engine {
 
-RopeAngles::RopeAngles(const RopeSpec& spec) : magnitude_(spec.magnitude) {
+namespace {
+
+std::vector<double> Frequencies(const RopeSpec& spec, const std::vector<float>& divisors) {
+  std::vector<double> frequencies;
   for (int i = 0; i < spec.dimensions / 2; ++i) {
-    const double divisor = spec.divisors.empty() ? 1.0 : spec.divisors[i];
-    frequencies_.push_back(std::pow(double{spec.base}, -2.0 * i / spec.dimensions) / divisor);
+    const double divisor = divisors.empty() ? 1.0 : divisors[static_cast<size_t>(i)];
+    frequencies.push_back(std::pow(double{spec.base}, -2.0 * i / spec.dimensions) / divisor);
   }
+  return frequencies;
 }
 
-std::span<const float> RopeAngles::At(std::span<const int> positions) {
+}  // namespace
+
+RopeAngles::RopeAngles(const RopeSpec& spec)
+    : magnitude_(spec.magnitude), frequencies_(Frequencies(spec, spec.divisors)) {
+  if (spec.short_tokens > 0) long_frequencies_ = Frequencies(spec, spec.long_divisors);
+}
+
+std::span<const float> RopeAngles::At(std::span<const int> positions,
+                                      std::span<const uint8_t> turns_long) {
   angles_.resize(2 * positions.size() * frequencies_.size());
   float* into = angles_.data();
-  for (const int position : positions) {
-    for (const double frequency : frequencies_) {
-      *into++ = static_cast<float>(magnitude_ * std::cos(position * frequency));
-      *into++ = static_cast<float>(magnitude_ * std::sin(position * frequency));
+  for (size_t row = 0; row < positions.size(); ++row) {
+    const bool is_long = !turns_long.empty() && turns_long[row] != 0;
+    for (const double frequency : is_long ? long_frequencies_ : frequencies_) {
+      *into++ = static_cast<float>(magnitude_ * std::cos(positions[row] * frequency));
+      *into++ = static_cast<float>(magnitude_ * std::sin(positions[row] * frequency));
     }
   }
   return angles_;

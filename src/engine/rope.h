@@ -1,6 +1,7 @@
 // The angles by which rotary position embedding turns queries and keys, from a ModelSpec.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -15,12 +16,15 @@ class RopeAngles {
   explicit RopeAngles(const RopeSpec& spec);
 
   int pairs() const { return static_cast<int>(frequencies_.size()); }
-  // [row][pair][cos, sin], valid until the next call.
-  std::span<const float> At(std::span<const int> positions);
+  // [row][pair][cos, sin], valid until the next call. `turns_long` says of each row whether its
+  // text is a long one (RopeSpec::short_tokens); empty: none is.
+  std::span<const float> At(std::span<const int> positions,
+                            std::span<const uint8_t> turns_long = {});
 
  private:
   const double magnitude_;
-  std::vector<double> frequencies_;  // radians per position
+  std::vector<double> frequencies_;       // radians per position
+  std::vector<double> long_frequencies_;  // of long texts, where they have their own
   std::vector<float> angles_;
 };
 

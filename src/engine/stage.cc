@@ -96,6 +96,15 @@ kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type) {
   return {{spec.n_kv_heads, spec.head_dim, spec.latent.kv_rank}, type};
 }
 
+size_t KvBytesOf(const ModelSpec& spec, LayerRange layers, KvType type, int tokens,
+                 int chunk_tokens) {
+  size_t pages = 0;
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    pages += static_cast<size_t>(PagesHeld(tokens, spec.WindowOf(layer), chunk_tokens));
+  }
+  return pages * KvLayoutOf(spec, type).layer_bytes();
+}
+
 Workspace::Workspace(std::unique_ptr<Scratch> scratch) : scratch_(std::move(scratch)) {}
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace::~Workspace() = default;
@@ -124,9 +133,9 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   const uint64_t bytes = BytesToLoad(spec, layers);
   BATON_RETURN_IF_ERROR(CheckMemory(bytes));
   const kv::KvLayout layout = KvLayoutOf(spec, options.kv_type);
-  BATON_ASSIGN_OR_RETURN(
-      auto pool,
-      kv::PagePool::Create(device, layers, layout, options.kv_bytes_max, WindowsOf(spec, layers)));
+  BATON_ASSIGN_OR_RETURN(auto pool,
+                         kv::PagePool::Create(device, layers, layout, options.kv_bytes_max,
+                                              WindowsOf(spec, layers), options.chunk_tokens_max));
   WeightLoader loader(model, device, bytes, progress);
   BATON_ASSIGN_OR_RETURN(auto pass, LoadFamily(spec, layers, loader));
   return std::unique_ptr<Stage>(
@@ -160,6 +169,17 @@ Status Stage::CheckInput(const StageInput& input, const kv::Sequence& sequence, 
     return MakeError(Code::kInvalidArgument, "tokens from position {} on do not follow {} tokens",
                      input.first_position, sequence.length());
   }
+  if (spec_.TurnsLong(input.first_position + count) && !spec_.TurnsLong(sequence.text_tokens())) {
+    return MakeError(Code::kAborted,
+                     "positions of texts of more than {} tokens are other ones: this text must be "
+                     "computed anew",
+                     spec_.rope.short_tokens);
+  }
+  if (kv::FirstSeen(input.first_position, pool_->window_max()) < sequence.window_from()) {
+    return MakeError(Code::kInvalidArgument,
+                     "token {} sees tokens before {}, which layers with a window no longer have",
+                     input.first_position, sequence.window_from());
+  }
   if (input.logit_rows != 0 && run.last != spec_.n_layers) {
     return MakeError(Code::kInvalidArgument, "layer {} makes no logits", run.last - 1);
   }
@@ -176,14 +196,17 @@ Result<StageOutput> Stage::Run(const StageInput& input, kv::Sequence& sequence,
   BATON_ASSIGN_OR_RETURN(const int count, CountTokens(input, spec_));
   BATON_RETURN_IF_ERROR(CheckInput(input, sequence, count));
   const int end = input.first_position + count;
-  BATON_RETURN_IF_ERROR(sequence.Reserve(end));
+  BATON_RETURN_IF_ERROR(sequence.Slide(input.first_position, count));
   std::vector<int> positions(static_cast<size_t>(count));
   std::iota(positions.begin(), positions.end(), input.first_position);
+  std::vector<uint8_t> turns_long;
+  if (spec_.rope.short_tokens > 0)
+    turns_long.assign(positions.size(), spec_.TurnsLong(sequence.text_tokens()) ? 1 : 0);
   const CachedAttention::Part part{&sequence, input.first_position, positions.size()};
   CachedAttention attention(*device_, precision(), {&part, 1}, hooks);
   BATON_ASSIGN_OR_RETURN(const StageOutput output,
                          pass_->Run({input.layers, positions, input.tokens, input.activations,
-                                     static_cast<size_t>(input.logit_rows)},
+                                     static_cast<size_t>(input.logit_rows), turns_long},
                                     *device_, attention, workspace.scratch()));
   sequence.SetLength(std::max(sequence.length(), end));
   return output;
@@ -199,6 +222,7 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
   std::vector<TokenId> tokens;
   std::vector<float> activations;
   std::vector<CachedAttention::Part> parts;
+  std::vector<uint8_t> turns_long;
   for (const BatchMember& member : batch.members) {
     StageInput input{.layers = batch.layers,
                      .first_position = member.position,
@@ -208,18 +232,19 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
     BATON_ASSIGN_OR_RETURN(const int rows, CountTokens(input, spec_));
     if (rows != 1) return MakeError(Code::kInvalidArgument, "{} tokens of one member", rows);
     BATON_RETURN_IF_ERROR(CheckInput(input, *member.sequence, 1));
-    BATON_RETURN_IF_ERROR(member.sequence->Reserve(member.position + 1));
+    BATON_RETURN_IF_ERROR(member.sequence->Slide(member.position, 1));
     positions.push_back(member.position);
     tokens.insert(tokens.end(), input.tokens.begin(), input.tokens.end());
     activations.insert(activations.end(), member.activation.begin(), member.activation.end());
     parts.push_back({member.sequence, member.position, 1});
+    turns_long.push_back(spec_.TurnsLong(member.sequence->text_tokens()) ? 1 : 0);
   }
   NoHooks hooks;
   CachedAttention attention(*device_, precision(), parts, hooks);
-  BATON_ASSIGN_OR_RETURN(
-      const StageOutput output,
-      pass_->Run({batch.layers, positions, tokens, activations, batch.want_logits ? count : 0},
-                 *device_, attention, workspace.scratch()));
+  BATON_ASSIGN_OR_RETURN(const StageOutput output,
+                         pass_->Run({batch.layers, positions, tokens, activations,
+                                     batch.want_logits ? count : 0, turns_long},
+                                    *device_, attention, workspace.scratch()));
   for (const BatchMember& member : batch.members) {
     member.sequence->SetLength(std::max(member.sequence->length(), member.position + 1));
   }
@@ -227,9 +252,9 @@ Result<StageOutput> Stage::RunBatch(const StageBatch& batch, Workspace& workspac
 }
 
 device::AttentionPrecision Stage::precision() const {
-  return spec_.exact_attention && options_.kv_type == KvType::kF16
-             ? device::AttentionPrecision::kFloat
-             : device::AttentionPrecision::kBrain;
+  const bool exact = options_.kv_type == KvType::kF32 ||
+                     (spec_.exact_attention && options_.kv_type == KvType::kF16);
+  return exact ? device::AttentionPrecision::kFloat : device::AttentionPrecision::kBrain;
 }
 
 }  // namespace baton::engine

@@ -47,6 +47,10 @@ struct StageOptions {
 
 // How a model's K and V lie in pages of `type`.
 kv::KvLayout KvLayoutOf(const ModelSpec& spec, KvType type);
+// Bytes of all pages that a sequence of `tokens` holds in `layers` at most at any time, computed in
+// chunks of up to `chunk_tokens`.
+size_t KvBytesOf(const ModelSpec& spec, LayerRange layers, KvType type, int tokens,
+                 int chunk_tokens);
 
 // `done` of `total` bytes of weights are packed. Called on the loading thread.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
@@ -108,8 +112,9 @@ class Stage {
   ~Stage();
 
   Result<Workspace> NewWorkspace() const;
-  // Runs `input` and extends `sequence` (of this stage's pool()) by its tokens. On failure the
-  // sequence's length is unchanged.
+  // Runs `input` and extends `sequence` (of this stage's pool()) by its tokens, giving up what no
+  // later token sees. On failure the sequence's length is unchanged; kAborted where the text has
+  // become so long that its positions are others (ModelSpec::TurnsLong).
   Result<StageOutput> Run(const StageInput& input, kv::Sequence& sequence, Workspace& workspace,
                           LayerHooks& hooks) const;
   // The same bits as one Run() for each member. Where one of them fails, nothing is computed.

@@ -130,15 +130,15 @@ struct AttentionTile {
   size_t head_dim;
   size_t first;   // position of the first token
   size_t tokens;  // tokens * group <= kAttentionRowsMax, or kBrainRowsMax
-  // Of page 0 at this layer and KV head, with width = KvWidth(): F16 [4][width][16], or
-  // KeyBlockQ8_0 [4][width / 32]; and F16 [64][width], or BlockQ8_0 [64][width / 32]. F16 is zero
-  // from head_dim on; heads of Q8_0 are whole blocks.
+  // Of page 0 at this layer and KV head, with width = KvWidth(): F32 or F16 [4][width][16], or
+  // KeyBlockQ8_0 [4][width / 32]; and F32 or F16 [64][width], or BlockQ8_0 [64][width / 32]. Floats
+  // are zero from head_dim on; heads of Q8_0 are whole blocks.
   const uint8_t* keys;
   const uint8_t* values;
   const int32_t* pages;  // page of key block i
   size_t page_bytes;
   float* scratch;  // AttentionScratchFloats(), or BrainScratchFloats(); 64-byte aligned
-  KvType kv_type = KvType::kF16;  // attend() takes F16 alone
+  KvType kv_type = KvType::kF16;  // attend() takes F32 and F16, attend_brain() F16 and Q8_0
   size_t window = 0;              // a token sees so many, itself the last of them; 0: all before it
   float softcap = 0;              // scores s become softcap * tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;   // [group] scores that take weight and have no value, or null
@@ -152,7 +152,7 @@ inline size_t LatentScratchFloats(size_t head_dim) {
   return kKeyBlock * KvWidth(head_dim) * sizeof(Half) / sizeof(float);
 }
 inline size_t AttentionScratchFloats(size_t head_dim) {
-  return LatentScratchFloats(head_dim) + kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
+  return kKeyBlock * KvWidth(head_dim) + kAttentionRowsMax * (kKeyBlock + KvWidth(head_dim) + 2);
 }
 // Converted keys and values, weights and scores of some rows, queries, and two states of all rows.
 inline size_t BrainScratchFloats(size_t head_dim) {

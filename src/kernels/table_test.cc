@@ -465,11 +465,17 @@ struct Cache {
   void Write(size_t t, const float* values) {
     uint8_t* bytes_of_page = bytes.data() + pages[t / 64] * page_bytes;
     if (type == KvType::kQ8_0) return WriteQ8(t, values, bytes_of_page);
-    auto* page = reinterpret_cast<Half*>(bytes_of_page);
+    if (type == KvType::kF32)
+      return WriteFloats(t, values, reinterpret_cast<float*>(bytes_of_page),
+                         [](float x) { return x; });
+    WriteFloats(t, values, reinterpret_cast<Half*>(bytes_of_page), ToHalf);
+  }
+  template <typename T, typename Convert>
+  void WriteFloats(size_t t, const float* values, T* page, const Convert& convert) const {
     const size_t at = t % 64;
     for (size_t d = 0; d < head_dim; ++d) {
-      page[(at / 16 * width + d) * 16 + at % 16] = ToHalf(values[d]);
-      page[64 * width + at * width + d] = ToHalf(values[head_dim + d]);
+      page[(at / 16 * width + d) * 16 + at % 16] = convert(values[d]);
+      page[64 * width + at * width + d] = convert(values[head_dim + d]);
     }
   }
   // Scales differ from block to block and token to token, and are no powers of two.
@@ -536,15 +542,19 @@ struct Cache {
 };
 
 TEST_P(Isa, AttentionEqualsTheReference) {
-  for (const size_t head_dim : {16, 24, 64, 80, 128}) {
+  const std::pair<size_t, KvType> shapes[] = {
+      {16, KvType::kF16}, {24, KvType::kF16},  {64, KvType::kF16},
+      {80, KvType::kF16}, {128, KvType::kF16}, {16, KvType::kF32},
+      {24, KvType::kF32}, {80, KvType::kF32},  {128, KvType::kF32}};
+  for (const auto& [head_dim, type] : shapes) {
     for (const size_t group : {1, 3, 4, 8}) {
       const size_t tokens = 6;
       for (const size_t first : {0, 11, 60, 64, 150}) {
-        const Cache cache(head_dim, first + tokens, 7 * first + group);
+        const Cache cache(head_dim, first + tokens, 7 * first + group, type);
         const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
         ASSERT_EQ(BitsOf(cache.Attend(table(), q, group, first, tokens)),
                   BitsOf(cache.Attend(kReferenceTable, q, group, first, tokens)))
-            << "head_dim " << head_dim << " group " << group << " first " << first;
+            << NameOf(type) << " head_dim " << head_dim << " group " << group << " first " << first;
       }
     }
   }
@@ -554,7 +564,7 @@ TEST_P(Isa, AttentionEqualsTheReference) {
 // above and below the scores.
 TEST_P(Isa, WindowsCapsAndSinksEqualTheReference) {
   const size_t group = 3, tokens = 9;
-  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     for (const size_t head_dim : {32, 64}) {
       for (const size_t first : {0, 61, 130, 1020}) {
         for (const size_t window : {0, 1, 2, 64, 100, 129, 600, 5000}) {
@@ -563,15 +573,17 @@ TEST_P(Isa, WindowsCapsAndSinksEqualTheReference) {
           cache.softcap = window % 2 == 0 ? 2.5f : 0.0f;
           if (window % 3 != 0) cache.sinks = {0.7f, -3.0f, 20.0f};
           const auto q = Normals(tokens * group * head_dim, first + 1, 0.3f);
-          const auto brain = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
-          ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), brain)
-              << NameOf(type) << " first " << first << " window " << window;
-          ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), brain)
-              << NameOf(type) << " first " << first << " window " << window;
-          if (type != KvType::kF16) continue;
+          if (type != KvType::kF32) {
+            const auto brain = BitsOf(cache.AttendBrain(kReferenceTable, q, group, first, tokens));
+            ASSERT_EQ(BitsOf(cache.AttendBrain(table(), q, group, first, tokens)), brain)
+                << NameOf(type) << " first " << first << " window " << window;
+            ASSERT_EQ(BitsOf(cache.AttendInSegments(table(), q, group, first, tokens)), brain)
+                << NameOf(type) << " first " << first << " window " << window;
+          }
+          if (type == KvType::kQ8_0) continue;
           ASSERT_EQ(BitsOf(cache.Attend(table(), q, group, first, tokens)),
                     BitsOf(cache.Attend(kReferenceTable, q, group, first, tokens)))
-              << "first " << first << " window " << window;
+              << NameOf(type) << " first " << first << " window " << window;
         }
       }
     }
@@ -579,17 +591,23 @@ TEST_P(Isa, WindowsCapsAndSinksEqualTheReference) {
 }
 
 // Against the formulas in double precision.
-TEST(Reference, WindowsCapsAndSinksAreWhatTheyAreCalled) {
+class ReferenceKv : public testing::TestWithParam<KvType> {};
+INSTANTIATE_TEST_SUITE_P(Types, ReferenceKv, testing::Values(KvType::kF32, KvType::kF16),
+                         [](const auto& info) { return std::string(NameOf(info.param)); });
+
+TEST_P(ReferenceKv, WindowsCapsAndSinksAreWhatTheyAreCalled) {
   const size_t head_dim = 16, first = 90, window = 40;
   const float softcap = 1.5f, sink = 0.4f;
-  Cache cache(head_dim, first + 1, 3);
+  const bool whole = GetParam() == KvType::kF32;
+  Cache cache(head_dim, first + 1, 3, GetParam());
   cache.window = window;
   cache.softcap = softcap;
   cache.sinks = {sink};
   const auto q = Normals(head_dim, 4);
   const auto values = Normals(2 * (first + 1) * head_dim, 3);
   const auto half = [&](size_t t, size_t d) {
-    return static_cast<double>(FromHalf(ToHalf(values[2 * t * head_dim + d])));
+    const float value = values[2 * t * head_dim + d];
+    return static_cast<double>(whole ? value : FromHalf(ToHalf(value)));
   };
   double total = std::exp(static_cast<double>(sink));
   std::vector<double> expected(head_dim);
@@ -601,9 +619,10 @@ TEST(Reference, WindowsCapsAndSinksAreWhatTheyAreCalled) {
     for (size_t d = 0; d < head_dim; ++d) expected[d] += weight * half(t, head_dim + d);
   }
   const auto exact = cache.Attend(kReferenceTable, q, 1, first, 1);
+  for (size_t d = 0; d < head_dim; ++d) EXPECT_NEAR(exact[d], expected[d] / total, 1e-5);
+  if (whole) return;
   const auto brain = cache.AttendBrain(kReferenceTable, q, 1, first, 1);
   for (size_t d = 0; d < head_dim; ++d) {
-    EXPECT_NEAR(exact[d], expected[d] / total, 1e-5);
     EXPECT_NEAR(brain[d], expected[d] / total, 2e-2);
   }
 }

@@ -9,6 +9,22 @@ namespace baton::kv {
 
 using wire::FrameType;
 
+namespace {
+
+// The pages of tokens [first, first + count), and of each the part that `layer` lies in: a page
+// that waits here does not keep the other part from the pool.
+PageTable PartsOf(const PagePool& pool, const PageTable& pages, int layer, int first, int count) {
+  PageTable parts;
+  const bool full = pool.KindOf(layer) == LayerKind::kFull;
+  for (int i = first / kPageTokens; i < PagesFor(first + count); ++i) {
+    const Page& page = pages[static_cast<size_t>(i)];
+    parts.push_back(full ? Page{page.full, nullptr} : Page{nullptr, page.windowed});
+  }
+  return parts;
+}
+
+}  // namespace
+
 ExportStream::ExportStream(Exporter& exporter, SequenceKey key, const PagePool& pool,
                            std::shared_ptr<const void> keep_alive, LayerRange layers,
                            std::vector<ExportTarget> targets, PrefixHashes prefixes,
@@ -29,7 +45,17 @@ ExportStream::ExportStream(Exporter& exporter, SequenceKey key, const PagePool& 
 
 void ExportStream::OnWritten(int layer, int first, int count, const PageTable& pages) {
   if (aborted_) return;
-  exporter_.Enqueue({shared_from_this(), {layer, first, count, pages}});
+  Slab slab{layer, first, count, {}};
+  if (Wanted(layer, first + count)) slab.pages = PartsOf(pool_, pages, layer, first, count);
+  exporter_.Enqueue({shared_from_this(), std::move(slab)});
+}
+
+// Does a target want tokens of this layer before `end`?
+bool ExportStream::Wanted(int layer, int end) const {
+  const int wanted = FirstWanted(token_count_, pool_.WindowOf(layer));
+  return std::any_of(targets_.begin(), targets_.end(), [&](const ExportTarget& to) {
+    return to.layers.Contains(layer) && std::max(to.first_token, wanted) < end;
+  });
 }
 
 void ExportStream::OnPrefillEnd() {
@@ -134,7 +160,8 @@ void Exporter::SendSlab(ExportStream& stream, const ExportStream::Slab& slab, si
                       .last_of_layer = end == stream.token_count_,
                       .prefix_before = hashes[static_cast<size_t>(first)],
                       .prefix_after = hashes[static_cast<size_t>(end)]});
-  const Status exported = ExportKvInto(stream.pool_, slab.pages, {slab.layer, first, end - first},
+  const int within = first - slab.first / kPageTokens * kPageTokens;
+  const Status exported = ExportKvInto(stream.pool_, slab.pages, {slab.layer, within, end - first},
                                        to.dtype, chunk.payload());
   if (!exported.ok()) return stream.Abort(exported.error());
   const size_t bytes = chunk.payload().size();

@@ -81,8 +81,9 @@ class ExportStream : public std::enable_shared_from_this<ExportStream> {
     int layer;
     int first;
     int count;
-    PageTable pages;
+    PageTable pages;  // from the one that holds token `first` on, and of them the layer's part
   };
+  bool Wanted(int layer, int end) const;
   void OnSent(const Status& sent, size_t payload_bytes, bool is_seal);
   void Finish(Result<ExportStats> result);
 

@@ -11,8 +11,8 @@ Import::Import(Grant grant, const PagePool& pool, std::shared_ptr<const void> ke
     : grant_(std::move(grant)),
       keep_alive_(std::move(keep_alive)),
       pool_(pool),
-      pages_(std::move(pages)),
       clock_(clock),
+      pages_(std::move(pages)),
       last_progress_(clock.Now()) {
   CHECK(grant_.prefix_hashes->size() == static_cast<size_t>(grant_.token_count) + 1);
   for (int layer = grant_.layers.first; layer < grant_.layers.last; ++layer)
@@ -76,6 +76,7 @@ Status Import::Accept(const Chunk& chunk) {
   last_progress_ = clock_.Now();
   received_bytes_ += chunk.payload.size();
   ++received_chunks_;
+  if (CompleteLocked()) pages_.clear();  // or they would outlive their use by the sequence
   return OkStatus();
 }
 
@@ -127,6 +128,7 @@ bool Import::Complete() const {
 void Import::FailLocked(const Error& reason) {
   if (failure_) return;
   failure_ = reason;
+  pages_.clear();
   progressed_.NotifyAll();
 }
 

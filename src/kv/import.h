@@ -31,8 +31,8 @@ struct Grant {
 
 class Import {
  public:
-  // `pages` are the sequence's, with room for the whole prompt. `pool` lives at least as long as
-  // `keep_alive` does.
+  // `pages` are those of the sequence that awaits the prompt, with room for all of it; held until
+  // the import has ended. `pool` lives at least as long as `keep_alive` does.
   Import(Grant grant, const PagePool& pool, std::shared_ptr<const void> keep_alive, PageTable pages,
          const os::Clock& clock);
 
@@ -71,11 +71,11 @@ class Import {
   const Grant grant_;
   const std::shared_ptr<const void> keep_alive_;
   const PagePool& pool_;
-  const PageTable pages_;
   const os::Clock& clock_;
 
   mutable Mutex mutex_;
   CondVar progressed_;
+  PageTable pages_ BATON_GUARDED_BY(mutex_);
   std::vector<int32_t> arrived_ BATON_GUARDED_BY(mutex_);  // per layer: where the next one begins
   std::optional<Error> failure_ BATON_GUARDED_BY(mutex_);
   os::TimePoint last_progress_ BATON_GUARDED_BY(mutex_);

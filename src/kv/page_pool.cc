@@ -1,6 +1,5 @@
 #include "kv/page_pool.h"
 
-#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -8,81 +7,87 @@
 
 namespace baton::kv {
 
-Page::Page(const Page& other) : pool_(other.pool_), index_(other.index_) {
-  if (pool_ != nullptr) pool_->AddReference(index_);
-}
-
-Page::~Page() {
-  if (pool_ != nullptr) pool_->Release(index_);
-}
-
-uint8_t* Page::Layer(int layer) const {
-  return pool_->storage_->host() + index_ * pool_->page_bytes() + pool_->LayerOffset(layer);
+Frames::~Frames() {
+  pool_->Release(indices_);
 }
 
 Result<std::unique_ptr<PagePool>> PagePool::Create(device::Device& device, LayerRange layers,
                                                    KvLayout layout, size_t bytes_max,
-                                                   Windows windows) {
+                                                   Windows windows, int chunk_tokens) {
   const KvShape shape = layout.shape;
   CHECK(layers.size() > 0 && shape.kv_heads > 0 && shape.head_dim > 0, "an empty KV shape");
   CHECK(windows.empty() || windows.size() == static_cast<size_t>(layers.size()));
   BATON_RETURN_IF_ERROR(device::CheckShape(layout.type, shape));
-  const size_t page_bytes = layout.layer_bytes() * layers.size();
-  const size_t pages =
-      std::min<size_t>(bytes_max / page_bytes, std::numeric_limits<int>::max() / 2);
-  if (pages == 0) {
+  const size_t frame_bytes = layout.layer_bytes();
+  const size_t frames =
+      std::min<size_t>(bytes_max / frame_bytes, std::numeric_limits<int>::max() / 2);
+  if (frames < static_cast<size_t>(layers.size())) {
     return MakeError(Code::kResourceExhausted,
                      "{} bytes of KV cache hold no page of {} bytes ({} tokens)", bytes_max,
-                     page_bytes, kPageTokens);
+                     frame_bytes * layers.size(), kPageTokens);
   }
-  BATON_ASSIGN_OR_RETURN(auto storage, device.Allocate(pages * page_bytes));
+  BATON_ASSIGN_OR_RETURN(auto storage, device.Allocate(frames * frame_bytes));
   return std::unique_ptr<PagePool>(new PagePool(device, std::move(storage), layers, layout,
-                                                static_cast<int>(pages), std::move(windows)));
+                                                static_cast<int>(frames), std::move(windows),
+                                                chunk_tokens));
 }
 
 PagePool::PagePool(device::Device& device, std::unique_ptr<device::Buffer> storage,
-                   LayerRange layers, KvLayout layout, int pages, Windows windows)
+                   LayerRange layers, KvLayout layout, int frames, Windows windows,
+                   int chunk_tokens)
     : device_(&device),
       storage_(std::move(storage)),
       layers_(layers),
       layout_(layout),
-      pages_total_(pages),
+      frames_total_(frames),
       windows_(std::move(windows)),
-      references_(pages, 0) {
-  free_.reserve(pages);
+      chunk_tokens_(chunk_tokens) {
+  int32_t places[2] = {};
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    window_max_ = std::max(window_max_, WindowOf(layer));
+    place_in_part_.push_back(places[static_cast<int>(KindOf(layer))]++);
+  }
 }
 
 PagePool::~PagePool() {
-  CHECK(pages_free() == pages_total_, "{} pages outlive their pool", pages_total_ - pages_free());
+  CHECK(frames_free() == frames_total_, "{} frames outlive their pool",
+        frames_total_ - frames_free());
 }
 
-Result<Page> PagePool::Allocate() {
-  int32_t index = 0;
-  bool used_before = false;
+int PagePool::LayersOf(LayerKind kind) const {
+  int count = 0;
+  for (int layer = layers_.first; layer < layers_.last; ++layer) count += KindOf(layer) == kind;
+  return count;
+}
+
+Result<PagePart> PagePool::Allocate(LayerKind kind) {
+  const int wanted = LayersOf(kind);
+  if (wanted == 0) return PagePart();
+  std::vector<int32_t> indices;
+  size_t used_before = 0;
   {
     MutexLock lock(mutex_);
-    if (free_.empty() && first_untouched_ == pages_total_) {
-      return MakeError(Code::kResourceExhausted, "all {} pages of KV cache are in use",
-                       pages_total_);
+    const int untouched = frames_total_ - first_untouched_;
+    if (static_cast<int>(free_.size()) + untouched < wanted) {
+      return MakeError(Code::kResourceExhausted, "all {} frames of KV cache are in use, but {}",
+                       frames_total_, free_.size() + static_cast<size_t>(untouched));
     }
-    // Pages used before come first: their memory is already taken.
-    used_before = !free_.empty();
-    index = used_before ? free_.back() : first_untouched_++;
-    if (used_before) free_.pop_back();
-    references_[index] = 1;
+    // Frames used before come first: their memory is already taken.
+    used_before = std::min(free_.size(), static_cast<size_t>(wanted));
+    indices.assign(free_.rbegin(), free_.rbegin() + static_cast<ptrdiff_t>(used_before));
+    free_.resize(free_.size() - used_before);
+    while (static_cast<int>(indices.size()) < wanted) indices.push_back(first_untouched_++);
   }
-  if (used_before) Clear(index);
-  return Page(this, index);
+  for (size_t i = 0; i < used_before; ++i) {
+    std::memset(storage_->host() + static_cast<size_t>(indices[i]) * frame_bytes(), 0,
+                frame_bytes());
+  }
+  return std::make_shared<const Frames>(*this, std::move(indices));
 }
 
-int PagePool::pages_free() const {
+int PagePool::frames_free() const {
   MutexLock lock(mutex_);
-  return static_cast<int>(free_.size()) + pages_total_ - first_untouched_;
-}
-
-size_t PagePool::LayerOffset(int layer) const {
-  CHECK(layers_.Contains(layer), "layer {} of [{}, {})", layer, layers_.first, layers_.last);
-  return (layer - layers_.first) * layout_.layer_bytes();
+  return static_cast<int>(free_.size()) + frames_total_ - first_untouched_;
 }
 
 int PagePool::WindowOf(int layer) const {
@@ -90,23 +95,22 @@ int PagePool::WindowOf(int layer) const {
   return windows_.empty() ? 0 : windows_[static_cast<size_t>(layer - layers_.first)];
 }
 
-int PagePool::window_max() const {
-  return windows_.empty() ? 0 : *std::max_element(windows_.begin(), windows_.end());
+int32_t PagePool::FrameOf(const Page& page, int layer) const {
+  const PagePart& part = page.Part(KindOf(layer));
+  const auto place =
+      static_cast<size_t>(place_in_part_[static_cast<size_t>(layer - layers_.first)]);
+  return part == nullptr ? -1 : part->indices()[place];
 }
 
-void PagePool::AddReference(int32_t index) {
+uint8_t* PagePool::BytesOf(const Page& page, int layer) const {
+  const int32_t frame = FrameOf(page, layer);
+  CHECK(frame >= 0, "a page without layer {}", layer);
+  return storage_->host() + static_cast<size_t>(frame) * frame_bytes();
+}
+
+void PagePool::Release(const std::vector<int32_t>& indices) {
   MutexLock lock(mutex_);
-  ++references_[index];
-}
-
-void PagePool::Release(int32_t index) {
-  MutexLock lock(mutex_);
-  CHECK(references_[index] > 0, "page {} released twice", index);
-  if (--references_[index] == 0) free_.push_back(index);
-}
-
-void PagePool::Clear(int32_t index) {
-  std::memset(storage_->host() + index * page_bytes(), 0, page_bytes());
+  free_.insert(free_.end(), indices.begin(), indices.end());
 }
 
 }  // namespace baton::kv

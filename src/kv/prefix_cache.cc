@@ -21,46 +21,77 @@ std::vector<uint64_t> PageHashes(const PrefixHashes& prefixes, int tokens) {
 }
 
 PrefixCache::Prefix PrefixCache::Find(std::span<const uint64_t> hashes, int window) {
-  PageTable pages;
+  std::vector<Entry*> chain;
   std::vector<int> held_from;  // [k]: where windows are whole from, up to the end of page k
   size_t usable = 0;
   for (const uint64_t hash : hashes) {
     const auto found = index_.find(hash);
     if (found == index_.end()) break;
     order_.splice(order_.begin(), order_, found->second);
-    const int begin = static_cast<int>(pages.size()) * kPageTokens;
+    const int begin = static_cast<int>(chain.size()) * kPageTokens;
     const int lacking = found->second->lacking;
     const int before = held_from.empty() ? 0 : held_from.back();
     held_from.push_back(lacking > 0 ? begin + lacking : before);
-    pages.push_back(found->second->page);
-    const int end = begin + kPageTokens;
-    if (held_from.back() <= std::max(0, end + 1 - window)) usable = pages.size();
+    chain.push_back(&*found->second);
+    if (window == 0 || held_from.back() <= FirstSeen(begin + kPageTokens, window))
+      usable = chain.size();
   }
-  pages.erase(pages.begin() + static_cast<ptrdiff_t>(usable), pages.end());
-  return {std::move(pages), usable == 0 ? 0 : held_from[usable - 1]};
+  if (usable == 0) return {};
+  const int length = static_cast<int>(usable) * kPageTokens;
+  const auto kept = static_cast<size_t>(FirstSeen(length, window) / kPageTokens);
+  Prefix prefix{
+      {}, window == 0 ? 0 : std::max(held_from[usable - 1], static_cast<int>(kept) * kPageTokens)};
+  for (size_t i = 0; i < usable; ++i) {
+    const bool seen = window > 0 && i >= kept;
+    if (seen) chain[i]->passed = false;
+    prefix.pages.push_back({chain[i]->page.full, seen ? chain[i]->page.windowed : nullptr});
+  }
+  return prefix;
 }
 
-void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& pages,
-                         int window_from) {
+void PrefixCache::Insert(std::span<const uint64_t> hashes, const PageTable& pages, int window_from,
+                         bool passed) {
+  has_passed_ = has_passed_ || passed;
   for (size_t i = 0; i < hashes.size() && i < pages.size(); ++i) {
     const int begin = static_cast<int>(i) * kPageTokens;
     const int lacking = std::clamp(window_from - begin, 0, kPageTokens);
     const auto known = index_.find(hashes[i]);
     if (known == index_.end()) {
-      order_.push_front({hashes[i], pages[i], lacking});
+      order_.push_front({hashes[i], pages[i], lacking, passed});
       index_[hashes[i]] = order_.begin();
+      if (order_.size() > kEntriesMax) ForgetOldest();
     } else if (lacking < known->second->lacking) {
-      known->second->page = pages[i];
-      known->second->lacking = lacking;
+      Entry& entry = *known->second;
+      entry = {entry.hash, pages[i], lacking, passed};
+    } else if (!passed && lacking == known->second->lacking) {
+      known->second->passed = false;
     }
   }
 }
 
 bool PrefixCache::EvictOne() {
+  if (EvictPassed()) return true;
   if (order_.empty()) return false;
+  ForgetOldest();
+  return true;
+}
+
+// The windowed part of the oldest page that a sequence has passed by.
+bool PrefixCache::EvictPassed() {
+  if (!has_passed_) return false;
+  const auto oldest = std::find_if(order_.rbegin(), order_.rend(), [](const Entry& entry) {
+    return entry.passed && entry.page.windowed != nullptr;
+  });
+  has_passed_ = oldest != order_.rend();
+  if (!has_passed_) return false;
+  oldest->page.windowed = nullptr;
+  oldest->lacking = kPageTokens;
+  return true;
+}
+
+void PrefixCache::ForgetOldest() {
   index_.erase(order_.back().hash);
   order_.pop_back();
-  return true;
 }
 
 void PrefixCache::Clear() {
@@ -68,12 +99,25 @@ void PrefixCache::Clear() {
   order_.clear();
 }
 
-Status ReserveEvicting(Sequence& sequence, int tokens, PrefixCache& cache) {
+namespace {
+
+template <typename Grant>
+Status Evicting(PrefixCache& cache, const Grant& grant) {
   for (;;) {
-    const Status reserved = sequence.Reserve(tokens);
-    if (reserved.ok() || reserved.error().code() != Code::kResourceExhausted) return reserved;
-    if (!cache.EvictOne()) return reserved;
+    const Status granted = grant();
+    if (granted.ok() || granted.error().code() != Code::kResourceExhausted) return granted;
+    if (!cache.EvictOne()) return granted;
   }
+}
+
+}  // namespace
+
+Status ReserveEvicting(Sequence& sequence, int tokens, PrefixCache& cache) {
+  return Evicting(cache, [&] { return sequence.Reserve(tokens); });
+}
+
+Status SlideEvicting(Sequence& sequence, int first, int count, PrefixCache& cache) {
+  return Evicting(cache, [&] { return sequence.Slide(first, count); });
 }
 
 }  // namespace baton::kv

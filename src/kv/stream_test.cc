@@ -78,6 +78,16 @@ TEST(Chunk, OfLatentsHoldsEachRowOnce) {
   }
 }
 
+TEST(Chunk, OfF32RoundTrips) {
+  const ChunkHeader header{.key = kKey, .token_count = 3, .shape = {2, 24}, .dtype = KvType::kF32};
+  const Bytes frame = ChunkBuilder(header).Finish();
+  EXPECT_EQ(frame.size(), kChunkHeaderBytes + 2u * 3 * 2 * 24 * 4);
+  EXPECT_EQ(frame[7], 0) << "the format's number";
+  const auto decoded = DecodeChunk(frame);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(decoded->header.dtype, KvType::kF32);
+}
+
 TEST(Chunk, EveryFlippedBitAndTruncationIsSeen) {
   const Bytes frame = Example();
   ASSERT_TRUE(DecodeChunk(frame).ok());
@@ -455,25 +465,48 @@ TEST_F(CacheTest, APrefixIsFoundWhereItsWindowIsWhole) {
 TEST_F(WindowTest, ASequenceIsNotCutWithinAnIncompleteWindow) {
   Sequence sequence(*target_pool_);
   ASSERT_TRUE(sequence.Reserve(kTokens).ok());
+  ASSERT_TRUE(sequence.Slide(128, 22).ok());
   sequence.SetLength(kTokens);
-  sequence.SetWindowFrom(kFirst);
+  EXPECT_EQ(sequence.window_from(), 64);
   EXPECT_EQ(sequence.Truncate(140), 140);
-  EXPECT_EQ(sequence.Truncate(128), 128);
-  EXPECT_EQ(sequence.Truncate(127), 0) << "token 127 sees 88";
+  EXPECT_EQ(sequence.Truncate(103), 103) << "token 103 sees 64";
+  EXPECT_EQ(sequence.Truncate(102), 0);
   EXPECT_EQ(sequence.window_from(), 0);
+}
+
+// A prefix takes along what its next token sees; windowed parts that were passed by go before
+// anything else, those that somebody went on from do not.
+TEST_F(WindowTest, TheCacheGivesUpPassedWindowsFirst) {
+  PrefixCache cache;
+  const auto hashes = PageHashes(prefixes_, kTokens);
+  cache.Insert(hashes, source_.pages(), 0, /*passed=*/true);
+  const auto both = cache.Find(hashes, kWindow);
+  ASSERT_EQ(both.pages.size(), 2u);
+  EXPECT_EQ(both.window_from, 64);
+  EXPECT_EQ(both.pages[0].windowed, nullptr);
+  EXPECT_NE(both.pages[1].windowed, nullptr);
+  ASSERT_TRUE(cache.EvictOne());
+  EXPECT_EQ(cache.size(), 2u) << "only the window of the first page is gone";
+  EXPECT_EQ(cache.Find(std::span(hashes).first(1), kWindow).pages.size(), 0u);
+  EXPECT_EQ(cache.Find(hashes, kWindow).pages.size(), 2u);
+  ASSERT_TRUE(cache.EvictOne());
+  EXPECT_EQ(cache.size(), 1u);
+  // Whoever computes it again completes it.
+  cache.Insert(hashes, source_.pages(), 0);
+  EXPECT_EQ(cache.Find(std::span(hashes).first(1), kWindow).pages.size(), 1u);
 }
 
 TEST_F(CacheTest, GivesItsPagesUpWhenThePoolIsDry) {
   auto pool =
       PagePool::Create(*device_, kLayers, {shape_}, 3 * 3 * KvLayout{shape_}.layer_bytes()).value();
-  ASSERT_EQ(pool->pages_total(), 3);
+  ASSERT_EQ(pool->frames_total(), 9);
   PrefixCache cache;
   {
     Sequence first(*pool);
     ASSERT_TRUE(first.Reserve(2 * kPageTokens).ok());
     cache.Insert(PageHashes(prefixes_, 2 * kPageTokens), first.pages(), 0);
   }
-  EXPECT_EQ(pool->pages_free(), 1);
+  EXPECT_EQ(pool->frames_free(), 3);
   Sequence second(*pool);
   EXPECT_TRUE(ReserveEvicting(second, 3 * kPageTokens, cache).ok());
   EXPECT_EQ(cache.size(), 0u);

@@ -17,21 +17,20 @@ Status CheckSlab(const PagePool& pool, const PageTable& pages, Slab slab, KvType
     return MakeError(Code::kInvalidArgument, "tokens [{}, {}) are outside {} pages", slab.first,
                      end, pages.size());
   }
+  for (int64_t page = slab.first / kPageTokens; page * kPageTokens < end; ++page) {
+    if (pool.FrameOf(pages[static_cast<size_t>(page)], slab.layer) < 0)
+      return MakeError(Code::kInvalidArgument, "layer {} no longer has the tokens from {} on",
+                       slab.layer, page * kPageTokens);
+  }
   if (!FindKvType(static_cast<uint8_t>(type))) {
     return MakeError(Code::kInvalidArgument, "unknown KV type {}", static_cast<int>(type));
   }
   const KvType kept = pool.layout().type;
-  if (kept != KvType::kF16 && kept != type) {
+  if (!TravelsAs(kept, type)) {
     return MakeError(Code::kInvalidArgument, "a KV cache of {} does not travel as {}", NameOf(kept),
                      NameOf(type));
   }
   return device::CheckShape(type, pool.shape());
-}
-
-std::vector<int32_t> IndicesOf(const PageTable& pages) {
-  std::vector<int32_t> indices;
-  for (const Page& page : pages) indices.push_back(page.index());
-  return indices;
 }
 
 }  // namespace
@@ -44,8 +43,8 @@ Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvT
                     std::span<uint8_t> into) {
   BATON_RETURN_IF_ERROR(CheckSlab(pool, pages, slab, type));
   CHECK(into.size() == WireBytes(pool.shape(), slab.count, type));
-  const std::vector<int32_t> indices = IndicesOf(pages);
-  pool.device().ExportKv(LayerOf(pool, indices, slab.layer), slab.first, slab.count, type, into);
+  const std::vector<int32_t> frames = FramesOf(pool, pages, slab.layer);
+  pool.device().ExportKv(LayerOf(pool, frames), slab.first, slab.count, type, into);
   return OkStatus();
 }
 
@@ -64,8 +63,8 @@ Status ImportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvType 
     return MakeError(Code::kInvalidArgument, "{} tokens of KV are {} bytes, not {}", slab.count,
                      expected, wire.size());
   }
-  const std::vector<int32_t> indices = IndicesOf(pages);
-  pool.device().ImportKv(LayerOf(pool, indices, slab.layer), slab.first, slab.count, type, wire);
+  const std::vector<int32_t> frames = FramesOf(pool, pages, slab.layer);
+  pool.device().ImportKv(LayerOf(pool, frames), slab.first, slab.count, type, wire);
   return OkStatus();
 }
 

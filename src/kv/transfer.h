@@ -1,11 +1,12 @@
 // Export and import of KV between pages and the canonical wire layout (docs/formats/kv-stream.md):
 //
 //   K then V, each [kv head][token][head dim], little endian
+//   f32   4 bytes per element
 //   f16   2 bytes per element
 //   q8_0  blocks of 32 along head dim: f16 scale, 32 x int8 (tensor/blocks.h BlockQ8_0)
 //
-// The type of the pages travels bit for bit. Pages of f16 also give and take q8_0; pages of q8_0
-// nothing else.
+// The type of the pages travels bit for bit. Pages of f16 also give and take q8_0; others nothing
+// else.
 //
 // May be called from any thread for (page, layer)s that nobody writes meanwhile (export) or touches
 // meanwhile (import). They run at memory speed and take no locks.
@@ -30,8 +31,8 @@ struct Slab {
 // Bytes of `count` tokens of one layer on the wire.
 size_t WireBytes(KvShape shape, int count, KvType type);
 
-// kInvalidArgument if the slab lies outside `pages`, or if such pages or heads do not travel as
-// `type`.
+// kInvalidArgument if the slab lies outside `pages` or in parts that are gone, or if such pages or
+// heads do not travel as `type`.
 Result<Bytes> ExportKv(const PagePool& pool, const PageTable& pages, Slab slab, KvType type);
 // The same into memory of exactly WireBytes().
 Status ExportKvInto(const PagePool& pool, const PageTable& pages, Slab slab, KvType type,

@@ -119,9 +119,9 @@ TEST(ModelHostile, SaysWhatIsWrong) {
               }),
               HasSubstr("llama.vocab_size is 8"));
   EXPECT_THAT(with([](auto& m) {
-                m.more_strings = {{"llama.rope.scaling.type", "longrope"}};
+                m.more_strings = {{"llama.rope.scaling.type", "mystery"}};
               }),
-              HasSubstr("'longrope' is not supported"));
+              HasSubstr("'mystery' is not supported"));
   EXPECT_THAT(with([](auto& m) {
                 m.more_integers = {{"llama.rope.dimension_count", 10}};
               }),
@@ -388,6 +388,24 @@ TEST(Model, WithoutATokenizerItHasNoTexts) {
   const std::vector<TokenId> tokens = {1, 2};
   EXPECT_EQ(tokenizer.Decode(tokens), "");
   EXPECT_FALSE(tokenizer.IsEndOfGeneration(1));
+}
+
+// As converters write Phi-3 with 128k tokens.
+TEST(Model, PositionsOfLongTextsComeAsTensors) {
+  const auto golden = Model::Open(BATON_SOURCE_DIR "/tests/golden/phi3-long.gguf");
+  ASSERT_TRUE(golden.ok()) << golden.error().message();
+  const ModelSpec& spec = (*golden)->spec();
+  EXPECT_EQ(spec.rope.short_tokens, 64);
+  EXPECT_EQ(spec.rope.divisors.size(), 6u);
+  EXPECT_FLOAT_EQ(spec.rope.long_divisors[5], 7.5f);
+  EXPECT_FLOAT_EQ(spec.rope.magnitude, std::sqrt(1 + std::log(8.0f) / std::log(64.0f)));
+  EXPECT_FALSE(spec.TurnsLong(64));
+  EXPECT_TRUE(spec.TurnsLong(65));
+  SmallModel small;
+  small.more_strings = {{"llama.rope.scaling.type", "longrope"}};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("rope.scaling.original_context_length"));
+  small.more_integers = {{"llama.rope.scaling.original_context_length", 64}};
+  EXPECT_THAT(ErrorOf(small), HasSubstr("rope.scaling.short_factors"));
 }
 
 TEST(Model, NonsensicalExpertsAreRefused) {

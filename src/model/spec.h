@@ -20,14 +20,18 @@ enum class Family { kLlama, kGemma, kGptOss, kDeepSeek };
 // Rotary position embedding: element pair i of a head turns by
 //   position * base^(-2i / dimensions) / divisor(i)
 // where divisor(i) is `divisors[i]`, or 1 where `divisors` is empty. Every scaling that baton knows
-// (linear, Llama 3, YaRN) comes down to these divisors and the magnitude. Pairs are adjacent
-// elements (2i, 2i + 1); where `halves`, the file has them at i and i + dimensions / 2 of each
-// head, and loading brings the rows of Q and K together.
+// (linear, Llama 3, YaRN, LongRoPE) comes down to these divisors and the magnitude. Pairs are
+// adjacent elements (2i, 2i + 1); where `halves`, the file has them at i and i + dimensions / 2 of
+// each head, and loading brings the rows of Q and K together.
 struct RopeSpec {
   int32_t dimensions = 0;  // even; <= head_dim: only the first `dimensions` elements turn
   float base = 10000.0f;
   std::vector<float> divisors;  // empty, or dimensions / 2 positive numbers
-  float magnitude = 1.0f;       // what turns is multiplied by it (YaRN)
+  float magnitude = 1.0f;       // what turns is multiplied by it (YaRN, LongRoPE)
+  // LongRoPE (Phi-3 with 128k): all of a text of more than `short_tokens` tokens turns by these
+  // instead (docs/decisions/0013). 0: no text does.
+  int32_t short_tokens = 0;
+  std::vector<float> long_divisors;
   bool halves = false;
   bool operator==(const RopeSpec&) const = default;
 };
@@ -131,6 +135,8 @@ struct ModelSpec {
   const RopeSpec& RopeOf(int32_t layer) const {
     return window_rope && IsWindowed(layer) ? *window_rope : rope;
   }
+  // Do positions of a text of so many tokens turn by `rope.long_divisors`?
+  bool TurnsLong(int tokens) const { return rope.short_tokens > 0 && tokens > rope.short_tokens; }
   int32_t q_width() const { return n_heads * head_dim; }
   int32_t kv_width() const { return n_kv_heads * head_dim; }
   // Of what attention makes of all heads' values, or latents.

@@ -157,7 +157,7 @@ TEST(Balance, IsHalfWhereADeviceGivesWhatTheModelNeeds) {
   for (const Balance& balance : balances) {
     EXPECT_TRUE(balance.fits);
     EXPECT_GT(balance.prefill_tokens_per_s, 0);
-    if (balance.flops_per_byte < needed / 4) EXPECT_GT(balance.prefill_share, 0.5);
+    EXPECT_TRUE(balance.flops_per_byte > needed / 4 || balance.prefill_share > 0.5);
   }
 }
 

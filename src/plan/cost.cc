@@ -52,6 +52,9 @@ CostModel::CostModel(const ModelCost& model, const Workload& workload)
   };
   sums_.weight_bytes =
       SumsOf<uint64_t>(model, [&](int layer) { return model.layer_weight_bytes[layer]; });
+  sums_.held_tokens = SumsOf<uint64_t>(model, [&](int layer) {
+    return model.HeldTokens({layer, layer + 1}, workload);
+  });
   sums_.shared_bytes = SumsOf<double>(model, [&](int layer) { return model.SharedBytes(layer); });
   sums_.chunk_bytes = experts(chunk_);
   sums_.rest_bytes = experts(rest_);
@@ -69,9 +72,8 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
   uint64_t bytes = Of(sums_.weight_bytes, layers);
   if (embeds) bytes += model_.embedding_bytes;
   if (heads && !(embeds && model_.tied_embeddings)) bytes += model_.head_bytes;
-  bytes += static_cast<uint64_t>(workload_.slots) *
-           static_cast<uint64_t>(workload_.context_tokens) *
-           model_.KvBytesPerTokenPerLayer(workload_.kv_type) * static_cast<uint64_t>(layers.size());
+  bytes += static_cast<uint64_t>(workload_.slots) * Of(sums_.held_tokens, layers) *
+           model_.KvBytesPerTokenPerLayer(workload_.kv_type);
   bytes += static_cast<uint64_t>(kScratchWidths * workload_.chunk_tokens * model_.hidden_width * 4);
   return bytes + kReserveBytes;
 }

@@ -32,6 +32,7 @@ class CostModel {
   // Over the first n layers.
   struct Sums {
     std::vector<uint64_t> weight_bytes;
+    std::vector<uint64_t> held_tokens;  // of one request, at most
     std::vector<double> shared_bytes;
     std::vector<double> chunk_bytes;   // of experts, that a full chunk reads
     std::vector<double> rest_bytes;    // of experts, that the prompt's last, shorter chunk reads

@@ -272,5 +272,24 @@ TEST(Estimate, DecidesPerPrompt) {
       << "the decode node has the prefix already";
 }
 
+// gpt-oss: every other layer sees 128 tokens. Its pages hold that and a chunk, whatever the
+// context.
+TEST(Memory, LayersWithAWindowHoldTheirWindow) {
+  ModelCost model = Llama8B();
+  const LayerRange all{0, 32};
+  const auto kv_bytes = [&](int context) {
+    const Workload workload{.context_tokens = context};
+    const Workload none{.context_tokens = 0};
+    return MemoryFor(model, all, workload) - MemoryFor(model, all, none);
+  };
+  const uint64_t in_layer = model.KvBytesPerTokenPerLayer(KvType::kF16);
+  EXPECT_EQ(kv_bytes(8192), 32 * 8192 * in_layer);
+  for (int layer = 0; layer < 32; ++layer) model.layer_windows.push_back(layer % 2 == 0 ? 128 : 0);
+  const uint64_t held = 64 * (2 + 9);
+  EXPECT_EQ(kv_bytes(8192), 16 * (8192 + held) * in_layer);
+  EXPECT_EQ(kv_bytes(131072), 16 * (131072 + held) * in_layer);
+  EXPECT_EQ(kv_bytes(128), 32 * 128 * in_layer);
+}
+
 }  // namespace
 }  // namespace baton::plan

@@ -36,6 +36,16 @@ const LinkProfile* ClusterProfile::FindLink(const NodeId& from, const NodeId& to
   return nullptr;
 }
 
+uint64_t ModelCost::HeldTokens(LayerRange layers, const Workload& workload) const {
+  uint64_t pages = 0;
+  for (int layer = layers.first; layer < layers.last; ++layer) {
+    const int window = layer_windows.empty() ? 0 : layer_windows[static_cast<size_t>(layer)];
+    pages +=
+        static_cast<uint64_t>(PagesHeld(workload.context_tokens, window, workload.chunk_tokens));
+  }
+  return pages * kPageTokens;
+}
+
 namespace {
 
 double BytesOfOneExpert(const ModelCost& model, int layer) {

@@ -57,6 +57,22 @@ struct ClusterProfile {
   const LinkProfile* FindLink(const NodeId& from, const NodeId& to) const;
 };
 
+enum class Objective { kLatency, kThroughput, kFit };
+
+struct Workload {
+  int prompt_tokens = 512;
+  int answer_tokens = 128;
+  int context_tokens = 8192;           // room in the KV cache per request
+  int slots = 1;                       // requests at once, at most
+  int concurrency = 1;                 // requests at once, as predictions assume
+  int chunk_tokens = 512;              // prefill chunk
+  KvType kv_type = KvType::kF16;       // of pages
+  KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
+  Objective objective = Objective::kLatency;
+
+  KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
+};
+
 // What a model costs, counted from its tensors.
 struct ModelCost {
   std::string name;
@@ -94,23 +110,10 @@ struct ModelCost {
   // `tokens` tokens does: each token draws for itself, so E (1 - (1 - k / E)^T) of E are drawn.
   double SharedBytes(int layer) const;
   double ExpertBytes(int layer, double tokens) const;
+  // Tokens that one request of `workload` has room for in all of some layers: in those with a
+  // window no more than what one chunk needs.
+  uint64_t HeldTokens(LayerRange layers, const Workload& workload) const;
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
-};
-
-enum class Objective { kLatency, kThroughput, kFit };
-
-struct Workload {
-  int prompt_tokens = 512;
-  int answer_tokens = 128;
-  int context_tokens = 8192;           // room in the KV cache per request
-  int slots = 1;                       // requests at once, at most
-  int concurrency = 1;                 // requests at once, as predictions assume
-  int chunk_tokens = 512;              // prefill chunk
-  KvType kv_type = KvType::kF16;       // of pages
-  KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
-  Objective objective = Objective::kLatency;
-
-  KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
 };
 
 }  // namespace baton::plan

@@ -104,7 +104,8 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
   request.workload.concurrency = integer("concurrency", usual.concurrency, 4096);
   if (const auto name = fields.Text("kv_type")) {
     const auto type = FindKvTypeByName(*name);
-    if (!type) fields.Fail("kv_type", fmt::format("'kv_type' is f16 or q8_0, not '{}'", *name));
+    if (!type)
+      fields.Fail("kv_type", fmt::format("'kv_type' is f32, f16 or q8_0, not '{}'", *name));
     request.workload.kv_type = type.value_or(usual.kv_type);
   }
   request.constraints.nodes = ReadNodes(fields, "nodes", view);

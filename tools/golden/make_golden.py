@@ -124,6 +124,14 @@ MODELS = {
         rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=40.0, beta_fast=32,
                              beta_slow=1, mscale=1.0, mscale_all_dim=1.0,
                              original_max_position_embeddings=32)),
+    "phi3-long": dict(
+        family="Phi3", hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=80, partial_rotary_factor=0.75,
+        original_max_position_embeddings=64, pad_token_id=0, sliding_window=400,
+        rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+                             original_max_position_embeddings=64,
+                             short_factor=[1.0, 1.0, 1.05, 1.1, 1.2, 1.4],
+                             long_factor=[1.1, 1.5, 2.5, 4.0, 6.0, 7.5])),
 }
 # As converters wrote them before they cut kv_b into the matrices of heads.
 WITH_KV_B = {"deepseek2-lite"}
@@ -343,7 +351,11 @@ def write_metadata(writer, name, config):
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])
-    if rope["rope_type"] == "yarn":
+    if rope["rope_type"] == "longrope":
+        original = rope["original_max_position_embeddings"]
+        growth = math.log(config.max_position_embeddings / original) / math.log(original)
+        writer.add_rope_scaling_attn_factors(math.sqrt(1 + growth))
+    if rope["rope_type"] in ("yarn", "longrope"):
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
 
@@ -362,8 +374,13 @@ def write_gguf(path, name, architecture, model):
     writer = gguf.GGUFWriter(path, architecture)
     write_metadata(writer, name, model.config)
     write_vocabulary(writer)
-    if model.config.rope_parameters.get("rope_type") == "llama3":
+    rope = model.config.rope_parameters
+    if rope.get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_divisors(model))
+    if rope.get("rope_type") == "longrope":
+        for length in ("long", "short"):
+            writer.add_tensor(f"rope_factors_{length}.weight",
+                              numpy.array(rope[f"{length}_factor"], dtype=numpy.float32))
     tensors = dict(model.named_parameters())  # a tied head appears once
     tensors |= {n: b for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")}
     for hf_name, parameter in tensors.items():

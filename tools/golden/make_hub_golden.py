@@ -114,6 +114,22 @@ MODELS = {
             num_mtp_layers=0, rms_norm_eps=1e-6,
             rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=40.0, beta_fast=32, beta_slow=1,
                                  mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=16))),
+    "gemma3-wrapped": dict(
+        family="Gemma3", store="f32", wrapper="Gemma3", config=dict(
+            num_hidden_layers=3, head_dim=16, sliding_window=24, query_pre_attn_scalar=16, tie_word_embeddings=True,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+                full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0)))),
+    "mistral3-wrapped": dict(
+        family="Mistral", store="bf16", wrapper="Mistral3", new_names=True,
+        config=dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=1e9))),
+    "phi3-f32-long": dict(
+        family="Phi3", store="f32", config=dict(
+            partial_rotary_factor=0.5, pad_token_id=0, original_max_position_embeddings=16,
+            rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
+                                 original_max_position_embeddings=16, short_factor=[1.0, 1.1],
+                                 long_factor=[1.5, 5.0]))),
 }
 
 
@@ -281,6 +297,26 @@ def in_older_words(config):
     return config
 
 
+def wrap(how, text):
+    """The tensors and config.json of the multimodal model around a text model, which answers texts alike."""
+    vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, image_size=28,
+                  patch_size=14)
+    config = getattr(transformers, how["wrapper"] + "Config")(
+        text_config=text.config.to_dict(), vision_config=vision, tie_word_embeddings=text.config.tie_word_embeddings)
+    config._attn_implementation = "eager"
+    model = getattr(transformers, how["wrapper"] + "ForConditionalGeneration")(config).float().eval()
+    model.model.language_model.load_state_dict(text.model.state_dict())
+    model.lm_head.load_state_dict(text.lm_head.state_dict())
+    prompt = list(range(40))
+    assert make_golden.last_logits(model, prompt) == make_golden.last_logits(text, prompt)
+    tensors, written = hub_tensors(model)
+    if how.get("new_names"):  # as transformers 4.52 to 4.57 wrote them
+        tensors = {n.removeprefix("language_model.") if n.startswith("language_model.lm_head")
+                   else "model." + n.replace("language_model.model.", "language_model.", 1): value
+                   for n, value in tensors.items()}
+    return tensors, written
+
+
 def write_weights(folder, tensors, shard_size):
     if shard_size is None:
         safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata=dict(format="pt"))
@@ -335,7 +371,12 @@ def main(folder, wanted):
         family = how.get("family", "Llama")
         model = make_golden.make_model(family, {**SMALL, **how["config"]}, 100 + seed)
         tensors, config = hub_tensors(model)
-        written, meant, change = store(tensors, how)
+        if "wrapper" in how:
+            wrapped, config = wrap(how, model)
+            written, _, change = store(wrapped, how)
+            _, meant, _ = store(tensors, how)
+        else:
+            written, meant, change = store(tensors, how)
         meant = unstack(meant)
         if how.get("older"):
             config = in_older_words(config)

@@ -657,7 +657,8 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
   CHECK(group > 0 && group <= kQueryGroupMax, "{} query heads per KV head", group);
   CHECK(into.width == heads * group * shape.value_dim(), "shapes disagree");
   const bool brain = precision == AttentionPrecision::kBrain;
-  CHECK(brain || layout.type == KvType::kF16, "exact attention to {}", NameOf(layout.type));
+  CHECK(layout.type != (brain ? KvType::kF32 : KvType::kQ8_0), "attention to {} in {}",
+        NameOf(layout.type), brain ? "BF16" : "F32");
   const size_t rows_max = brain ? kernels::kBrainRowsMax : kernels::kAttentionRowsMax;
   const size_t floats = brain ? kernels::BrainScratchFloats(shape.head_dim)
                               : kernels::AttentionScratchFloats(shape.head_dim);

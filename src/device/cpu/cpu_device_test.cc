@@ -257,7 +257,9 @@ struct Cache {
   size_t WireBytes(int count, KvType type) const {
     const KvShape& shape = layout.shape;
     const size_t elements = size_t{1} * shape.halves() * shape.kv_heads * shape.head_dim * count;
-    return type == KvType::kF16 ? elements * 2 : elements / 32 * 34;
+    return type == KvType::kF32   ? elements * 4
+           : type == KvType::kF16 ? elements * 2
+                                  : elements / 32 * 34;
   }
 };
 
@@ -277,6 +279,7 @@ TEST(Attention, OfSeveralSequencesAtOnceIsThatOfEachAlone) {
   const size_t heads = 6;
   const int lengths[] = {3, 700, 64, 1100};
   for (const auto& [precision, type] : {std::pair(AttentionPrecision::kFloat, KvType::kF16),
+                                        std::pair(AttentionPrecision::kFloat, KvType::kF32),
                                         std::pair(AttentionPrecision::kBrain, KvType::kF16),
                                         std::pair(AttentionPrecision::kBrain, KvType::kQ8_0)}) {
     for (const int threads : {1, 2, 7}) {
@@ -311,9 +314,10 @@ TEST(Attention, OfManyQueryHeadsIsThatOfEachAlone) {
   const auto device = Cpu();
   const int tokens = 70;
   const size_t heads = 130, head_dim = 40, latent = 24;
-  for (const AttentionPrecision precision :
-       {AttentionPrecision::kFloat, AttentionPrecision::kBrain}) {
-    Cache cache(*device, KvLayout{{1, head_dim, latent}}, tokens);
+  for (const auto& [precision, type] : {std::pair(AttentionPrecision::kFloat, KvType::kF16),
+                                        std::pair(AttentionPrecision::kFloat, KvType::kF32),
+                                        std::pair(AttentionPrecision::kBrain, KvType::kF16)}) {
+    Cache cache(*device, KvLayout{{1, head_dim, latent}, type}, tokens);
     const Values k = Random(*device, tokens, head_dim - latent, 1);
     const Values v = Random(*device, tokens, latent, 2);
     Store(*device, k.rows, v.rows, cache.layer, 0);
@@ -344,7 +348,7 @@ TEST(KvPages, OfLatentsHoldEachRowOnce) {
   const int count = 100;
   const Values rest = Random(*device, count, 32, 3);
   const Values latents = Random(*device, count, 64, 4);
-  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     Cache from(*device, {shape, type}), to(*device, {shape, type});
     EXPECT_EQ(from.layout.layer_bytes(), KvBytesOf(type, 96 * kPageTokens));
     Store(*device, rest.rows, latents.rows, from.layer, 0);
@@ -402,6 +406,28 @@ TEST_P(KvTransfer, F16RoundTripsBitForBitInAnyPieces) {
     Bytes wire(from.WireBytes(count, KvType::kF16));
     device->ExportKv(from.layer, first, count, KvType::kF16, wire);
     device->ImportKv(to.layer, first, count, KvType::kF16, wire);
+  }
+  EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
+}
+
+// On the wire are the very floats, head by head, and they come back to the last bit.
+TEST_P(KvTransfer, F32RoundTripsBitForBitInAnyPieces) {
+  const auto device = Cpu();
+  const KvShape shape{2, GetParam()};
+  Cache from(*device, {shape, KvType::kF32}), to(*device, {shape, KvType::kF32});
+  const size_t width = shape.kv_heads * shape.head_dim;
+  const Values k = Random(*device, 100, width, 3);
+  const Values v = Random(*device, 100, width, 4);
+  Store(*device, k.rows, v.rows, from.layer, 0);
+  for (const auto& [first, count] : {std::pair(0, 5), std::pair(5, 70), std::pair(75, 25)}) {
+    Bytes wire(from.WireBytes(count, KvType::kF32));
+    device->ExportKv(from.layer, first, count, KvType::kF32, wire);
+    device->ImportKv(to.layer, first, count, KvType::kF32, wire);
+    const auto* floats = reinterpret_cast<const float*>(wire.data());
+    for (int t = 0; t < count; ++t) {
+      const float* row = k.rows.host() + (first + t) * width;
+      EXPECT_EQ(std::memcmp(floats + t * shape.head_dim, row, 4 * shape.head_dim), 0);
+    }
   }
   EXPECT_EQ(std::memcmp(from.storage->host(), to.storage->host(), from.storage->size_bytes()), 0);
 }

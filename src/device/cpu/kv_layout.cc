@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 #include "base/check.h"
 #include "kernels/half.h"
@@ -19,7 +20,7 @@ constexpr int kLanes = 16;  // tokens of a key block
 constexpr int kBlock = BlockQ8_0::kElements;
 
 // Rows: the elements of consecutive tokens at one head, as they travel. 16 of them at a time.
-using SomeRows = std::array<uint8_t, kLanes * kHeadDimMax * sizeof(Half)>;
+using SomeRows = std::array<uint8_t, kLanes * kHeadDimMax * sizeof(float)>;
 
 // One head's half of the page that holds a token.
 uint8_t* KeysOf(const KvLayer& layer, int head, int token) {
@@ -42,7 +43,8 @@ uint8_t* ValueRow(const KvLayer& layer, int head, int token) {
 
 // Copies between `count` <= 16 columns (stride kLanes) and rows (stride `dim`), in squares of 16 so
 // that both sides stay in L1.
-void ColumnsToRows(const Half* columns, int count, int dim, Half* rows) {
+template <typename T>
+void ColumnsToRows(const T* columns, int count, int dim, T* rows) {
   for (int begin = 0; begin < dim; begin += kLanes) {
     const int end = std::min(dim, begin + kLanes);
     for (int t = 0; t < count; ++t) {
@@ -51,7 +53,8 @@ void ColumnsToRows(const Half* columns, int count, int dim, Half* rows) {
   }
 }
 
-void RowsToColumns(const Half* rows, int count, int dim, Half* columns) {
+template <typename T>
+void RowsToColumns(const T* rows, int count, int dim, T* columns) {
   for (int begin = 0; begin < dim; begin += kLanes) {
     const int end = std::min(dim, begin + kLanes);
     for (int d = begin; d < end; ++d) {
@@ -87,23 +90,37 @@ void RowsToBlocks(const uint8_t* rows, int lane, int count, int dim, KeyBlockQ8_
 void LoadKeys(const KvLayer& layer, int head, int token, int count, SomeRows& rows) {
   const int dim = layer.layout.shape.head_dim;
   const int lane = token % kLanes;
-  if (layer.layout.type == KvType::kF16) {
-    ColumnsToRows(KeyBlock<Half>(layer, head, token) + lane, count, dim,
-                  reinterpret_cast<Half*>(rows.data()));
-  } else {
-    BlocksToRows(KeyBlock<KeyBlockQ8_0>(layer, head, token), lane, count, dim, rows.data());
+  const auto from_columns = [&](auto* into) {
+    using T = std::remove_pointer_t<decltype(into)>;
+    ColumnsToRows<T>(KeyBlock<T>(layer, head, token) + lane, count, dim, into);
+  };
+  switch (layer.layout.type) {
+    case KvType::kF32:
+      return from_columns(reinterpret_cast<float*>(rows.data()));
+    case KvType::kF16:
+      return from_columns(reinterpret_cast<Half*>(rows.data()));
+    case KvType::kQ8_0:
+      break;
   }
+  BlocksToRows(KeyBlock<KeyBlockQ8_0>(layer, head, token), lane, count, dim, rows.data());
 }
 
 void SaveKeys(const KvLayer& layer, int head, int token, int count, const SomeRows& rows) {
   const int dim = layer.layout.shape.head_dim;
   const int lane = token % kLanes;
-  if (layer.layout.type == KvType::kF16) {
-    RowsToColumns(reinterpret_cast<const Half*>(rows.data()), count, dim,
-                  KeyBlock<Half>(layer, head, token) + lane);
-  } else {
-    RowsToBlocks(rows.data(), lane, count, dim, KeyBlock<KeyBlockQ8_0>(layer, head, token));
+  const auto to_columns = [&](const auto* from) {
+    using T = std::remove_const_t<std::remove_pointer_t<decltype(from)>>;
+    RowsToColumns<T>(from, count, dim, KeyBlock<T>(layer, head, token) + lane);
+  };
+  switch (layer.layout.type) {
+    case KvType::kF32:
+      return to_columns(reinterpret_cast<const float*>(rows.data()));
+    case KvType::kF16:
+      return to_columns(reinterpret_cast<const Half*>(rows.data()));
+    case KvType::kQ8_0:
+      break;
   }
+  RowsToBlocks(rows.data(), lane, count, dim, KeyBlock<KeyBlockQ8_0>(layer, head, token));
 }
 
 // Calls visit(token, tokens) for the parts of [first, first + count) in each 16-token block.
@@ -138,8 +155,16 @@ void DequantizeRow(const uint8_t* row, int dim, float* x) {
 }
 
 void FloatsToRow(const KernelTable& kernels, const float* x, int dim, KvType type, uint8_t* row) {
-  if (type == KvType::kQ8_0) return QuantizeRow(kernels, x, dim, row);
-  kernels.to_half(x, dim, reinterpret_cast<Half*>(row));
+  switch (type) {
+    case KvType::kF32:
+      std::memcpy(row, x, static_cast<size_t>(dim) * sizeof(float));
+      return;
+    case KvType::kF16:
+      return kernels.to_half(x, dim, reinterpret_cast<Half*>(row));
+    case KvType::kQ8_0:
+      break;
+  }
+  QuantizeRow(kernels, x, dim, row);
 }
 
 // From the pages' type to `type`, which are the same or F16 and Q8_0; `into` may lie anywhere.
@@ -182,8 +207,7 @@ WireHead<Byte> HeadOf(std::span<Byte> wire, const KvLayout& layout, int head, si
 
 // Bytes of one of K and V for `count` tokens of one head.
 size_t HeadBytes(const KvLayout& layout, int count, KvType type, size_t wire_bytes) {
-  CHECK(layout.type == KvType::kF16 || layout.type == type, "pages of {} as {}",
-        NameOf(layout.type), NameOf(type));
+  CHECK(TravelsAs(layout.type, type), "pages of {} as {}", NameOf(layout.type), NameOf(type));
   const size_t bytes = count * KvBytesOf(type, layout.shape.head_dim);
   CHECK(wire_bytes == layout.shape.halves() * layout.shape.kv_heads * bytes, "{} bytes",
         wire_bytes);

@@ -63,7 +63,8 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
   const Rows q = s.q.Slice(0, n), k = s.k.Slice(0, n), v = s.v.Slice(0, n);
   Rows x = s.x.Slice(0, n);
   ends_.Begin(input, device, x);
-  const device::RopeTable angles = {s.angles.At(input.positions), s.angles.pairs(), spec_.head_dim};
+  const device::RopeTable angles = {s.angles.At(input.positions, input.turns_long),
+                                    s.angles.pairs(), spec_.head_dim};
 
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
     const LayerWeights& w = weights_[layer - layers_.first];

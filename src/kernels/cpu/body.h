@@ -171,11 +171,11 @@ void FromHalf(const uint16_t* x, size_t n, float* into) {
 
 // What the rows of a tile carry from one key block to the next.
 struct AttentionState {
-  uint16_t* latents;  // [kKeyBlock][value width]: values brought into rows
-  float* scores;      // [row][kKeyBlock], then weights
-  float* sums;        // [row][width]
-  float* max;         // [row]
-  float* total;       // [row]
+  float* latents;  // [kKeyBlock][value width] of the pages' type: values brought into rows
+  float* scores;   // [row][kKeyBlock], then weights
+  float* sums;     // [row][width]
+  float* max;      // [row]
+  float* total;    // [row]
 };
 
 // As KvWidth(), without a symbol to share.
@@ -191,11 +191,10 @@ inline size_t ValueWidthOf(const AttentionTile& tile) {
 }
 
 inline AttentionState StateOf(const AttentionTile& tile) {
-  auto* latents = reinterpret_cast<uint16_t*>(tile.scratch);
-  float* scores = tile.scratch + kKeyBlock * WidthOf(tile) / 2;
+  float* scores = tile.scratch + kKeyBlock * WidthOf(tile);
   float* sums = scores + kAttentionRowsMax * kKeyBlock;
   float* max = sums + kAttentionRowsMax * ValueWidthOf(tile);
-  return {latents, scores, sums, max, max + kAttentionRowsMax};
+  return {tile.scratch, scores, sums, max, max + kAttentionRowsMax};
 }
 
 inline size_t RowsOf(const AttentionTile& tile) {
@@ -246,9 +245,17 @@ void SoftCapAll(float* x, float cap, size_t n) {
   }
 }
 
+// Sixteen keys or values of a page.
+inline F32x16 LoadKv(const float* from) {
+  return Load(from);
+}
+inline F32x16 LoadKv(const uint16_t* from) {
+  return LoadHalf(from);
+}
+
 // Scores of kRows rows with kVectors x 16 keys.
-template <size_t kRows>
-inline void ScoreRows(const AttentionTile& tile, size_t row, const uint16_t* keys, float* scores) {
+template <size_t kRows, typename T>
+inline void ScoreRows(const AttentionTile& tile, size_t row, const T* keys, float* scores) {
   const float* q[kRows];
   F32x16 sums[kRows][kVectors];
 #pragma GCC unroll 16
@@ -260,7 +267,7 @@ inline void ScoreRows(const AttentionTile& tile, size_t row, const uint16_t* key
   for (size_t d = 0; d < tile.head_dim; ++d) {
     F32x16 k[kVectors];
 #pragma GCC unroll 4
-    for (size_t v = 0; v < kVectors; ++v) k[v] = LoadHalf(keys + v * stride + d * 16);
+    for (size_t v = 0; v < kVectors; ++v) k[v] = LoadKv(keys + v * stride + d * 16);
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
       const F32x16 x = Broadcast(q[r][d]);
@@ -276,8 +283,8 @@ inline void ScoreRows(const AttentionTile& tile, size_t row, const uint16_t* key
 }
 
 // sums = sums * shrink + weights x values, for kRows rows and kWide x 16 elements of head_dim.
-template <size_t kRows, size_t kWide>
-inline void AddValues(const uint16_t* values, size_t width, size_t first, size_t keys,
+template <size_t kRows, size_t kWide, typename T>
+inline void AddValues(const T* values, size_t width, size_t first, size_t keys,
                       const float* weights, const float* shrink, float* into) {
   F32x16 sums[kRows][kWide];
 #pragma GCC unroll 16
@@ -290,7 +297,7 @@ inline void AddValues(const uint16_t* values, size_t width, size_t first, size_t
   for (size_t j = first; j < keys; ++j) {
     F32x16 value[kWide];
 #pragma GCC unroll 4
-    for (size_t v = 0; v < kWide; ++v) value[v] = LoadHalf(values + j * width + v * 16);
+    for (size_t v = 0; v < kWide; ++v) value[v] = LoadKv(values + j * width + v * 16);
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
       const F32x16 weight = Broadcast(weights[r * kKeyBlock + j]);
@@ -343,15 +350,16 @@ inline float Rescale(float* scores, size_t hidden, size_t visible, float* max, f
 }
 
 // A block of keys, which begins at token `begin`, and its values in rows of ValueWidthOf().
+template <typename T>
 struct KeyBlock {
   size_t begin;
-  const uint16_t* keys;
-  const uint16_t* values;
+  const T* keys;
+  const T* values;
 };
 
-template <size_t kRows>
+template <size_t kRows, typename T>
 inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& state, size_t row,
-                            const KeyBlock& block) {
+                            const KeyBlock<T>& block) {
   const size_t begin = block.begin;
   const size_t visible = VisibleTo(tile, row + kRows - 1, begin);
   const size_t hidden = HiddenFrom(tile, row, begin);
@@ -383,9 +391,9 @@ inline void AttendBlockRows(const AttentionTile& tile, const AttentionState& sta
 }
 
 // Rows [row, rows) in groups of kRows, the rest in smaller ones.
-template <size_t kRows>
+template <size_t kRows, typename T>
 inline void AttendBlock(const AttentionTile& tile, const AttentionState& state, size_t row,
-                        const KeyBlock& block) {
+                        const KeyBlock<T>& block) {
   const size_t rows = RowsOf(tile);
   for (; row + kRows <= rows; row += kRows) AttendBlockRows<kRows>(tile, state, row, block);
   if constexpr (kRows > 1) {
@@ -393,14 +401,14 @@ inline void AttendBlock(const AttentionTile& tile, const AttentionState& state, 
   }
 }
 
-inline KeyBlock BlockAt(const AttentionTile& tile, const AttentionState& state, size_t begin) {
+template <typename T>
+inline KeyBlock<T> BlockAt(const AttentionTile& tile, const AttentionState& state, size_t begin) {
   const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
-  const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys + page);
-  if (tile.latent == 0) {
-    return {begin, keys, reinterpret_cast<const uint16_t*>(tile.values + page)};
-  }
-  HalvesToRows(keys, WidthOf(tile), ValueWidthOf(tile), state.latents);
-  return {begin, keys, state.latents};
+  const auto* keys = reinterpret_cast<const T*>(tile.keys + page);
+  if (tile.latent == 0) return {begin, keys, reinterpret_cast<const T*>(tile.values + page)};
+  auto* rows = reinterpret_cast<T*>(state.latents);
+  ToRows(keys, WidthOf(tile), ValueWidthOf(tile), rows);
+  return {begin, keys, rows};
 }
 
 inline void BeginRows(const AttentionTile& tile, const AttentionState& state) {
@@ -442,15 +450,21 @@ inline void FinishRows(const AttentionTile& tile, const AttentionState& state) {
   }
 }
 
-void Attend(const AttentionTile& tile) {
+template <typename T>
+inline void AttendTo(const AttentionTile& tile) {
   const AttentionState state = StateOf(tile);
   BeginRows(tile, state);
   const size_t end = tile.first + tile.tokens;
   for (size_t begin = FirstKeyOf(tile, 0) / kKeyBlock * kKeyBlock; begin < end;
        begin += kKeyBlock) {
-    AttendBlock<kAttentionRows>(tile, state, 0, BlockAt(tile, state, begin));
+    AttendBlock<kAttentionRows>(tile, state, 0, BlockAt<T>(tile, state, begin));
   }
   FinishRows(tile, state);
+}
+
+void Attend(const AttentionTile& tile) {
+  if (tile.kv_type == KvType::kF32) return AttendTo<float>(tile);
+  AttendTo<uint16_t>(tile);
 }
 
 #include "kernels/cpu/brain_attention.h"

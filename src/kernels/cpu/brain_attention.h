@@ -176,8 +176,7 @@ inline const uint8_t* ValuesOf(const AttentionTile& tile, size_t page, uint8_t* 
   if (tile.latent == 0) return tile.values + page;
   const uint8_t* keys = tile.keys + page;
   if (tile.kv_type == KvType::kF16) {
-    HalvesToRows(HalvesAt(keys), WidthOf(tile), ValueWidthOf(tile),
-                 reinterpret_cast<uint16_t*>(latents));
+    ToRows(HalvesAt(keys), WidthOf(tile), ValueWidthOf(tile), reinterpret_cast<uint16_t*>(latents));
   } else {
     BlocksToRows(reinterpret_cast<const KeyBlockQ8_0*>(keys), tile.head_dim / 32, tile.latent / 32,
                  reinterpret_cast<BlockQ8_0*>(latents));

@@ -43,7 +43,7 @@ inline void Transpose(Vector (&square)[kSize]) {
 }
 
 // keys [4][key_width][16] -> rows [64][width], where width <= key_width, both whole sixteens.
-inline void HalvesToRows(const uint16_t* keys, size_t key_width, size_t width, uint16_t* rows) {
+inline void ToRows(const uint16_t* keys, size_t key_width, size_t width, uint16_t* rows) {
   for (size_t line = 0; line < kKeyBlock; line += 16, keys += key_width * 16) {
     for (size_t d = 0; d < width; d += 8) {
       for (size_t lane = 0; lane < 16; lane += 8) {
@@ -58,6 +58,15 @@ inline void HalvesToRows(const uint16_t* keys, size_t key_width, size_t width, u
           __builtin_memcpy(rows + (line + lane + i) * width + d, &square[i], sizeof(square[i]));
         }
       }
+    }
+  }
+}
+
+// The same of F32, for which speed is no matter.
+inline void ToRows(const float* keys, size_t key_width, size_t width, float* rows) {
+  for (size_t line = 0; line < kKeyBlock; line += 16, keys += key_width * 16) {
+    for (size_t d = 0; d < width; ++d) {
+      for (size_t i = 0; i < 16; ++i) rows[(line + i) * width + d] = keys[d * 16 + i];
     }
   }
 }

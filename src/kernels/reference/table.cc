@@ -329,9 +329,9 @@ size_t ResultAt(const AttentionTile& tile, size_t t, size_t g) {
 float KeyAt(const AttentionTile& tile, const uint8_t* keys, size_t j, size_t d) {
   const size_t line = j / kLanes;
   const size_t lane = j % kLanes;
-  if (tile.kv_type == KvType::kF16) {
-    return FromHalf(Load<Half>(keys, (line * KvWidth(tile.head_dim) + d) * kLanes + lane));
-  }
+  const size_t at = (line * KvWidth(tile.head_dim) + d) * kLanes + lane;
+  if (tile.kv_type == KvType::kF32) return Load<float>(keys, at);
+  if (tile.kv_type == KvType::kF16) return FromHalf(Load<Half>(keys, at));
   const auto block = Load<KeyBlockQ8_0>(keys, line * (tile.head_dim / 32) + d / 32);
   return FromHalf(block.d[lane]) * static_cast<float>(block.q[d % 32][lane]);
 }
@@ -340,9 +340,9 @@ float KeyAt(const AttentionTile& tile, const uint8_t* keys, size_t j, size_t d) 
 float ValueAt(const AttentionTile& tile, size_t page, size_t j, size_t d) {
   if (tile.latent > 0) return KeyAt(tile, tile.keys + page, j, d);
   const uint8_t* values = tile.values + page;
-  if (tile.kv_type == KvType::kF16) {
-    return FromHalf(Load<Half>(values, j * KvWidth(tile.head_dim) + d));
-  }
+  const size_t at = j * KvWidth(tile.head_dim) + d;
+  if (tile.kv_type == KvType::kF32) return Load<float>(values, at);
+  if (tile.kv_type == KvType::kF16) return FromHalf(Load<Half>(values, at));
   const auto block = Load<BlockQ8_0>(values, j * (tile.head_dim / 32) + d / 32);
   return FromHalf(block.d) * static_cast<float>(block.q[d % 32]);
 }
@@ -370,14 +370,12 @@ void SoftCapAll(float* x, float cap, size_t n) {
   for (size_t i = 0; i < n; ++i) x[i] = SoftCap(x[i], cap);
 }
 
-// scores[j] = q . k[j] for the `visible` first keys of a block.
-void Scores(const float* q, const uint8_t* keys, size_t head_dim, size_t visible, float* scores) {
+// scores[j] = q . k[j] for the `visible` first keys of the block in the page at `keys`.
+void Scores(const AttentionTile& tile, const float* q, const uint8_t* keys, size_t visible,
+            float* scores) {
   for (size_t j = 0; j < visible; ++j) {
-    const uint8_t* block = keys + j / kLanes * KvWidth(head_dim) * kLanes * sizeof(Half);
     float sum = 0;
-    for (size_t d = 0; d < head_dim; ++d) {
-      sum = std::fma(q[d], FromHalf(Load<Half>(block, d * kLanes + j % kLanes)), sum);
-    }
+    for (size_t d = 0; d < tile.head_dim; ++d) sum = std::fma(q[d], KeyAt(tile, keys, j, d), sum);
     scores[j] = sum;
   }
 }
@@ -406,7 +404,7 @@ void AttendRow(const AttentionTile& tile, const float* q, size_t position, const
        ++block) {
     const KeysInSight keys = SightOf(tile, position, block * kKeyBlock);
     const size_t page = static_cast<size_t>(tile.pages[block]) * tile.page_bytes;
-    Scores(q, tile.keys + page, tile.head_dim, keys.end, scores);
+    Scores(tile, q, tile.keys + page, keys.end, scores);
     if (tile.softcap > 0) {
       for (size_t j = 0; j < keys.end; ++j) scores[j] = SoftCap(scores[j], tile.softcap);
     }

@@ -37,15 +37,6 @@ LayerTensors TensorsOf(const ModelSpec& s, int layer) {
   return tensors;
 }
 
-// Phi-3 with 128k tokens: which factors count depends on the length of the text.
-Status RefuseLongRope(const SpecBuilder& builder) {
-  for (const std::string_view name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
-    if (builder.HasTensor(name))
-      return MakeError(Code::kUnimplemented, "tensor '{}': such positions are not supported", name);
-  }
-  return OkStatus();
-}
-
 }  // namespace
 
 Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view architecture) {
@@ -65,9 +56,8 @@ Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view a
   BATON_RETURN_IF_ERROR(builder.ReadExperts());
   BATON_RETURN_IF_ERROR(builder.ReadWindow(1));
   BATON_RETURN_IF_ERROR(builder.ReadEnds());
-  BATON_RETURN_IF_ERROR(builder.ReadRope());
+  BATON_RETURN_IF_ERROR(builder.ReadRope({.may_be_long = true}));
   spec.fused_qkv = spec.fused_gate_up = architecture == "phi3";
-  BATON_RETURN_IF_ERROR(RefuseLongRope(builder));
   spec.qk_norm = architecture.starts_with("qwen3");
   spec.qkv_bias = builder.HasLayerTensor(0, "attn_q.bias");
   spec.attention_output_bias = builder.HasLayerTensor(0, "attn_output.bias");

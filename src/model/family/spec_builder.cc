@@ -157,6 +157,7 @@ Status SpecBuilder::ReadRope(RopeDefaults defaults) {
                      base);
   rope.base = static_cast<float>(base);
   BATON_RETURN_IF_ERROR(ReadRopeScaling(defaults));
+  BATON_RETURN_IF_ERROR(ReadLongRope(defaults.may_be_long));
   return ReadRopeFactors();
 }
 
@@ -171,8 +172,10 @@ Status SpecBuilder::ReadRopeScaling(const RopeDefaults& defaults) {
                                                                defaults.whole_ramp));
     return ReadYarn(whole);
   }
+  if (kind == "longrope" && defaults.may_be_long) return OkStatus();
   return MakeError(Code::kUnimplemented,
-                   "{} '{}' is not supported; supported: none, linear, llama3, yarn", key, kind);
+                   "{} '{}' is not supported; supported: none, linear, llama3, yarn{}", key, kind,
+                   defaults.may_be_long ? ", longrope" : "");
 }
 
 Status SpecBuilder::ReadLinear(std::string_view rest) {
@@ -270,22 +273,65 @@ Result<std::vector<bool>> SpecBuilder::ReadWindowPattern(int32_t period) const {
   return windowed;
 }
 
-// Converters of Llama 3.1 and later store the divisors as a tensor.
-Status SpecBuilder::ReadRopeFactors() {
-  const TensorInfo* info = checkpoint_.Find("rope_freqs.weight");
-  if (info == nullptr) return OkStatus();
+namespace {
+
+constexpr std::string_view kShortTensor = "rope_factors_short.weight";
+constexpr std::string_view kLongTensor = "rope_factors_long.weight";
+
+}  // namespace
+
+// LongRoPE (Ding et al. 2024, arXiv 2402.13753) as Phi-3 has it: divisors for texts up to the
+// original context, others for longer ones, and one magnitude for both.
+Status SpecBuilder::ReadLongRope(bool may_be) {
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata().StringOr(Key("rope.scaling.type"), "none"));
+  if (kind != "longrope" && !HasTensor(kShortTensor) && !HasTensor(kLongTensor)) return OkStatus();
+  if (!may_be || (kind != "longrope" && kind != "none"))
+    return MakeError(Code::kUnimplemented,
+                     "tensor '{}': such positions are not supported in a {} with {} '{}'",
+                     kLongTensor, architecture_, Key("rope.scaling.type"), kind);
+  RopeSpec& rope = spec_.rope;
+  BATON_ASSIGN_OR_RETURN(rope.short_tokens,
+                         Integer("rope.scaling.original_context_length", INT32_MAX));
+  BATON_ASSIGN_OR_RETURN(const double magnitude, PositiveOr("rope.scaling.attn_factor", 1.0));
+  rope.magnitude = static_cast<float>(magnitude);
+  BATON_ASSIGN_OR_RETURN(rope.divisors, ReadFactors(kShortTensor, "rope.scaling.short_factors"));
+  BATON_ASSIGN_OR_RETURN(rope.long_divisors, ReadFactors(kLongTensor, "rope.scaling.long_factors"));
+  return OkStatus();
+}
+
+// A positive number for each pair, from a tensor or, where a folder has them in its config.json,
+// from a key.
+Result<std::vector<float>> SpecBuilder::ReadFactors(std::string_view tensor,
+                                                    std::string_view key) const {
   const int32_t count = spec_.rope.dimensions / 2;
-  BATON_RETURN_IF_ERROR(CheckVector(*info, count));
   std::vector<float> factors(static_cast<size_t>(count));
-  BATON_RETURN_IF_ERROR(checkpoint_.ReadRows(
-      *info, 0, 1, {reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float)}));
-  if (spec_.rope.divisors.empty()) spec_.rope.divisors.assign(factors.size(), 1.0f);
+  const std::span bytes(reinterpret_cast<uint8_t*>(factors.data()), factors.size() * sizeof(float));
+  if (HasTensor(tensor)) {
+    BATON_ASSIGN_OR_RETURN(const TensorInfo* info, Require(tensor));
+    BATON_RETURN_IF_ERROR(CheckVector(*info, count));
+    BATON_RETURN_IF_ERROR(checkpoint_.ReadRows(*info, 0, 1, bytes));
+  } else {
+    BATON_ASSIGN_OR_RETURN(const gguf::Value found,
+                           metadata().Array(Key(key), gguf::ValueType::kFloat32));
+    if (found.count != static_cast<uint64_t>(count))
+      return MakeError(Code::kInvalidArgument, "key '{}' has {} elements for {} pairs", Key(key),
+                       found.count, count);
+    std::copy(found.bytes.begin(), found.bytes.end(), bytes.begin());
+  }
   for (size_t i = 0; i < factors.size(); ++i) {
     if (!(factors[i] > 0) || !std::isfinite(factors[i]))
-      return MakeError(Code::kInvalidArgument, "tensor 'rope_freqs.weight' holds {} at {}",
-                       factors[i], i);
-    spec_.rope.divisors[i] *= factors[i];
+      return MakeError(Code::kInvalidArgument, "tensor '{}' holds {} at {}", tensor, factors[i], i);
   }
+  return factors;
+}
+
+// Converters of Llama 3.1 and later store the divisors as a tensor.
+Status SpecBuilder::ReadRopeFactors() {
+  constexpr std::string_view kTensor = "rope_freqs.weight";
+  if (!HasTensor(kTensor)) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const std::vector<float> factors, ReadFactors(kTensor, ""));
+  if (spec_.rope.divisors.empty()) spec_.rope.divisors.assign(factors.size(), 1.0f);
+  for (size_t i = 0; i < factors.size(); ++i) spec_.rope.divisors[i] *= factors[i];
   return OkStatus();
 }
 

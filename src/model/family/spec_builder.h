@@ -27,7 +27,8 @@ using LayerTensors = std::vector<LayerTensor>;
 // What families take for granted where a file does not say it.
 struct RopeDefaults {
   double base = 10000;
-  bool whole_ramp = true;  // YaRN's ramp begins and ends at whole pairs
+  bool whole_ramp = true;    // YaRN's ramp begins and ends at whole pairs
+  bool may_be_long = false;  // LongRoPE, which a forward pass must know of
 };
 
 class SpecBuilder {
@@ -56,7 +57,7 @@ class SpecBuilder {
   Status ReadHeads();
   // Embedding, last norm and head, which may be tied to the embedding.
   Status ReadEnds();
-  // Rotary embedding, scaled by nothing, a factor, Llama 3's rule or YaRN.
+  // Rotary embedding, scaled by nothing, a factor, Llama 3's rule, YaRN or LongRoPE.
   Status ReadRope(RopeDefaults defaults = {});
   // The sliding window, and which layers have it: all but each `period`-th, or all where that is 1,
   // unless the file says which. A window as long as the context is none.
@@ -80,6 +81,8 @@ class SpecBuilder {
   Status ReadLinear(std::string_view rest);
   Status ReadLlama3();
   Status ReadYarn(bool whole_ramp);
+  Status ReadLongRope(bool may_be);
+  Result<std::vector<float>> ReadFactors(std::string_view tensor, std::string_view key) const;
   Status ReadRopeFactors();
   Result<const TensorInfo*> CheckLayerTensor(int layer, const LayerTensor& tensor) const;
   Status RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, int layer)) const;

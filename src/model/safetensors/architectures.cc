@@ -1,5 +1,6 @@
 #include "model/safetensors/architectures.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/log.h"
@@ -246,16 +247,31 @@ Status ReadDeepSeek3(ConfigReader& config) {
   return ReadDeepSeek(config);
 }
 
+// ---- text models within multimodal ones, whose other parts are left alone ----
+
+// Those of transformers' Gemma3TextConfig: files of the smaller ones leave most of them out.
+constexpr char kGemma3Defaults[] = R"({
+  "vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+  "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+  "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072,
+  "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+  "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 6})";
+constexpr char kNoDefaults[] = "{}";
+
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
+    {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadLlama,
+     kNoDefaults},
     {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma, true, true},
-    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, true, true},
+    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma, nullptr, true, true},
+    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, nullptr, true, true},
+    {"Gemma3ForConditionalGeneration", "gemma3", kGemmaModules, kGemmaFields, ReadGemma,
+     kGemma3Defaults, true, true},
     {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss},
     {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},
     {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3},
@@ -265,6 +281,28 @@ constexpr Architecture kArchitectures[] = {
 
 constexpr std::string_view kLayers = "model.layers.";
 constexpr std::string_view kRoles[] = {"weight", "bias", "scales", "biases", "weight_scale_inv"};
+
+// What stands before the names of a wrapper's text model, and what we call it; first that with
+// which the hub's folders were written, then transformers' since 4.52.
+struct Prefix {
+  std::string_view hub;
+  std::string_view text;
+};
+constexpr Prefix kTextPrefixes[] = {{"language_model.", ""}, {"model.language_model.", "model."}};
+// Its other parts.
+constexpr std::string_view kOtherParts[] = {"vision_tower.", "multi_modal_projector.",
+                                            "model.vision_tower.", "model.multi_modal_projector."};
+
+// The name that the text model alone would have; empty for a tensor of another part.
+std::string WithinText(std::string_view name) {
+  for (const Prefix& prefix : kTextPrefixes) {
+    if (name.starts_with(prefix.hub))
+      return std::string(prefix.text) + std::string(name.substr(prefix.hub.size()));
+  }
+  const bool other = std::any_of(std::begin(kOtherParts), std::end(kOtherParts),
+                                 [&](std::string_view part) { return name.starts_with(part); });
+  return other ? std::string() : std::string(name);
+}
 
 // A number without leading zeros at the front of `text`, which it is taken off; -1 if there is
 // none.
@@ -327,8 +365,10 @@ Result<const Architecture*> FindArchitecture(std::string_view hub_name) {
 Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture,
                                                 const LayerCounts& layers, std::string_view name) {
   std::vector<TensorName> names;
-  if (name.ends_with(".rotary_emb.inv_freq")) return names;
-  std::string_view module = name;
+  const std::string within =
+      architecture.text_defaults == nullptr ? std::string(name) : WithinText(name);
+  if (within.empty() || name.ends_with(".rotary_emb.inv_freq")) return names;
+  std::string_view module = within;
   const std::string_view role = TakeRole(module);
   for (const ModuleRow& row : kEnds) {
     if (module == row.hub) names.push_back({std::string(row.gguf), -1, &row, role});

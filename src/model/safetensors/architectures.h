@@ -44,6 +44,9 @@ struct Architecture {
   std::span<const FieldRow> fields;
   // What no table says: refusals, and keys that follow from several fields.
   Status (*more)(ConfigReader& config);
+  // Of a wrapper around a text model: fields that its text_config leaves out, as JSON. Null: it is
+  // a text model.
+  const char* text_defaults = nullptr;
   bool tied_by_default = false;    // where config.json does not mention tie_word_embeddings
   bool norms_are_offsets = false;  // GGUF's norms are 1 + those stored
 };
@@ -65,8 +68,8 @@ struct LayerCounts {
   int64_t run = 0;
   int64_t predict = 0;  // behind those, to predict further tokens: left alone
 };
-// Empty for what holds no weights that a model reads: tables that are computed, and layers that
-// predict. kUnimplemented for a name in no table.
+// Empty for what holds no weights that a model reads: tables that are computed, layers that
+// predict, and what a wrapper has beside its text model. kUnimplemented for a name in no table.
 Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture,
                                                 const LayerCounts& layers, std::string_view name);
 

@@ -8,6 +8,7 @@
 #include "model/safetensors/model_card.h"
 #include "model/safetensors/row_reader.h"
 #include "model/safetensors/tensor_map.h"
+#include "model/tokenizer/tokenizer_json.h"
 
 namespace baton::safetensors {
 namespace {
@@ -30,6 +31,17 @@ Result<std::string> ReadIfThere(const std::string& folder, std::string_view name
   return os::Exists(path) ? os::ReadFile(path) : Result<std::string>(std::string());
 }
 
+// A file of its own; multimodal models of before had it in an object.
+Result<std::string> ReadChatTemplate(const std::string& folder) {
+  BATON_ASSIGN_OR_RETURN(std::string source, ReadIfThere(folder, kChatTemplateName));
+  if (!source.empty()) return source;
+  BATON_ASSIGN_OR_RETURN(const std::string older, ReadIfThere(folder, kOlderChatTemplateName));
+  if (older.empty()) return source;
+  auto read = ChatTemplateIn(older);
+  if (!read.ok()) return read.error().Within(kOlderChatTemplateName);
+  return read;
+}
+
 Result<Texts> ReadTexts(const std::string& folder) {
   Texts texts;
   BATON_ASSIGN_OR_RETURN(texts.config,
@@ -37,7 +49,7 @@ Result<Texts> ReadTexts(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(texts.generation_config, ReadIfThere(folder, kGenerationConfigName));
   BATON_ASSIGN_OR_RETURN(texts.tokenizer, ReadIfThere(folder, kTokenizerName));
   BATON_ASSIGN_OR_RETURN(texts.tokenizer_config, ReadIfThere(folder, kTokenizerConfigName));
-  BATON_ASSIGN_OR_RETURN(texts.chat_template, ReadIfThere(folder, kChatTemplateName));
+  BATON_ASSIGN_OR_RETURN(texts.chat_template, ReadChatTemplate(folder));
   return texts;
 }
 

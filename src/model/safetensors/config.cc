@@ -102,6 +102,29 @@ Result<const Architecture*> ArchitectureOf(const object& config) {
   return FindArchitecture(std::string_view(names->get_array()[0].get_string()));
 }
 
+// Of a wrapper's config.json what its text model's would say: the fields of text_config, how
+// weights are stored, and whether the head is tied.
+Result<object> WithinText(const object& config, const char* defaults) {
+  BATON_ASSIGN_OR_RETURN(const object* text, ObjectIn(config, "text_config"));
+  if (text == nullptr)
+    return MakeError(Code::kInvalidArgument, "config.json: field 'text_config' is missing");
+  object merged = *text;
+  for (const std::string_view field :
+       {"quantization", "quantization_config", "tie_word_embeddings"}) {
+    const value* found = Find(config, field);
+    if (found != nullptr && Find(*text, field) == nullptr) merged[field] = *found;
+  }
+  const bool newer = Find(*text, "rope_parameters") != nullptr;
+  const bool listed = Find(*text, "layer_types") != nullptr;
+  const value defaulted = boost::json::parse(defaults);
+  for (const auto& field : defaulted.get_object()) {
+    const bool replaced = (newer && field.key().starts_with("rope_")) ||
+                          (listed && field.key() == "sliding_window_pattern");
+    if (!replaced && merged.find(field.key()) == merged.end()) merged[field.key()] = field.value();
+  }
+  return merged;
+}
+
 // ---- how weights are stored ----
 
 Result<MlxGroups> ReadMlxGroups(const object& groups, MlxGroups otherwise) {
@@ -185,6 +208,7 @@ Status AddSampling(std::string_view text, gguf::HeaderBuilder& header) {
 }
 
 constexpr int64_t kLayersMax = 4096;  // as SpecBuilder has it
+constexpr size_t kFactorsMax = 4096;
 
 double YarnGrowth(double factor, double scale = 1) {
   return factor > 1 ? 0.1 * scale * std::log(factor) + 1 : 1;
@@ -361,11 +385,14 @@ Status ConfigReader::AddRopeNumber(const object& rope, std::string_view field,
 Status ConfigReader::AddRopeScaling(const object& rope) {
   BATON_ASSIGN_OR_RETURN(const auto older, TextOr(rope, "type", "default"));
   BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(rope, "rope_type", older));
-  if (kind == "default") return OkStatus();
+  // NTK scaling that is dynamic turns as if there were none up to max_position_embeddings, which is
+  // as far as we go.
+  if (kind == "default" || kind == "dynamic") return OkStatus();
+  if (kind == "longrope" || kind == "su") return AddLongRope(rope);
   if (kind != "linear" && kind != "llama3" && kind != "yarn")
     return MakeError(Code::kUnimplemented,
                      "config.json: rope type '{}' is not supported; supported: default, linear, "
-                     "llama3, yarn",
+                     "llama3, yarn, longrope, dynamic",
                      log::Escape(kind.substr(0, 64)));
   header_.AddString(Key("rope.scaling.type"), kind);
   if (kind == "yarn") return AddYarn(rope);
@@ -399,6 +426,44 @@ Status ConfigReader::AddYarn(const object& rope) {
                      static_cast<float>(growth / YarnGrowth(factor)));
   BATON_RETURN_IF_ERROR(AddRopeNumber(rope, "beta_fast", "rope.scaling.yarn_beta_fast"));
   return AddRopeNumber(rope, "beta_slow", "rope.scaling.yarn_beta_slow");
+}
+
+// As _compute_longrope_parameters of transformers (modeling_rope_utils.py) has it; older files have
+// the original context outside.
+Status ConfigReader::AddLongRope(const object& rope) {
+  constexpr std::string_view kOriginal = "original_max_position_embeddings";
+  BATON_ASSIGN_OR_RETURN(const auto context, NumberIn(config_, "max_position_embeddings"));
+  BATON_ASSIGN_OR_RETURN(const auto original,
+                         IntegerIn(Find(rope, kOriginal) != nullptr ? rope : config_, kOriginal));
+  BATON_ASSIGN_OR_RETURN(const auto said, NumberIn(rope, "factor"));
+  BATON_ASSIGN_OR_RETURN(const auto attention, NumberIn(rope, "attention_factor"));
+  if (original.value_or(0) < 2)
+    return MakeError(Code::kInvalidArgument,
+                     "config.json: field '{}' is {}, which longrope takes a number of tokens from",
+                     kOriginal, original ? fmt::format("{}", *original) : "missing");
+  const auto short_tokens = static_cast<double>(*original);
+  const double factor = said.value_or(context.value_or(0) / short_tokens);
+  const double growth = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(short_tokens)) : 1;
+  header_.AddString(Key("rope.scaling.type"), "longrope");
+  AddInteger("rope.scaling.original_context_length", *original);
+  header_.AddFloat32(Key("rope.scaling.attn_factor"),
+                     static_cast<float>(attention.value_or(growth)));
+  for (const auto& [field, key] : {std::pair("short_factor", "rope.scaling.short_factors"),
+                                   std::pair("long_factor", "rope.scaling.long_factors")}) {
+    const value* found = Find(rope, field);
+    const array* list = found == nullptr ? nullptr : found->if_array();
+    if (list == nullptr || list->size() > kFactorsMax)
+      return MakeError(Code::kInvalidArgument, "config.json: field '{}' is {}, not a list", field,
+                       found == nullptr ? "missing" : Shown(*found));
+    std::vector<float> factors;
+    for (const value& each : *list) {
+      boost::system::error_code error;
+      factors.push_back(static_cast<float>(each.to_number<double>(error)));
+      if (error) return Wrong(field, each, "a list of numbers");
+    }
+    header_.AddFloat32s(Key(key), factors);
+  }
+  return OkStatus();
 }
 
 // Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
@@ -467,9 +532,12 @@ void ConfigReader::AddNoneWhereNull(std::string_view field) {
 
 Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
                              std::string_view name, std::string_view license) {
-  BATON_ASSIGN_OR_RETURN(const object parsed, ParseObject(config, "config.json"));
+  BATON_ASSIGN_OR_RETURN(object parsed, ParseObject(config, "config.json"));
   HubConfig read;
   BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
+  if (read.architecture->text_defaults != nullptr) {
+    BATON_ASSIGN_OR_RETURN(parsed, WithinText(parsed, read.architecture->text_defaults));
+  }
   BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));
   BATON_ASSIGN_OR_RETURN(read.tied,
                          BoolIn(parsed, "tie_word_embeddings", read.architecture->tied_by_default));

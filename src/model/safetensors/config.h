@@ -98,6 +98,7 @@ class ConfigReader {
   Status AddRopeNumber(const boost::json::object& rope, std::string_view field,
                        std::string_view key);
   Status AddYarn(const boost::json::object& rope);
+  Status AddLongRope(const boost::json::object& rope);
   Result<std::vector<bool>> WindowedLayers() const;
 
   const Architecture& architecture_;

@@ -15,6 +15,7 @@ inline constexpr std::string_view kTokenizerName = "tokenizer.json";
 inline constexpr std::string_view kTokenizerConfigName = "tokenizer_config.json";
 inline constexpr std::string_view kChatTemplateName = "chat_template.jinja";
 inline constexpr std::string_view kModelCardName = "README.md";
+inline constexpr std::string_view kOlderChatTemplateName = "chat_template.json";  // of processors
 inline constexpr std::string_view kWeightsName = "model.safetensors";
 inline constexpr std::string_view kIndexName = "model.safetensors.index.json";
 // More files than any model has; each is open as long as the model.

@@ -170,6 +170,24 @@ TEST(Folder, OpensByItsPathOrAFileInIt) {
   }
 }
 
+TEST(Folder, AChatTemplateMayBeInAnObject) {
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  const auto source = [&] {
+    return std::string(Checkpoint::Open(folder.path()).value()->tokenizer_files()->chat_template);
+  };
+  EXPECT_EQ(source(), "");
+  folder.Write("chat_template.json", R"({"chat_template": "{{ a }}"})");
+  EXPECT_EQ(source(), "{{ a }}");
+  folder.Write("chat_template.jinja", "{{ b }}");
+  EXPECT_EQ(source(), "{{ b }}") << "the newer file goes first";
+  folder.Write("chat_template.jinja", "");
+  folder.Write("chat_template.json", R"({"chat_template": )");
+  const auto broken = Checkpoint::Open(folder.path());
+  ASSERT_FALSE(broken.ok());
+  EXPECT_THAT(broken.error().message(), HasSubstr("chat_template.json"));
+}
+
 TEST(FolderHostile, TruncatedAtEveryPercent) {
   const std::string config = HubModel().Config();
   const std::string weights = SafetensorsFile(HubModel().Tensors());
@@ -240,9 +258,11 @@ TEST(FolderHostile, EveryFieldOfConfig) {
 }
 
 TEST(Config, Positions) {
-  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"type": "dynamic", "factor": 2}, )"),
-              HasSubstr("rope type 'dynamic' is not supported"));
-  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"rope_type": "longrope"}, )"), HasSubstr("'longrope'"));
+  EXPECT_THAT(ErrorWith(R"("rope_scaling": {"rope_type": "mystery"}, )"),
+              HasSubstr("rope type 'mystery' is not supported"));
+  EXPECT_EQ(SpecWith(R"("rope_scaling": {"type": "dynamic", "factor": 2.0}, )").rope,
+            SpecWith("").rope)
+      << "the same up to max_position_embeddings";
   EXPECT_THAT(ErrorWith(R"("rope_scaling": [], )"), HasSubstr("'rope_scaling' is an array"));
   EXPECT_EQ(SpecWith(R"("rope_scaling": {"type": "linear", "factor": 4.0}, )").rope.divisors,
             std::vector<float>(4, 4.0f));
@@ -301,6 +321,82 @@ TEST(ModelCard, License) {
   HubModel().WriteTo(folder);
   folder.Write("README.md", "---\nlicense: llama3.2\n---\n");
   EXPECT_EQ(ReadSpec(**Checkpoint::Open(folder.path()))->license, "llama3.2");
+}
+
+// Phi-3's field names, old and new.
+TEST(Config, PositionsOfLongTexts) {
+  const auto rope = [](const std::string& outside, const std::string& inside) {
+    return outside + R"("rope_scaling": {"type": "longrope", "short_factor": [1, 1.5, 2, 3],
+                         "long_factor": [2.0, 4, 6, 8])" +
+           inside + "}, ";
+  };
+  const std::string original = R"("original_max_position_embeddings": 16)";
+  const RopeSpec read = SpecWith(rope(original + ", ", "")).rope;
+  EXPECT_EQ(read.short_tokens, 16);
+  EXPECT_EQ(read.divisors, (std::vector<float>{1, 1.5f, 2, 3}));
+  EXPECT_EQ(read.long_divisors, (std::vector<float>{2, 4, 6, 8}));
+  EXPECT_FLOAT_EQ(read.magnitude, std::sqrt(1 + std::log(8.0f) / std::log(16.0f)));
+  EXPECT_EQ(SpecWith(rope("", ", " + original)).rope, read);
+  EXPECT_FLOAT_EQ(SpecWith(rope(original + ", ", R"(, "attention_factor": 1.5)")).rope.magnitude,
+                  1.5f);
+  EXPECT_FALSE(SpecWith(rope(original + ", ", "")).TurnsLong(16));
+  EXPECT_TRUE(SpecWith(rope(original + ", ", "")).TurnsLong(17));
+
+  EXPECT_THAT(ErrorWith(rope("", "")), HasSubstr("'original_max_position_embeddings' is missing"));
+  EXPECT_THAT(ErrorWith(rope(R"("original_max_position_embeddings": 1, )", "")),
+              HasSubstr("'original_max_position_embeddings' is 1"));
+  const auto with = [&](const std::string& factors) {
+    return original + R"(, "rope_scaling": {"type": "longrope", "long_factor": [1, 1, 1, 1])" +
+           factors + "}, ";
+  };
+  EXPECT_THAT(ErrorWith(with("")), HasSubstr("'short_factor' is missing"));
+  EXPECT_THAT(ErrorWith(with(R"(, "short_factor": 3)")), HasSubstr("'short_factor' is 3"));
+  EXPECT_THAT(ErrorWith(with(R"(, "short_factor": [1, "2", 1, 1])")),
+              HasSubstr("not a list of numbers"));
+  EXPECT_THAT(ErrorWith(with(R"(, "short_factor": [1, 1, 1])")),
+              HasSubstr("has 3 elements for 4 pairs"));
+  EXPECT_THAT(ErrorWith(with(R"(, "short_factor": [1, 0, 1, 1])")), HasSubstr("holds 0 at 1"));
+}
+
+// A text model in a wrapper is the text model, whatever else the wrapper has.
+TEST(Config, TextModelsInWrappers) {
+  const auto open = [](const std::string& config, const std::string& prefix,
+                       bool head_outside) -> Result<ModelSpec> {
+    const ScratchFolder folder;
+    HubModel text{.more = {{"vision_tower.encoder.weight", "F16", {2}, std::string(4, '\0')}}};
+    std::vector<StoredSpec> tensors = text.Tensors();
+    for (StoredSpec& tensor : tensors) {
+      if (tensor.name.starts_with("vision")) continue;
+      const bool head = tensor.name.starts_with("lm_head");
+      if (prefix == "language_model.")
+        tensor.name = prefix + tensor.name;
+      else if (!head || !head_outside)
+        tensor.name = prefix + tensor.name.substr(head ? 0 : 6);
+    }
+    folder.Write("config.json", config);
+    folder.Write("model.safetensors", SafetensorsFile(tensors));
+    BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(folder.path()));
+    return ReadSpec(*checkpoint);
+  };
+  const auto wrapped = [](const std::string& text_config) {
+    return R"({"architectures": ["Mistral3ForConditionalGeneration"], "vision_config": {},)" +
+           text_config + "}";
+  };
+  const std::string text = "\"text_config\": " + HubModel().Config();
+  const ModelSpec plain = SpecWith("");
+  for (const auto& [prefix, outside] :
+       {std::pair("language_model.", false), std::pair("model.language_model.", true)}) {
+    auto spec = open(wrapped(text), prefix, outside);
+    ASSERT_TRUE(spec.ok()) << spec.error().message();
+    spec->name = plain.name;
+    EXPECT_EQ(*spec, plain) << prefix;
+  }
+  EXPECT_THAT(open(wrapped("\"hidden_size\": 32"), "language_model.", false).error().message(),
+              HasSubstr("'text_config' is missing"));
+  EXPECT_THAT(open(wrapped("\"text_config\": 3"), "language_model.", false).error().message(),
+              HasSubstr("'text_config' is 3"));
+  EXPECT_THAT(open(wrapped(text), "audio_tower.", false).error().message(),
+              HasSubstr("'audio_tower."));
 }
 
 TEST(Config, Windows) {
