@@ -4,8 +4,9 @@ namespace baton {
 
 Result<HubTokenizer> OpenTokenizer(const Checkpoint& checkpoint, int32_t vocab_size) {
   if (const auto files = checkpoint.tokenizer_files()) {
-    if (files->tokenizer_json.empty())
-      return MakeError(Code::kNotFound, "there is no tokenizer.json beside the weights");
+    if (files->tokenizer_json.empty() && files->tokenizer_model.empty())
+      return MakeError(Code::kNotFound,
+                       "there is no tokenizer.json or tokenizer.model beside the weights");
     return ReadTokenizerFiles(*files, vocab_size);
   }
   BATON_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::FromMetadata(checkpoint.metadata()));

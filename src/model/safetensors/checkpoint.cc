@@ -18,9 +18,26 @@ struct Texts {
   std::string tokenizer;
   std::string tokenizer_config;
   std::string chat_template;
+  // Read only where there is no tokenizer.json.
+  std::string tokenizer_model;
+  std::string added_tokens;
+  std::string special_tokens_map;
 
   TokenizerFiles ForTokenizer() const {
-    return {tokenizer, tokenizer_config, generation_config, chat_template};
+    return {.tokenizer_json = tokenizer,
+            .tokenizer_config = tokenizer_config,
+            .generation_config = generation_config,
+            .chat_template = chat_template,
+            .tokenizer_model = tokenizer_model,
+            .added_tokens = added_tokens,
+            .special_tokens_map = special_tokens_map};
+  }
+  std::vector<const std::string*> All() const {
+    std::vector<const std::string*> all = {&config, &generation_config, &tokenizer,
+                                           &tokenizer_config, &chat_template};
+    if (tokenizer.empty())
+      all.insert(all.end(), {&tokenizer_model, &added_tokens, &special_tokens_map});
+    return all;
   }
 };
 
@@ -37,6 +54,10 @@ Result<Texts> ReadTexts(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(texts.tokenizer, ReadIfThere(folder, kTokenizerName));
   BATON_ASSIGN_OR_RETURN(texts.tokenizer_config, ReadIfThere(folder, kTokenizerConfigName));
   BATON_ASSIGN_OR_RETURN(texts.chat_template, ReadIfThere(folder, kChatTemplateName));
+  if (!texts.tokenizer.empty()) return texts;
+  BATON_ASSIGN_OR_RETURN(texts.tokenizer_model, ReadIfThere(folder, kTokenizerModelName));
+  BATON_ASSIGN_OR_RETURN(texts.added_tokens, ReadIfThere(folder, kAddedTokensName));
+  BATON_ASSIGN_OR_RETURN(texts.special_tokens_map, ReadIfThere(folder, kSpecialTokensMapName));
   return texts;
 }
 
@@ -63,9 +84,7 @@ class FolderCheckpoint final : public Checkpoint {
       fingerprint.Add({reinterpret_cast<const uint8_t*>(&length), sizeof(length)});
       fingerprint.Add(bytes);
     };
-    for (const std::string* text : {&texts_.config, &texts_.generation_config, &texts_.tokenizer,
-                                    &texts_.tokenizer_config, &texts_.chat_template})
-      add(AsBytes(*text));
+    for (const std::string* text : texts_.All()) add(AsBytes(*text));
     for (const File& file : files_) add(file.header_bytes());
     for (const File& file : files_) {
       for (const StoredTensor& tensor : file.tensors())

@@ -3,9 +3,10 @@
 // weights. They yield the same Tokenizer and chat template that a GGUF file of the model holds.
 //
 // Understood: models BPE (byte-level, or with byte fallback) and Unigram; the normalizers,
-// pre-tokenizers and decoders that language models use; post-processors that add BOS and EOS. Any
-// component that is not understood, or not exactly, is refused by its name: a tokenizer that is
-// nearly right makes a model that is nearly right.
+// pre-tokenizers and decoders that language models use; post-processors that add tokens around a
+// text; SentencePiece's tokenizer.model where there is no tokenizer.json. Any component that is not
+// understood, or not exactly, is refused by its name: a tokenizer that is nearly right makes a
+// model that is nearly right.
 #pragma once
 
 #include <string>
@@ -16,12 +17,16 @@
 
 namespace baton {
 
-// The texts of the files; empty ones are absent. Only tokenizer_json must be there.
+// The texts of the files; empty ones are absent. One of tokenizer_json and tokenizer_model must be
+// there, and the first of them counts.
 struct TokenizerFiles {
   std::string_view tokenizer_json;
-  std::string_view tokenizer_config;   // names BOS and EOS; may hold the chat template
-  std::string_view generation_config;  // its eos_token_id end a generation, too
-  std::string_view chat_template;      // goes before the one in tokenizer_config
+  std::string_view tokenizer_config;    // names BOS and EOS; may hold the chat template
+  std::string_view generation_config;   // its eos_token_id end a generation, too
+  std::string_view chat_template;       // goes before the one in tokenizer_config
+  std::string_view tokenizer_model;     // SentencePiece's; with it, and not with tokenizer_json:
+  std::string_view added_tokens;        // added_tokens.json, text to id
+  std::string_view special_tokens_map;  // roles, as tokenizer_config has them
 };
 
 struct HubTokenizer {
