@@ -62,7 +62,7 @@ TEST(Model, TiedHeadIsCountedOnce) {
 TEST(Model, TheShippedModelSeesItsControlTokens) {
   const auto model = Model::Open(fmt::format("{}/models/baton-demo.gguf", BATON_SOURCE_DIR));
   ASSERT_TRUE(model.ok()) << model.error().message();
-  const auto chat_template = ChatTemplate::Parse((*model)->chat_template());
+  const auto chat_template = ChatTemplate::Parse((*model)->chat_templates().standard);
   ASSERT_TRUE(chat_template.ok());
   RenderInput input{.bos_token = "<|bos|>"};
   input.variables =

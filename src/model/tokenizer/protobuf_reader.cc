@@ -43,7 +43,9 @@ Result<uint64_t> ProtobufReader::ReadVarint() {
   uint64_t value = 0;
   for (int i = 0; i < kVarintBytesMax; ++i) {
     const auto byte = reader_.Read<uint8_t>();
-    if (!reader_.ok()) return MakeError(Code::kInvalidArgument, "it ends inside a number");
+    if (!reader_.ok())
+      return MakeError(Code::kInvalidArgument, "a message of {} bytes ends inside a number",
+                       reader_.position());
     if (i == kVarintBytesMax - 1 && byte > 1) break;
     value |= static_cast<uint64_t>(byte & 0x7F) << (7 * i);
     if ((byte & 0x80) == 0) return value;

@@ -32,7 +32,9 @@ std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& voc
   std::vector<bool> ordinary;
   std::vector<double> scores;
   float lowest = std::numeric_limits<float>::max();
-  float highest = std::numeric_limits<float>::lowest();
+  // The library begins with the smallest positive float, so that user-defined tokens, which score
+  // by it, win over all others, whose scores are negative.
+  float highest = std::numeric_limits<float>::min();
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const TokenType type = vocabulary.TypeOf(id);
     ordinary.push_back(type == TokenType::kNormal || type == TokenType::kUserDefined);
@@ -46,11 +48,10 @@ std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& voc
       scores[static_cast<size_t>(id)] =
           static_cast<float>(vocabulary.TextOf(id).size()) * highest - 0.1;
   }
-  return std::make_unique<const UnigramModel>(vocabulary, std::move(ordinary), std::move(scores),
-                                              UnigramOptions{.unknown = vocabulary.unknown(),
-                                                             .byte_fallback = byte_fallback,
-                                                             .lowest_score = lowest,
-                                                             .sums_in_float = true});
+  return std::make_unique<const UnigramModel>(
+      vocabulary, std::move(ordinary), std::move(scores),
+      UnigramOptions{
+          .unknown = vocabulary.unknown(), .byte_fallback = byte_fallback, .lowest_score = lowest});
 }
 
 Result<std::unique_ptr<const TextEncoder>> SentencePieceEncoder::Create(

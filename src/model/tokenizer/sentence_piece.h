@@ -44,7 +44,7 @@ class SentencePieceEncoder final : public TextEncoder {
   const bool space_only_first_;
 };
 
-// SentencePiece's Unigram: user-defined tokens win by their score, sums are of 32 bits.
+// SentencePiece's Unigram: user-defined tokens win by their score.
 std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& vocabulary,
                                                            bool byte_fallback);
 

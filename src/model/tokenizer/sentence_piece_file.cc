@@ -30,6 +30,11 @@ class Parser {
     BATON_RETURN_IF_ERROR(ForEachField(
         bytes, [this](const ProtobufField& field) -> Status { return ReadPart(field); }));
     file_.offsets.push_back(static_cast<uint32_t>(file_.texts.size()));
+    if (!has_trainer_ || !has_normalizer_)
+      return MakeError(Code::kInvalidArgument,
+                       "it ends behind {} pieces, without its {} (is the "
+                       "download complete?)",
+                       file_.size(), has_trainer_ ? "normalizer_spec" : "trainer_spec");
     BATON_RETURN_IF_ERROR(CheckRoles());
     BATON_RETURN_IF_ERROR(CheckBytes());
     return std::move(file_);
@@ -68,8 +73,10 @@ class Parser {
       case kPieces:
         return ReadPiece(message);
       case 2:
+        has_trainer_ = true;
         return ForEachField(message, [this](const ProtobufField& f) { return ReadTrainer(f); });
       case 3:
+        has_normalizer_ = true;
         return ForEachField(message, [this](const ProtobufField& f) { return ReadNormalizer(f); });
       default:
         return ForEachField(message, [](const ProtobufField& f) { return ReadDenormalizer(f); });
@@ -211,6 +218,9 @@ class Parser {
   }
 
   SentencePieceFile file_;
+  // The trainer writes both behind the pieces; without them a file would be read as another one.
+  bool has_trainer_ = false;
+  bool has_normalizer_ = false;
   std::string_view bos_text_ = "<s>";
   std::string_view eos_text_ = "</s>";
   std::string_view pad_text_ = "<pad>";

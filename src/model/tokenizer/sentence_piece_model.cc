@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 #include <memory>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "model/tokenizer/pipeline/json_fields.h"
@@ -94,10 +95,10 @@ class Reader {
   }
 
   Status PlacePieces() {
-    std::vector<TokenTable::Own> own;
-    own.reserve(file_.types.size());
-    for (TokenId id = 0; id < file_.size(); ++id) own.push_back({file_.TextOf(id), id});
-    BATON_RETURN_IF_ERROR(table_.Place(own));
+    BATON_RETURN_IF_ERROR(table_.Place(file_.types.size(), [this](size_t i) {
+      const auto id = static_cast<TokenId>(i);
+      return TokenTable::Own{file_.TextOf(id), id};
+    }));
     for (TokenId id = 0; id < file_.size(); ++id) {
       const TokenType type = file_.types[static_cast<size_t>(id)];
       const bool steers = type == TokenType::kUserDefined && LooksLikeControl(file_.TextOf(id));
@@ -113,14 +114,15 @@ class Reader {
     table_.SetUnknown(file_.unknown);
     BATON_RETURN_IF_ERROR(table_.ReadRoles(roles_, kSpecialTokensMap));
     BATON_RETURN_IF_ERROR(table_.ReadRoles(config_, kConfig));
-    for (const object* names : {&roles_, &config_}) {
-      const auto* more = json_fields::Find(*names, "additional_special_tokens");
+    std::unordered_set<std::string> names;
+    for (const object* file : {&roles_, &config_}) {
+      const auto* more = json_fields::Find(*file, "additional_special_tokens");
       if (more == nullptr || !more->is_array()) continue;
       for (const auto& entry : more->get_array()) {
-        const TokenId id = table_.Find(NamedToken(&entry).value_or(""));
-        if (id != kNoToken) table_.AddControl(id);
+        if (auto name = NamedToken(&entry)) names.insert(*std::move(name));
       }
     }
+    table_.MakeControl(names);
     return OkStatus();
   }
 

@@ -23,11 +23,11 @@ void TokenTable::Add(AddedToken added) {
   if (!beyond) added_.push_back(std::move(added));
 }
 
-Status TokenTable::Place(std::span<const Own> own) {
+Status TokenTable::Place(size_t own_count, const std::function<Own(size_t)>& own) {
   int64_t last = -1;
-  for (const Own& token : own) last = std::max<int64_t>(last, token.id);
+  for (size_t i = 0; i < own_count; ++i) last = std::max<int64_t>(last, own(i).id);
   for (const AddedToken& added : added_) last = std::max<int64_t>(last, added.token.id);
-  const auto count = static_cast<int64_t>(own.size() + added_.size());
+  const auto count = static_cast<int64_t>(own_count + added_.size());
   if (vocab_size_ > 0 && last >= vocab_size_)
     return MakeError(Code::kInvalidArgument,
                      "a token has id {}, but the model's embedding has {} rows", last, vocab_size_);
@@ -37,7 +37,8 @@ Status TokenTable::Place(std::span<const Own> own) {
   texts_.resize(static_cast<size_t>(vocab_size_ > 0 ? vocab_size_ : last + 1));
   own_.resize(texts_.size());
   types_.assign(texts_.size(), TokenType::kUnused);
-  for (const auto& [text, id] : own) {
+  for (size_t i = 0; i < own_count; ++i) {
+    const auto [text, id] = own(i);
     if (id == kNoToken) return MakeError(Code::kInvalidArgument, "token '{}' has no id", text);
     const auto index = static_cast<size_t>(id);
     if (own_[index])
@@ -92,6 +93,16 @@ void TokenTable::AddControl(TokenId id) {
   added_.push_back({{.text = text, .id = id, .control = true}, false});
 }
 
+void TokenTable::MakeControl(const std::unordered_set<std::string>& texts) {
+  if (texts.empty()) return;
+  for (AddedToken& added : added_) {
+    if (texts.contains(added.token.text)) added.token.control = true;
+  }
+  for (TokenId id = 0; id < size(); ++id) {
+    if (IsOwn(id) && texts.contains(std::string(TextOf(id)))) SetType(id, TokenType::kControl);
+  }
+}
+
 Result<Vocabulary> TokenTable::Finish(const TokensAround& around, std::vector<float> scores) {
   for (const AddedToken& added : added_)
     SetType(added.token.id, added.token.control ? TokenType::kControl : TokenType::kUserDefined);
@@ -103,6 +114,9 @@ Result<Vocabulary> TokenTable::Finish(const TokensAround& around, std::vector<fl
   parts.adds_bos = has(around.before, roles_.bos);
   parts.adds_eos = has(around.behind, roles_.eos);
   parts.offsets.reserve(texts_.size() + 1);
+  size_t text_bytes = 0;
+  for (const std::string_view text : texts_) text_bytes += text.size();
+  parts.texts.reserve(text_bytes);
   for (const std::string_view text : texts_) {
     parts.offsets.push_back(static_cast<uint32_t>(parts.texts.size()));
     parts.texts += text;

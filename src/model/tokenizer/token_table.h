@@ -4,9 +4,10 @@
 
 #include <cstdint>
 #include <deque>
-#include <span>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include <boost/json/object.hpp>
@@ -31,8 +32,8 @@ class TokenTable {
     std::string_view text;
     TokenId id = kNoToken;
   };
-  // Once, behind all Add(). Fails where two tokens want one id.
-  Status Place(std::span<const Own> own);
+  // Once, behind all Add(). `own(i)` is the i-th of `count`. Fails where two tokens want one id.
+  Status Place(size_t count, const std::function<Own(size_t)>& own);
 
   int32_t size() const { return static_cast<int32_t>(texts_.size()); }
   std::string_view TextOf(TokenId id) const { return texts_[static_cast<size_t>(id)]; }
@@ -46,6 +47,8 @@ class TokenTable {
   Status ReadRoles(const boost::json::object& config, std::string_view file);
   // A token with a role is a control token, even where no file added it.
   void AddControl(TokenId id);
+  // All tokens of these texts steer.
+  void MakeControl(const std::unordered_set<std::string>& texts);
   void SetBos(TokenId id) { roles_.bos = id; }
   void SetEos(TokenId id) { roles_.eos = id; }
   void SetUnknown(TokenId id) { roles_.unknown = id; }

@@ -126,7 +126,7 @@ class Reader {
                        type);
     unigram_ = type == "Unigram";
     if (document_.vocabulary.empty())
-      return MakeError(Code::kInvalidArgument, "the model has no vocabulary");
+      return MakeError(Code::kInvalidArgument, "'model.vocab' has no vocabulary");
     const bool scored = document_.scores.size() == document_.vocabulary.size();
     if (scored != unigram_ || (!unigram_ && !document_.scores.empty()))
       return MakeError(Code::kInvalidArgument, "the vocabulary is not one of model '{}'", type);
@@ -159,11 +159,10 @@ class Reader {
   }
 
   Status PlaceTokens() {
-    std::vector<TokenTable::Own> own;
-    own.reserve(document_.vocabulary.size());
-    for (const auto& entry : document_.vocabulary)
-      own.push_back({document_.TextOf(entry), entry.id});
-    return table_.Place(own);
+    const auto& entries = document_.vocabulary;
+    return table_.Place(entries.size(), [&](size_t i) {
+      return TokenTable::Own{document_.TextOf(entries[i]), entries[i].id};
+    });
   }
 
   // What stands around a text; a token that is alone on its side is BOS or EOS if no other is.
@@ -316,22 +315,6 @@ class Reader {
   TokenizerParts parts_;
 };
 
-Result<std::string> ChatTemplateOf(const object& config) {
-  const boost::json::value* value = json_fields::Find(config, "chat_template");
-  if (value == nullptr) return std::string();
-  if (value->is_string()) return std::string(value->get_string());
-  if (!value->is_array())
-    return MakeError(Code::kInvalidArgument, "'chat_template' is {}, not a string",
-                     json_fields::KindOf(*value));
-  for (const auto& entry : value->get_array()) {
-    if (!entry.is_object()) continue;
-    const object& named = entry.get_object();
-    if (NamedToken(named.if_contains("name")) != "default") continue;
-    return json_fields::String(named, "template");
-  }
-  return std::string();
-}
-
 Result<Tokenizer> ReadTokenizerJson(std::string_view json, object config, object generation,
                                     int32_t vocab_size) {
   BATON_ASSIGN_OR_RETURN(TokenizerDocument document, ParseTokenizerDocument(json));
@@ -354,22 +337,16 @@ Result<HubTokenizer> ReadTokenizerFiles(const TokenizerFiles& files, int32_t voc
                          ParseIfThere(files.tokenizer_config, "tokenizer_config.json"));
   BATON_ASSIGN_OR_RETURN(object generation,
                          ParseIfThere(files.generation_config, "generation_config.json"));
-  std::string source(files.chat_template);
-  if (source.empty()) {
-    BATON_ASSIGN_OR_RETURN(source, ChatTemplateOf(config));
+  ChatTemplates templates{.standard = std::string(files.chat_template)};
+  if (templates.empty()) {
+    BATON_ASSIGN_OR_RETURN(templates, ChatTemplatesOf(config));
   }
   auto tokenizer = files.tokenizer_json.empty() && !files.tokenizer_model.empty()
                        ? ReadSentencePieceModel(files, config, generation, vocab_size)
                        : ReadTokenizerJson(files.tokenizer_json, std::move(config),
                                            std::move(generation), vocab_size);
   if (!tokenizer.ok()) return tokenizer.error();
-  return HubTokenizer{*std::move(tokenizer), std::move(source)};
-}
-
-Result<std::string> ChatTemplateIn(std::string_view tokenizer_config) {
-  BATON_ASSIGN_OR_RETURN(const object config,
-                         ParseBoundedObject(tokenizer_config, "tokenizer_config.json"));
-  return ChatTemplateOf(config);
+  return HubTokenizer{*std::move(tokenizer), std::move(templates)};
 }
 
 }  // namespace baton

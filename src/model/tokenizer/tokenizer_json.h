@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "model/tokenizer/chat_templates.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton {
@@ -31,7 +32,7 @@ struct TokenizerFiles {
 
 struct HubTokenizer {
   Tokenizer tokenizer;
-  std::string chat_template;  // Jinja source; empty where there is none
+  ChatTemplates chat_templates;
 };
 
 // `vocab_size` is the number of rows of the model's embedding: ids up to it that no token has
@@ -39,9 +40,5 @@ struct HubTokenizer {
 // vocabulary that needs more rows is refused. 0: as many as the files have. Fails with a sentence
 // that names the file, the component and the offending value.
 Result<HubTokenizer> ReadTokenizerFiles(const TokenizerFiles& files, int32_t vocab_size = 0);
-
-// The default template in a parsed tokenizer_config.json: `chat_template` is one, or several with
-// names, of which "default" is meant. Empty where there is none.
-Result<std::string> ChatTemplateIn(std::string_view tokenizer_config);
 
 }  // namespace baton

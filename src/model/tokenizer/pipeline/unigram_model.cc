@@ -49,9 +49,8 @@ std::vector<TokenId> UnigramModel::TokensAtBeginOf(std::string_view text) const 
 
 Result<std::vector<UnigramModel::Node>> UnigramModel::BestWays(std::string_view piece) const {
   std::vector<Node> ways(piece.size() + 1);
-  const auto extend = [this, &ways](size_t begin, size_t end, TokenId token, double score) {
-    const double exact = ways[begin].score + score;
-    const double total = options_.sums_in_float ? static_cast<float>(exact) : exact;
+  const auto extend = [&ways](size_t begin, size_t end, TokenId token, double score) {
+    const double total = ways[begin].score + score;
     Node& node = ways[end];
     if (node.begin < 0 || total > node.score) node = {total, static_cast<int32_t>(begin), token};
   };

@@ -15,7 +15,6 @@ struct UnigramOptions {
   bool byte_fallback = false;
   // Below which the unknown token scores; the lowest of all scores where it is absent.
   std::optional<double> lowest_score;
-  bool sums_in_float = false;  // as SentencePiece adds, else in double as the `tokenizers` library
 };
 
 // Longer tokens are refused: it bounds the work for one byte of text.
