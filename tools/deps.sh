@@ -7,6 +7,7 @@ packages=(
   g++ cmake ninja-build mold ccache pkg-config git ca-certificates binutils make
   libboost1.81-dev libboost-json1.81-dev libssl-dev libprotobuf-dev protobuf-compiler libpcre2-dev
   libutf8proc-dev libhwloc-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
+  libtomlplusplus-dev
   prometheus-cpp-dev libedit-dev libavahi-core-dev libavahi-common-dev
   libgtest-dev libgmock-dev libbenchmark-dev iproute2 procps curl
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/baton/answers.h"
 #include "apps/baton/client.h"
 #include "apps/baton/models.h"
 #include "apps/baton/store.h"
 #include "apps/baton/verbs.h"
+#include "apps/baton/what_if.h"
 #include "base/log.h"
 #include "net/mesh.h"
 #include "os/file.h"
@@ -15,52 +17,6 @@ namespace baton::app {
 namespace {
 
 namespace json = boost::json;
-
-// --- Reading the API's answers ---
-
-std::string Text(const json::value& value, const char* key) {
-  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
-  return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
-}
-
-double Number(const json::value& value, const char* key) {
-  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
-  boost::system::error_code failed;
-  const double number = found == nullptr ? 0 : found->to_number<double>(failed);
-  return failed ? 0 : number;
-}
-
-bool Flag(const json::value& value, const char* key) {
-  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
-  return found != nullptr && found->is_bool() && found->get_bool();
-}
-
-const json::array& List(const json::value& value, const char* key) {
-  static const json::array kNone;
-  const json::value* found = value.is_object() ? value.get_object().if_contains(key) : nullptr;
-  return found != nullptr && found->is_array() ? found->get_array() : kNone;
-}
-
-int PrintJson(const json::value& value) {
-  fmt::print("{}\n", json::serialize(value));
-  return 0;
-}
-
-// Columns as wide as their widest cell, four blanks between them.
-void PrintTable(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += i + 1 < row.size() ? fmt::format("{:<{}}    ", log::Escape(row[i]), widths[i])
-                                 : log::Escape(row[i]);
-    }
-    fmt::print("{}\n", line);
-  }
-}
 
 // --- nodes ---
 
@@ -168,7 +124,7 @@ struct PlacementOptions {
 };
 
 void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
-  verb.add_option("MODEL", options.model, "a model's name, or its file")->required();
+  verb.add_option("MODEL", options.model, "a model's name, or its file");
   const auto positive = CLI::Range(1, 1 << 24);
   verb.add_option("--prompt", options.prompt_tokens, "tokens of a typical prompt")->check(positive);
   verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
@@ -202,31 +158,6 @@ json::object BodyOf(const PlacementOptions& options) {
   return body;
 }
 
-void ShowPlan(const json::value& plan) {
-  fmt::print("  {}\n", Text(plan, "reason"));
-  fmt::print("  TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}\n",
-             Number(plan, "ttft_ms"), Number(plan, "decode_tokens_per_s"), Number(plan, "total_ms"),
-             Number(plan, "exposed_ms") > 0
-                 ? fmt::format(", KV exposed {:.1f} ms", Number(plan, "exposed_ms"))
-                 : "");
-  for (const json::value& stage : List(plan, "stages"))
-    fmt::print("    {:<8} {:<16} layers {:>3}-{:<3} {}\n", Text(stage, "role"), Text(stage, "node"),
-               static_cast<int>(Number(stage, "first_layer")),
-               static_cast<int>(Number(stage, "last_layer")),
-               HumanBytes(static_cast<uint64_t>(Number(stage, "memory_bytes"))));
-}
-
-int ShowPlans(const json::value& result) {
-  fmt::print("chosen\n");
-  ShowPlan(result.get_object().at("chosen"));
-  const json::array& others = List(result, "alternatives");
-  if (!others.empty()) fmt::print("not chosen\n");
-  for (const json::value& other : others)
-    fmt::print("  {}: {:.1f} ms; {}\n", Text(other, "reason"), Number(other, "total_ms"),
-               Text(other, "why"));
-  return 0;
-}
-
 int Plan(const Environment& environment, const ApiAddress& address, PlacementOptions options) {
   options.model = WithPath(environment, options.model);
   const auto access = ReachNode(environment, address, TakeFile(options.model));
@@ -234,6 +165,43 @@ int Plan(const Environment& environment, const ApiAddress& address, PlacementOpt
   const auto result = access->client.Post("/api/plan", BodyOf(options));
   if (!result.ok()) return Fail(result.error());
   return options.json ? PrintJson(*result) : ShowPlans(*result);
+}
+
+// What is asked without a node.
+struct WhatIf {
+  std::string cluster_path;
+  std::vector<std::string> additions;
+  int chunk_tokens = 0;
+  bool balance = false;
+  bool catalogue = false;
+};
+
+int PlanElsewhere(const Environment& environment, const WhatIf& what_if,
+                  const PlacementOptions& placement) {
+  if (what_if.catalogue) return ShowCatalogue(placement.json);
+  plan::Workload workload;
+  const auto set = [](int& into, int value) {
+    if (value > 0) into = value;
+  };
+  set(workload.prompt_tokens, placement.prompt_tokens);
+  set(workload.answer_tokens, placement.answer_tokens);
+  workload.context_tokens = std::max(8192, workload.prompt_tokens + workload.answer_tokens);
+  set(workload.context_tokens, placement.context_tokens);
+  set(workload.slots, placement.concurrency);
+  set(workload.concurrency, placement.concurrency);
+  set(workload.chunk_tokens, what_if.chunk_tokens);
+  workload.kv_type = placement.kv_type.value_or(workload.kv_type);
+  const WhatIfOptions options{.model = placement.model,
+                              .cluster_path = what_if.cluster_path,
+                              .additions = what_if.additions,
+                              .workload = workload,
+                              .chunk_said = what_if.chunk_tokens > 0,
+                              .nodes = placement.nodes,
+                              .prefill_on = placement.prefill_on,
+                              .decode_on = placement.decode_on,
+                              .split = placement.split,
+                              .json = placement.json};
+  return what_if.balance ? ShowBalance(environment, options) : PlanWhatIf(environment, options);
 }
 
 int Place(const ApiAddress& address, PlacementOptions options) {
@@ -335,7 +303,26 @@ void AddPlan(CLI::App& root, const Environment& environment, Work& chosen) {
   CLI::App* verb = root.add_subcommand("plan", "where a model would run, and why");
   const auto address = AddApiOptions(*verb, environment);
   AddPlacementOptions(*verb, *options);
-  verb->callback([=, &chosen] { chosen = [=] { return Plan(environment, *address, *options); }; });
+  auto what_if = std::make_shared<WhatIf>();
+  CLI::Option* file = verb->add_option("--what-if", what_if->cluster_path,
+                                       "a cluster that a file describes, instead of this one");
+  verb->add_option("--add", what_if->additions, "and once more with DEVICE[:LINK] of the catalogue")
+      ->needs(file)
+      ->delimiter(',');
+  verb->add_option("--chunk", what_if->chunk_tokens, "tokens of a prefill step in that cluster")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--balance", what_if->balance, "each device of the catalogue alone")
+      ->excludes(file);
+  verb->add_flag("--catalogue", what_if->catalogue, "the devices and links that have a name")
+      ->excludes(file);
+  verb->callback([=, &chosen] {
+    const bool elsewhere = what_if->balance || what_if->catalogue || !what_if->cluster_path.empty();
+    if (!what_if->catalogue && options->model.empty()) throw CLI::RequiredError("MODEL");
+    chosen = [=] {
+      return elsewhere ? PlanElsewhere(environment, *what_if, *options)
+                       : Plan(environment, *address, *options);
+    };
+  });
 }
 
 void AddPlace(CLI::App& root, const Environment& environment, Work& chosen) {
@@ -343,6 +330,7 @@ void AddPlace(CLI::App& root, const Environment& environment, Work& chosen) {
   CLI::App* verb = root.add_subcommand("place", "start an instance of a model");
   const auto address = AddApiOptions(*verb, environment);
   AddPlacementOptions(*verb, *options);
+  verb->get_option("MODEL")->required();
   verb->callback([=, &chosen] { chosen = [=] { return Place(*address, *options); }; });
 }
 

@@ -102,6 +102,7 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   proto.set_answer_tokens(workload.answer_tokens);
   proto.set_context_tokens(workload.context_tokens);
   proto.set_slots(workload.slots);
+  proto.set_concurrency(workload.concurrency);
   proto.set_chunk_tokens(workload.chunk_tokens);
   proto.set_kv_type(static_cast<uint32_t>(workload.kv_type));
   proto.set_kv_wire_type(static_cast<uint32_t>(workload.kv_wire_type));
@@ -131,6 +132,7 @@ plan::Workload FromProto(const pb::Workload& proto) {
           .answer_tokens = proto.answer_tokens(),
           .context_tokens = proto.context_tokens(),
           .slots = proto.slots(),
+          .concurrency = std::max(1, proto.concurrency()),
           .chunk_tokens = proto.chunk_tokens(),
           .kv_type = KvTypeFromProto(proto.kv_type()),
           .kv_wire_type = KvTypeFromProto(proto.kv_wire_type())};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "plan/model_cost.h"
+
 namespace baton::cluster {
 namespace {
 
@@ -102,26 +104,7 @@ plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& finger
 }
 
 plan::ModelCost CostOf(const Model& model, const std::string& name) {
-  const ModelSpec& spec = model.spec();
-  std::map<DType, uint64_t> bytes_of;
-  for (const TensorInfo& tensor : model.tensors()) bytes_of[tensor.type] += tensor.size_bytes;
-  std::vector<int32_t> windows;
-  for (int32_t layer = 0; layer < spec.n_layers; ++layer) windows.push_back(spec.WindowOf(layer));
-  const auto most = std::max_element(bytes_of.begin(), bytes_of.end(),
-                                     [](auto& a, auto& b) { return a.second < b.second; });
-  return {.name = name,
-          .weight_type = most->first,
-          .layer_weight_bytes = spec.layer_weight_bytes,
-          .layer_active_bytes = spec.layer_active_bytes,
-          .layer_windows = std::move(windows),
-          .layer_flops_per_token = spec.FlopsPerTokenPerLayer(),
-          .embedding_bytes = spec.embedding_bytes,
-          .head_bytes = spec.head_bytes,
-          .tied_embeddings = spec.tied_embeddings,
-          .head_flops_per_token = spec.HeadFlopsPerToken(),
-          .kv_elements = spec.kv_elements(),
-          .q_width = (spec.q_width() + spec.attended_width()) / 2,
-          .hidden_width = spec.hidden_width};
+  return plan::CostOfModel(model.spec(), model.tensors(), name);
 }
 
 }  // namespace baton::cluster

@@ -23,8 +23,8 @@ Result<Vector> CopyOf(const Model& model, const TensorInfo& tensor) {
 }  // namespace
 
 int64_t RowOrder::InFile(int64_t row) const {
-  if (turning == 0 || row % head_dim >= turning) return row;
-  const int64_t in_head = row % head_dim;
+  const int64_t in_head = turning == 0 ? -1 : row % head_dim - first;
+  if (in_head < 0 || in_head >= turning) return row;
   return row - in_head + in_head % 2 * (turning / 2) + in_head / 2;
 }
 

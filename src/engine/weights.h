@@ -19,11 +19,13 @@ using MatrixPtr = std::shared_ptr<const device::Matrix>;
 using Vector = std::vector<float>;
 
 // The order in which rows of a tensor become rows of a matrix: those of the file, or, where heads
-// of `head_dim` rows have the pairs that turn together as halves of their first `turning` rows,
-// rows i and i + turning / 2 of each head become 2i and 2i + 1.
+// of `head_dim` rows have the pairs that turn together as halves of `turning` rows, from row
+// `first` on, rows first + i and first + i + turning / 2 of each head become first + 2i and first +
+// 2i + 1.
 struct RowOrder {
   int64_t head_dim = 0;
   int64_t turning = 0;
+  int64_t first = 0;
 
   int64_t InFile(int64_t row) const;
 };

@@ -74,6 +74,10 @@ TEST(ModelStore, FindsModelsWherePeopleHaveThem) {
   folder.Write("hf/models--Org--Name/snapshots/0123abcd/name-Q8_0.gguf", "x");
   folder.Write("hf/models--Org--Name/snapshots/0123abcd/name-Q4_K_M.gguf", "x");
   folder.Write("hf/models--Evil--Name/refs/main", "../../../etc");
+  folder.Write("hf/models--Old--Rev/refs/v1", "beef");
+  folder.Write("hf/models--Old--Rev/snapshots/beef/old.gguf", "x");
+  folder.Write("hf/models--Two--Revs/snapshots/beef/a.gguf", "x");
+  folder.Write("hf/models--Two--Revs/snapshots/cafe/b.gguf", "x");
   folder.Write(
       "ollama/manifests/registry.ollama.ai/library/llama3/8b",
       R"({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:)" +
@@ -89,8 +93,8 @@ TEST(ModelStore, FindsModelsWherePeopleHaveThem) {
   options.ollama = folder / "ollama";
   const ModelStore store(options);
   EXPECT_THAT(Names(store),
-              ElementsAre("Tiny-Model", "hf.co/Org/Rep/rep-Q8_0", "hf.co/Org/Name/name-Q4_K_M",
-                          "hf.co/Org/Name/name-Q8_0", "llama3:8b"));
+              ElementsAre("Tiny-Model", "hf.co/Org/Rep/rep-Q8_0", "hf.co/Old/Rev/old",
+                          "hf.co/Org/Name/name-Q4_K_M", "hf.co/Org/Name/name-Q8_0", "llama3:8b"));
   EXPECT_EQ(store.Resolve("tiny-model")->name, "Tiny-Model");
   EXPECT_EQ(store.Resolve("tiny-model.gguf")->name, "Tiny-Model");
   EXPECT_THAT(store.Resolve("hf.co/org/name")->path, HasSubstr("Q4_K_M"));

@@ -89,6 +89,16 @@ std::string MainCommit(const std::string& repository) {
   return is_hex ? commit : "";
 }
 
+// What of a repository counts: the commit of its main branch or, where only another revision was
+// downloaded, the one commit that is there. Empty where there is none, or a choice.
+std::string SnapshotOf(const std::string& repository) {
+  const std::string snapshots = repository + "/snapshots";
+  const std::string commit = MainCommit(repository);
+  if (!commit.empty() && os::IsDirectory(snapshots + "/" + commit)) return snapshots + "/" + commit;
+  const auto entries = EntriesOf(snapshots);
+  return entries.size() == 1 ? snapshots + "/" + entries[0].name : std::string();
+}
+
 // hub/models--ORG--NAME/snapshots/COMMIT: safetensors are named hf.co/ORG/NAME, a FILE.gguf
 // hf.co/ORG/NAME/FILE.
 std::vector<ModelEntry> ListHuggingFace(const std::string& hub) {
@@ -99,9 +109,8 @@ std::vector<ModelEntry> ListHuggingFace(const std::string& hub) {
     const std::string rest = repository.name.substr(kPrefix.size());
     const size_t separator = rest.find("--");
     if (separator == std::string::npos) continue;
-    const std::string commit = MainCommit(hub + "/" + repository.name);
-    if (commit.empty()) continue;
-    const std::string folder = hub + "/" + repository.name + "/snapshots/" + commit;
+    const std::string folder = SnapshotOf(hub + "/" + repository.name);
+    if (folder.empty()) continue;
     const std::string name =
         "hf.co/" + rest.substr(0, separator) + "/" + rest.substr(separator + 2) + "/";
     const auto files = ListFolder(folder, Source::kHuggingFace, 1, name);

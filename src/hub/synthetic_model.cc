@@ -9,7 +9,9 @@
 #include "base/random.h"
 #include "hub/random_blocks.h"
 #include "hub/synthetic_vocabulary.h"
+#include "model/gguf/reader.h"
 #include "model/gguf/writer.h"
+#include "model/spec_reader.h"
 #include "os/system.h"
 
 namespace baton::hub {
@@ -43,18 +45,29 @@ class SyntheticModel {
       : options_(options), shape_(options.shape) {}
 
   Status Write(const std::string& path) {
-    BATON_RETURN_IF_ERROR(PlanTensors());
-    AddMetadata();
-    AddSyntheticVocabulary(shape_.vocab_size, header_);
-    for (const PlannedTensor& tensor : tensors_)
-      header_.AddTensor(tensor.name, tensor.type, tensor.shape);
+    BATON_RETURN_IF_ERROR(PlanHeader());
     BATON_ASSIGN_OR_RETURN(gguf::Writer writer, gguf::Writer::Create(path, header_));
     for (size_t i = 0; i < tensors_.size(); ++i)
       BATON_RETURN_IF_ERROR(WriteTensor(writer, tensors_[i], i));
     return writer.Close();
   }
 
+  // What the file would begin with.
+  Result<Bytes> Header() {
+    BATON_RETURN_IF_ERROR(PlanHeader());
+    return header_.Build();
+  }
+
  private:
+  Status PlanHeader() {
+    BATON_RETURN_IF_ERROR(PlanTensors());
+    AddMetadata();
+    AddSyntheticVocabulary(shape_.vocab_size, header_);
+    for (const PlannedTensor& tensor : tensors_)
+      header_.AddTensor(tensor.name, tensor.type, tensor.shape);
+    return OkStatus();
+  }
+
   // The mixtures give some V and down projections, and the head, six bits.
   bool WantsMoreBits(int32_t layer) const {
     const int32_t n = shape_.n_layers;
@@ -324,6 +337,29 @@ class SyntheticModel {
 
 }  // namespace
 
+namespace {
+
+// A file's header alone: it has names, shapes and sizes, and nothing to read.
+class HeaderAlone final : public Checkpoint {
+ public:
+  HeaderAlone(std::string name, const gguf::Header& header, std::vector<TensorInfo> tensors)
+      : Checkpoint(std::move(name), header.metadata, std::move(tensors)) {}
+
+  void WillNeed(const TensorInfo&, int64_t, int64_t) const override {}
+  Result<std::string> Fingerprint() const override { return NoWeights(); }
+
+ private:
+  Error NoWeights() const {
+    return MakeError(Code::kFailedPrecondition, "'{}' is a shape: it has no weights", path());
+  }
+  Status Read(const TensorInfo&, int64_t, int64_t, std::span<uint8_t>) const override {
+    return NoWeights();
+  }
+  void DropHeaders() override {}
+};
+
+}  // namespace
+
 const std::vector<std::string>& SyntheticTypes() {
   static const std::vector<std::string> kTypes = {
       "F32",  "F16",  "BF16", "Q8_0", "Q4_0",   "Q4_1",   "Q5_0",  "Q5_1",   "Q2_K",
@@ -335,6 +371,19 @@ Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& opti
   BATON_RETURN_IF_ERROR(CheckShape(options.shape));
   BATON_RETURN_IF_ERROR(CheckType(options.type));
   return SyntheticModel(options).Write(path);
+}
+
+Result<SyntheticOutline> OutlineOf(const SyntheticOptions& options) {
+  BATON_RETURN_IF_ERROR(CheckShape(options.shape));
+  BATON_RETURN_IF_ERROR(CheckType(options.type));
+  BATON_ASSIGN_OR_RETURN(const Bytes bytes, SyntheticModel(options).Header());
+  BATON_ASSIGN_OR_RETURN(const gguf::Header header, gguf::ParseHeader(bytes, UINT64_MAX));
+  std::vector<TensorInfo> tensors;
+  for (const gguf::TensorInfo& info : header.tensors)
+    tensors.push_back({info.name, info.type, info.shape, info.size_bytes});
+  const HeaderAlone checkpoint(options.shape.name, header, tensors);
+  BATON_ASSIGN_OR_RETURN(ModelSpec spec, ReadSpec(checkpoint));
+  return SyntheticOutline{std::move(spec), std::move(tensors)};
 }
 
 }  // namespace baton::hub

@@ -9,6 +9,8 @@
 
 #include "base/result.h"
 #include "hub/synthetic_shape.h"
+#include "model/checkpoint.h"
+#include "model/spec.h"
 
 namespace baton::hub {
 
@@ -23,5 +25,12 @@ struct SyntheticOptions {
 
 // Writes a GGUF file. The same options give the same bytes on every machine.
 Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options);
+
+// What would be in that file, weights aside: enough to plan with a model that nobody here has.
+struct SyntheticOutline {
+  ModelSpec spec;
+  std::vector<TensorInfo> tensors;  // sorted by name
+};
+Result<SyntheticOutline> OutlineOf(const SyntheticOptions& options);
 
 }  // namespace baton::hub

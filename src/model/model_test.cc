@@ -8,6 +8,9 @@
 
 #include "model/chat_template/chat_template.h"
 #include "model/gguf/reader.h"
+#include "model/spec_reader.h"
+#include "model/testing/float_copy.h"
+#include "model/testing/hub_folder.h"
 #include "model/testing/scratch_file.h"
 #include "model/testing/small_model.h"
 
@@ -316,6 +319,76 @@ TEST(Model, YarnThatStretchesNothingChangesNothing) {
   const auto model = Model::Open(scratch.path());
   ASSERT_TRUE(model.ok()) << model.error().message();
   EXPECT_EQ((*model)->spec().rope.magnitude, 1.0f);
+}
+
+TEST(Model, WhatYarnGrowsByMayBeSaid) {
+  SmallModel small;
+  small.more_strings = {{"llama.rope.scaling.type", "yarn"}};
+  small.more_floats = {{"llama.rope.scaling.factor", 4.0f},
+                       {"llama.rope.scaling.yarn_attn_factor", 1.25f}};
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  EXPECT_EQ((*model)->spec().rope.magnitude, 1.25f);
+}
+
+// A golden model without one of its keys, all weights zero.
+ModelSpec SpecWithout(std::string_view golden, std::string_view key) {
+  const auto file =
+      gguf::File::Open(fmt::format("{}/tests/golden/{}.gguf", BATON_SOURCE_DIR, golden)).value();
+  gguf::HeaderBuilder header;
+  for (const auto& entry : file.metadata().entries()) {
+    if (entry.key != key) CopyEntry(entry, header);
+  }
+  for (const gguf::TensorInfo& info : file.header().tensors)
+    header.AddTensor(info.name, info.type, info.shape);
+  Bytes bytes = header.Build();
+  const auto tensors = header.Tensors();
+  bytes.resize(tensors.back().file_offset + tensors.back().size_bytes);
+  const ScratchFile scratch(bytes);
+  return ReadSpec(**Checkpoint::Open(scratch.path())).value();
+}
+
+// Files that were made of what transformers saves do not say it.
+TEST(Model, ABiasForChoosingExpertsMeansSigmoids) {
+  const ModelSpec spec = SpecWithout("deepseek3", "deepseek2.expert_gating_func");
+  EXPECT_EQ(spec.experts.score, ExpertScore::kSigmoid);
+  EXPECT_TRUE(spec.experts.biased);
+  EXPECT_EQ(SpecWithout("deepseek2", "deepseek2.expert_gating_func").experts.score,
+            ExpertScore::kSoftmax);
+}
+
+TEST(Model, WithoutAWindowNoLayerTurnsAsIfItHadOne) {
+  EXPECT_TRUE(SpecWithout("gemma3", "x").IsWindowed(0));
+  const ModelSpec spec = SpecWithout("gemma3", "gemma3.attention.sliding_window");
+  for (int layer = 0; layer < spec.n_layers; ++layer) {
+    EXPECT_EQ(spec.WindowOf(layer), 0);
+    EXPECT_EQ(spec.RopeOf(layer), spec.rope);
+  }
+}
+
+TEST(Model, NumbersThatAreNotTrainedAreNoParameters) {
+  const auto model = Model::Open(BATON_SOURCE_DIR "/tests/golden/llama3-rope.gguf");
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const ModelSpec& spec = (*model)->spec();
+  const uint64_t layer = 64 + 2 * 64 * 64 + 2 * 64 * 16 + 64 + 3 * 64 * 64;
+  EXPECT_EQ(spec.parameters, 4 * layer + 2 * 64 * 272 + 64);
+}
+
+TEST(Model, WithoutATokenizerItHasNoTexts) {
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  const auto model = Model::Open(folder.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  const Tokenizer& tokenizer = (*model)->tokenizer();
+  EXPECT_EQ(tokenizer.kind(), "none");
+  const auto encoded = tokenizer.Encode("a");
+  ASSERT_FALSE(encoded.ok());
+  EXPECT_THAT(encoded.error().message(),
+              HasSubstr("there is no tokenizer.json or tokenizer.model beside"));
+  const std::vector<TokenId> tokens = {1, 2};
+  EXPECT_EQ(tokenizer.Decode(tokens), "");
+  EXPECT_FALSE(tokenizer.IsEndOfGeneration(1));
 }
 
 TEST(Model, NonsensicalExpertsAreRefused) {

@@ -31,7 +31,8 @@ double ModelSpec::FlopsPerTokenPerLayer() const {
   const double hidden = hidden_width;
   const double mixed = hidden * (experts.count + 3.0 * experts.shared_width +
                                  3.0 * experts.used * experts.ffn_width);
-  const double dense_layers = experts.count == 0 ? n_layers : experts.dense_layers;
+  double dense_layers = 0;
+  for (int32_t layer = 0; layer < n_layers; ++layer) dense_layers += HasExperts(layer) ? 0 : 1;
   const double share = n_layers == 0 ? 1 : dense_layers / n_layers;
   return 2.0 * (AttentionWeights(*this) + share * 3.0 * hidden * ffn_width + (1 - share) * mixed);
 }

@@ -50,14 +50,14 @@ struct ExpertSpec {
   int32_t count = 0;         // 0: the feed-forward is dense
   int32_t used = 0;          // by each token
   int32_t ffn_width = 0;     // of one
-  int32_t dense_layers = 0;  // so many layers at the beginning are dense
   int32_t shared_width = 0;  // of one more feed-forward, for all tokens; 0: none
   ExpertScore score = ExpertScore::kSoftmax;
-  bool biased = false;      // blk.N.exp_probs_b.bias joins the scores, but for choosing alone
-  bool normalized = true;   // the weights of those chosen add up to 1, then...
-  float scale = 1;          // ...this is their factor
-  int32_t groups = 1;       // consecutive experts as so many groups, of which...
-  int32_t groups_used = 1;  // ...so many are chosen from
+  bool biased = false;         // blk.N.exp_probs_b.bias joins the scores, but for choosing alone
+  bool normalized = true;      // the weights of those chosen add up to 1, then...
+  float scale = 1;             // ...this is their factor
+  int32_t groups = 1;          // consecutive experts as so many groups, of which...
+  int32_t groups_used = 1;     // ...so many are chosen from
+  std::vector<bool> in_layer;  // which layers have them, the others are dense; empty: all
 
   bool operator==(const ExpertSpec&) const = default;
 };
@@ -108,7 +108,8 @@ struct ModelSpec {
   // is to say that somebody wants it exact.
   bool exact_attention = false;
   bool tied_embeddings = false;        // no output.weight: logits come from token_embd.weight
-  bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer
+  bool qkv_bias = false;               // blk.N.attn_{q,k,v}.bias in every layer; of latents
+                                       // attn_{q_a,kv_a_mqa,output}.bias
   bool attention_output_bias = false;  // blk.N.attn_output.bias
   bool ffn_bias = false;               // blk.N.ffn_{gate,up,down}.bias
   bool fused_qkv = false;              // blk.N.attn_qkv.weight: rows of Q, then K, then V
@@ -144,7 +145,8 @@ struct ModelSpec {
   // kInvalidArgument where what is cached is not whole blocks of `type`.
   Status CheckKvType(KvType type) const;
   bool HasExperts(int32_t layer) const {
-    return experts.count > 0 && layer >= experts.dense_layers;
+    return experts.count > 0 &&
+           (experts.in_layer.empty() || experts.in_layer[static_cast<size_t>(layer)]);
   }
   // Multiply and add count as two; attention over the context is not in it. Of a layer on average.
   double FlopsPerTokenPerLayer() const;

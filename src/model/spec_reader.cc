@@ -15,9 +15,10 @@ struct ArchitectureRow {
   Result<ModelSpec> (*read)(const Checkpoint& checkpoint, std::string_view architecture);
 };
 constexpr ArchitectureRow kArchitectures[] = {
-    {"llama", ReadLlamaSpec},    {"qwen2", ReadLlamaSpec},    {"qwen3", ReadLlamaSpec},
-    {"qwen3moe", ReadLlamaSpec}, {"phi3", ReadLlamaSpec},     {"gemma2", ReadGemmaSpec},
-    {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec}, {"deepseek2", ReadDeepSeekSpec},
+    {"llama", ReadLlamaSpec},        {"mistral3", ReadLlamaSpec}, {"qwen2", ReadLlamaSpec},
+    {"qwen3", ReadLlamaSpec},        {"qwen3moe", ReadLlamaSpec}, {"phi3", ReadLlamaSpec},
+    {"gemma2", ReadGemmaSpec},       {"gemma3", ReadGemmaSpec},   {"gpt-oss", ReadGptOssSpec},
+    {"deepseek2", ReadDeepSeekSpec},
 };
 
 std::string KnownArchitectures() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace baton::plan {
 namespace {
@@ -15,74 +14,115 @@ constexpr double kSoftwareSeconds = 60e-6;
 constexpr double kScratchWidths = 16;
 constexpr uint64_t kReserveBytes = 64 << 20;
 
-uint64_t SumOf(const std::vector<uint64_t>& bytes, LayerRange layers) {
-  return std::accumulate(bytes.begin() + layers.first, bytes.begin() + layers.last, uint64_t{0});
-}
-
 double Ratio(double amount, double rate) {
   return rate > 0 ? amount / rate : kInfinity;
 }
 
-// Keys that all tokens of a prompt attend to, in all of some layers.
-double KeysOfPrompt(const ModelCost& model, LayerRange layers, double prompt) {
-  double keys = 0;
-  for (int layer = layers.first; layer < layers.last; ++layer) {
-    const double seen = model.SeenTokens(layer, prompt);
-    keys += seen * (prompt - seen / 2);
-  }
-  return keys;
+// Keys that all tokens of a prompt attend to in a layer.
+double KeysOfPrompt(const ModelCost& model, int layer, double prompt) {
+  const double seen = model.SeenTokens(layer, prompt);
+  return seen * (prompt - seen / 2);
+}
+
+// Of the first n layers, for every n.
+template <typename T, typename OfLayer>
+std::vector<T> SumsOf(const ModelCost& model, const OfLayer& of_layer) {
+  std::vector<T> sums(1, T{});
+  for (int layer = 0; layer < model.n_layers(); ++layer)
+    sums.push_back(sums.back() + of_layer(layer));
+  return sums;
+}
+
+template <typename T>
+T Of(const std::vector<T>& sums, LayerRange layers) {
+  return sums[static_cast<size_t>(layers.last)] - sums[static_cast<size_t>(layers.first)];
 }
 
 }  // namespace
 
-uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload) {
+CostModel::CostModel(const ModelCost& model, const Workload& workload)
+    : model_(model),
+      workload_(workload),
+      prompt_(std::max(1, workload.prompt_tokens)),
+      chunk_(std::clamp<double>(workload.chunk_tokens, 1, prompt_)),
+      full_chunks_(std::floor(prompt_ / chunk_)),
+      rest_(prompt_ - full_chunks_ * chunk_) {
+  const auto experts = [&](double tokens) {
+    return SumsOf<double>(model, [&](int layer) { return model.ExpertBytes(layer, tokens); });
+  };
+  sums_.weight_bytes =
+      SumsOf<uint64_t>(model, [&](int layer) { return model.layer_weight_bytes[layer]; });
+  sums_.shared_bytes = SumsOf<double>(model, [&](int layer) { return model.SharedBytes(layer); });
+  sums_.chunk_bytes = experts(chunk_);
+  sums_.rest_bytes = experts(rest_);
+  sums_.decode_bytes = experts(std::max(1, workload.concurrency));
+  sums_.prompt_keys =
+      SumsOf<double>(model, [&](int layer) { return KeysOfPrompt(model, layer, prompt_); });
+  const double context = prompt_ + workload.answer_tokens / 2.0;
+  sums_.seen_tokens =
+      SumsOf<double>(model, [&](int layer) { return model.SeenTokens(layer, context); });
+}
+
+uint64_t CostModel::MemoryOf(LayerRange layers) const {
   const bool embeds = layers.first == 0;
-  const bool heads = layers.last == model.n_layers();
-  uint64_t bytes = SumOf(model.layer_weight_bytes, layers);
-  if (embeds) bytes += model.embedding_bytes;
-  if (heads && !(embeds && model.tied_embeddings)) bytes += model.head_bytes;
-  bytes += static_cast<uint64_t>(workload.slots) * static_cast<uint64_t>(workload.context_tokens) *
-           model.KvBytesPerTokenPerLayer(workload.kv_type) * static_cast<uint64_t>(layers.size());
-  bytes += static_cast<uint64_t>(kScratchWidths * workload.chunk_tokens * model.hidden_width * 4);
+  const bool heads = layers.last == model_.n_layers();
+  uint64_t bytes = Of(sums_.weight_bytes, layers);
+  if (embeds) bytes += model_.embedding_bytes;
+  if (heads && !(embeds && model_.tied_embeddings)) bytes += model_.head_bytes;
+  bytes += static_cast<uint64_t>(workload_.slots) *
+           static_cast<uint64_t>(workload_.context_tokens) *
+           model_.KvBytesPerTokenPerLayer(workload_.kv_type) * static_cast<uint64_t>(layers.size());
+  bytes += static_cast<uint64_t>(kScratchWidths * workload_.chunk_tokens * model_.hidden_width * 4);
   return bytes + kReserveBytes;
+}
+
+double CostModel::StepSeconds(const TypeRate& rate, LayerRange layers, double tokens,
+                              double expert_bytes) const {
+  const double reading_s = Ratio(Of(sums_.shared_bytes, layers), rate.read_bytes_per_s);
+  const double computing_s =
+      Ratio(tokens * layers.size() * model_.layer_flops_per_token, rate.matmul_flops_per_s);
+  return std::max(reading_s, computing_s) + Ratio(expert_bytes, rate.read_bytes_per_s);
+}
+
+StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
+  const TypeRate rate = device.RateFor(model_.weight_type);
+  const bool heads = layers.last == model_.n_layers();
+  const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
+  const double chunks = full_chunks_ + (rest_ > 0 ? 1 : 0);
+  const double head_s =
+      heads ? Ratio(static_cast<double>(model_.head_bytes), rate.read_bytes_per_s) : 0;
+  // Attention of token t reads t keys, or its window's: 4 x q_width FLOPs each.
+  const double attention_s =
+      Ratio(Of(sums_.prompt_keys, layers) * 4 * model_.q_width, device.attention_flops_per_s);
+  const double matrices_s =
+      full_chunks_ * StepSeconds(rate, layers, chunk_, Of(sums_.chunk_bytes, layers)) +
+      (rest_ > 0 ? StepSeconds(rate, layers, rest_, Of(sums_.rest_bytes, layers)) : 0);
+
+  const double requests = std::max(1, workload_.concurrency);
+  const double heads_s =
+      heads
+          ? std::max(head_s, Ratio(requests * model_.head_flops_per_token, rate.matmul_flops_per_s))
+          : 0;
+  const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
+  const double kv_s =
+      Ratio(requests * Of(sums_.seen_tokens, layers) * kv_bytes, device.kv_read_bytes_per_s);
+
+  StageCost cost;
+  cost.prefill_whole_s = matrices_s + attention_s + head_s + chunks * overhead_s;
+  cost.prefill_chunk_s = (matrices_s + attention_s) / chunks + overhead_s;
+  cost.decode_step_s = StepSeconds(rate, layers, requests, Of(sums_.decode_bytes, layers)) +
+                       heads_s + kv_s + overhead_s;
+  cost.memory_bytes = MemoryOf(layers);
+  return cost;
+}
+
+uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload) {
+  return CostModel(model, workload).MemoryOf(layers);
 }
 
 StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange layers,
                  const Workload& workload) {
-  const TypeRate rate = device.RateFor(model.weight_type);
-  const bool heads = layers.last == model.n_layers();
-  const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
-  const double prompt = std::max(1, workload.prompt_tokens);
-  const double chunk = std::min<double>(workload.chunk_tokens, prompt);
-  const double chunks = std::ceil(prompt / chunk);
-
-  // Attention of token t reads t keys, or its window's: 4 x q_width FLOPs each.
-  const double matrix_s =
-      Ratio(prompt * layers.size() * model.layer_flops_per_token, rate.matmul_flops_per_s);
-  const double attention_s =
-      Ratio(KeysOfPrompt(model, layers, prompt) * 4 * model.q_width, device.attention_flops_per_s);
-  const double head_once_s =
-      heads ? Ratio(static_cast<double>(model.head_bytes), rate.read_bytes_per_s) : 0;
-
-  const double context = prompt + workload.answer_tokens / 2.0;
-  const auto& read_bytes =
-      model.layer_active_bytes.empty() ? model.layer_weight_bytes : model.layer_active_bytes;
-  const double weights =
-      static_cast<double>(SumOf(read_bytes, layers)) + (heads ? model.head_bytes : 0);
-  const double weights_s = Ratio(weights, rate.read_bytes_per_s);
-  const double compute_s =
-      Ratio(layers.size() * model.layer_flops_per_token + (heads ? model.head_flops_per_token : 0),
-            rate.matmul_flops_per_s);
-  const auto kv_bytes = static_cast<double>(model.KvBytesPerTokenPerLayer(workload.kv_type));
-  const double kv_s =
-      Ratio(model.SeenTokens(layers, context) * kv_bytes, device.kv_read_bytes_per_s);
-
-  StageCost cost;
-  cost.prefill_whole_s = matrix_s + attention_s + head_once_s + chunks * overhead_s;
-  cost.prefill_chunk_s = (matrix_s + attention_s) / chunks + overhead_s;
-  cost.decode_step_s = std::max(weights_s, compute_s) + kv_s + overhead_s;
-  cost.memory_bytes = MemoryFor(model, layers, workload);
-  return cost;
+  return CostModel(model, workload).CostOf(device, layers);
 }
 
 double TransferSeconds(const ClusterProfile& cluster, const NodeId& from, const NodeId& to,

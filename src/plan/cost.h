@@ -1,23 +1,60 @@
 // The cost model: seconds as a function of bytes, FLOPs and rates (DESIGN section 8). Pure.
 #pragma once
 
+#include <vector>
+
 #include "plan/profile.h"
 
 namespace baton::plan {
 
-// Seconds of one device for `layers` of a model. `embeds` and `heads`: it holds the first or the
-// last layer, with what belongs there.
+// Seconds of one device for some layers of a model, with what belongs to its first or last layer.
+//
+// The matrices of a step of T tokens take max(shared bytes / B, T x FLOPs / F) + bytes of experts /
+// B: large products hide their reading, an expert's few tokens do not.
 struct StageCost {
   double prefill_chunk_s = 0;  // one chunk at the middle of the prompt
   double prefill_whole_s = 0;  // all chunks of the prompt, one after the other
-  double decode_step_s = 0;    // one token with the KV of prompt and half the answer
+  double decode_step_s = 0;    // a token of each request, with the KV of prompt and half the answer
   uint64_t memory_bytes = 0;
 };
+
+// What stages of a model cost under a workload. Any of them costs a few divisions: sums over layers
+// are made once.
+class CostModel {
+ public:
+  // Both must outlive it.
+  CostModel(const ModelCost& model, const Workload& workload);
+  StageCost CostOf(const DeviceProfile& device, LayerRange layers) const;
+  // Weights, KV of all slots, activations, reserve.
+  uint64_t MemoryOf(LayerRange layers) const;
+
+ private:
+  // Over the first n layers.
+  struct Sums {
+    std::vector<uint64_t> weight_bytes;
+    std::vector<double> shared_bytes;
+    std::vector<double> chunk_bytes;   // of experts, that a full chunk reads
+    std::vector<double> rest_bytes;    // of experts, that the prompt's last, shorter chunk reads
+    std::vector<double> decode_bytes;  // of experts, that a decode step reads
+    std::vector<double> prompt_keys;   // that all tokens of a prompt attend to
+    std::vector<double> seen_tokens;   // that a decoded token attends to
+  };
+  // The matrices of one step.
+  double StepSeconds(const TypeRate& rate, LayerRange layers, double tokens,
+                     double expert_bytes) const;
+
+  const ModelCost& model_;
+  const Workload& workload_;
+  double prompt_;
+  double chunk_;
+  double full_chunks_;
+  double rest_;  // tokens of the last chunk, if it is shorter
+  Sums sums_;
+};
+
+uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload);
 StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange layers,
                  const Workload& workload);
-
-// Memory of a device that holds `layers`: weights, KV of all slots, activations, reserve.
-uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& workload);
 
 // One-way seconds for `bytes` from one node to another, software included; nothing between a node
 // and itself. Infinite where there is no link.

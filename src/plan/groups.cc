@@ -39,11 +39,12 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
   const int layers = model.n_layers();
   costs_.resize(cluster.nodes.size() * static_cast<size_t>(layers) *
                 static_cast<size_t>(layers + 1));
+  const CostModel cost(model, workload);
   for (size_t node = 0; node < cluster.nodes.size(); ++node) {
     for (int first = 0; first < layers; ++first) {
       for (int last = first + 1; last <= layers; ++last) {
         const LayerRange range{first, last};
-        costs_[Index(node, range)] = CostOf(cluster.nodes[node].device, model, range, workload);
+        costs_[Index(node, range)] = cost.CostOf(cluster.nodes[node].device, range);
       }
     }
   }

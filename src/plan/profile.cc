@@ -36,4 +36,26 @@ const LinkProfile* ClusterProfile::FindLink(const NodeId& from, const NodeId& to
   return nullptr;
 }
 
+namespace {
+
+double BytesOfOneExpert(const ModelCost& model, int layer) {
+  const auto at = static_cast<size_t>(layer);
+  if (model.layer_active_bytes.empty() || model.experts <= model.experts_used) return 0;
+  return static_cast<double>(model.layer_weight_bytes[at] - model.layer_active_bytes[at]) /
+         (model.experts - model.experts_used);
+}
+
+}  // namespace
+
+double ModelCost::SharedBytes(int layer) const {
+  return static_cast<double>(layer_weight_bytes[static_cast<size_t>(layer)]) -
+         experts * BytesOfOneExpert(*this, layer);
+}
+
+double ModelCost::ExpertBytes(int layer, double tokens) const {
+  if (experts == 0) return 0;
+  const double undrawn = std::pow(1.0 - static_cast<double>(experts_used) / experts, tokens);
+  return experts * (1 - undrawn) * BytesOfOneExpert(*this, layer);
+}
+
 }  // namespace baton::plan

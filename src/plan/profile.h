@@ -63,6 +63,8 @@ struct ModelCost {
   DType weight_type = DType::kF16;           // of most of its bytes
   std::vector<uint64_t> layer_weight_bytes;  // per layer
   std::vector<uint64_t> layer_active_bytes;  // of those, what one token reads; empty: all
+  int32_t experts = 0;                       // in each layer where those differ, of which...
+  int32_t experts_used = 0;                  // ...each token reads so many
   std::vector<int32_t> layer_windows;        // tokens that attention sees, 0: all; empty: all
   double layer_flops_per_token = 0;          // matrices of one layer
   uint64_t embedding_bytes = 0;
@@ -88,6 +90,10 @@ struct ModelCost {
     for (int layer = layers.first; layer < layers.last; ++layer) sum += SeenTokens(layer, tokens);
     return sum;
   }
+  // Bytes of a layer's weights that every step reads, and of its experts those that a step of
+  // `tokens` tokens does: each token draws for itself, so E (1 - (1 - k / E)^T) of E are drawn.
+  double SharedBytes(int layer) const;
+  double ExpertBytes(int layer, double tokens) const;
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
 };
 
@@ -97,7 +103,8 @@ struct Workload {
   int prompt_tokens = 512;
   int answer_tokens = 128;
   int context_tokens = 8192;           // room in the KV cache per request
-  int slots = 1;                       // requests at once
+  int slots = 1;                       // requests at once, at most
+  int concurrency = 1;                 // requests at once, as predictions assume
   int chunk_tokens = 512;              // prefill chunk
   KvType kv_type = KvType::kF16;       // of pages
   KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16

@@ -101,6 +101,7 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
   request.workload.answer_tokens = integer("answer_tokens", usual.answer_tokens, kTokensMax);
   request.workload.context_tokens = integer("context_tokens", usual.context_tokens, kTokensMax);
   request.workload.slots = integer("concurrency", usual.slots, 4096);
+  request.workload.concurrency = integer("concurrency", usual.concurrency, 4096);
   if (const auto name = fields.Text("kv_type")) {
     const auto type = FindKvTypeByName(*name);
     if (!type) fields.Fail("kv_type", fmt::format("'kv_type' is f16 or q8_0, not '{}'", *name));

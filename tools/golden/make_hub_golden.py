@@ -46,6 +46,10 @@ MODELS = {
     "qwen3moe-f32": dict(
         family="Qwen3Moe", store="f32", config=dict(
             head_dim=16, moe_intermediate_size=16, num_experts=6, num_experts_per_tok=2, norm_topk_prob=True)),
+    "qwen3moe-f32-mixed": dict(
+        family="Qwen3Moe", store="f32", config=dict(
+            num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16, moe_intermediate_size=16,
+            num_experts=4, num_experts_per_tok=2, norm_topk_prob=False, mlp_only_layers=[1])),
     "phi3-f32": dict(family="Phi3", store="f32", config=dict(partial_rotary_factor=0.5, pad_token_id=0)),
     "mistral-fp8": dict(family="Mistral", store="fp8", config=dict(hidden_size=48, intermediate_size=80)),
     "llama-mlx4": dict(store="mlx", bits=4, group=32, scales=torch.bfloat16, config=dict(tie_word_embeddings=True)),
@@ -65,6 +69,22 @@ MODELS = {
             rope_parameters=dict(
                 sliding_attention=dict(rope_type="default", rope_theta=10000.0),
                 full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0)))),
+    "gemma2-f32-biased": dict(
+        family="Gemma2", store="f32", older=True, config=dict(
+            num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=16, query_pre_attn_scalar=16,
+            attention_bias=True, attn_logit_softcapping=None, final_logit_softcapping=None, tie_word_embeddings=True)),
+    "gemma3-f32-wide": dict(
+        family="Gemma3", store="f32", older=True, config=dict(
+            num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=16, query_pre_attn_scalar=16,
+            sliding_window_pattern=1, tie_word_embeddings=True, rope_parameters=dict(
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+                full_attention=dict(rope_type="default", rope_theta=1000000.0)))),
+    "gpt-oss-f32": dict(
+        family="GptOss", store="f32", config=dict(
+            num_attention_heads=2, num_key_value_heads=1, intermediate_size=16, head_dim=16, num_local_experts=3,
+            num_experts_per_tok=2, sliding_window=16,
+            rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
+                                 original_max_position_embeddings=64))),
     "gpt-oss-mxfp4": dict(
         family="GptOss", store="mxfp4", config=dict(
             hidden_size=64, intermediate_size=32, head_dim=16, num_local_experts=4, num_experts_per_tok=2,
@@ -79,6 +99,13 @@ MODELS = {
             routed_scaling_factor=1.5, rms_norm_eps=1e-6,
             rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32, beta_slow=1,
                                  mscale=0.707, mscale_all_dim=0.9, original_max_position_embeddings=16))),
+    "deepseek3-f32-halves": dict(
+        family="DeepseekV3", store="f32", config=dict(
+            num_attention_heads=2, num_key_value_heads=2, moe_intermediate_size=16, q_lora_rank=16, kv_lora_rank=24,
+            qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, n_routed_experts=4, n_shared_experts=1,
+            num_experts_per_tok=2, first_k_dense_replace=1, n_group=1, topk_group=1, norm_topk_prob=False,
+            routed_scaling_factor=1.5, num_mtp_layers=0, rms_norm_eps=1e-6, rope_interleave=False,
+            attention_bias=True)),
     "deepseek3-fp8": dict(
         family="DeepseekV3", store="fp8", config=dict(
             hidden_size=64, num_key_value_heads=4, moe_intermediate_size=32, q_lora_rank=32, kv_lora_rank=32,
@@ -241,6 +268,19 @@ def hub_tensors(model):
                 json.loads((pathlib.Path(folder) / "config.json").read_text()))
 
 
+def in_older_words(config):
+    """config.json as transformers wrote it before its version 5."""
+    rope = config.pop("rope_parameters")
+    config["torch_dtype"] = config.pop("dtype")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+        config["sliding_window_pattern"] = 1
+        config.pop("layer_types")
+    config["rope_theta"] = rope["rope_theta"]
+    return config
+
+
 def write_weights(folder, tensors, shard_size):
     if shard_size is None:
         safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata=dict(format="pt"))
@@ -297,6 +337,8 @@ def main(folder, wanted):
         tensors, config = hub_tensors(model)
         written, meant, change = store(tensors, how)
         meant = unstack(meant)
+        if how.get("older"):
+            config = in_older_words(config)
         write_weights(target, {n: v.contiguous() for n, v in written.items()}, how.get("shards"))
         (target / "config.json").write_text(json.dumps({**config, **change}, indent=2) + "\n")
         write_tokenizer(target)

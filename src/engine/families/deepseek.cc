@@ -14,7 +14,7 @@ using device::Rows;
 struct LayerWeights {
   Vector attention_norm;
   MatrixPtr q_a, q;  // q_a where queries are made of fewer elements
-  Vector q_a_norm;
+  Vector q_a_norm, q_a_bias, latent_bias, key_bias, output_bias;
   MatrixPtr latent, key;
   Vector latent_norm;
   std::vector<MatrixPtr> k_b, v_b;  // per head
@@ -49,10 +49,16 @@ class DeepSeek final : public ForwardPass {
  private:
   Status LoadLayer(WeightLoader& loader, int layer);
   Status LoadAttention(WeightLoader& loader, int layer, LayerWeights& w);
+  Status LoadBiases(WeightLoader& loader, int layer, LayerWeights& w);
   Status LoadHeads(WeightLoader& loader, int layer, LayerWeights& w);
   Status LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w);
   // Of a head's query.
   int query_dim() const { return spec_.latent.unturned + spec_.rope.dimensions; }
+  // Of heads of `head_dim` rows, the last of which turn.
+  RowOrder TurningLast(int64_t head_dim) const {
+    if (!spec_.rope.halves) return {};
+    return {head_dim, spec_.rope.dimensions, head_dim - spec_.rope.dimensions};
+  }
 
   const ModelSpec spec_;
   const LayerRange layers_;
@@ -82,10 +88,14 @@ Result<StageOutput> DeepSeek::Run(const PassInput& input, Device& device,
     const LayerWeights& w = weights_[layer - layers_.first];
     const device::Input normed = Normed(x, w.attention_norm, epsilon);
     if (w.q_a != nullptr) {
-      device.MatMul(normed, {{w.q_a.get(), q_a}, {w.latent.get(), latent}, {w.key.get(), key}});
+      device.MatMul(normed, {{w.q_a.get(), q_a, w.q_a_bias},
+                             {w.latent.get(), latent, w.latent_bias},
+                             {w.key.get(), key, w.key_bias}});
       device.MatMul(Normed(q_a, w.q_a_norm, epsilon), {{w.q.get(), q}});
     } else {
-      device.MatMul(normed, {{w.q.get(), q}, {w.latent.get(), latent}, {w.key.get(), key}});
+      device.MatMul(normed, {{w.q.get(), q},
+                             {w.latent.get(), latent, w.latent_bias},
+                             {w.key.get(), key, w.key_bias}});
     }
     device.NormHeads(latent, w.latent_norm, epsilon);
     device.Rope(q, of_query, spec_.query_scale);
@@ -98,7 +108,7 @@ Result<StageOutput> DeepSeek::Run(const PassInput& input, Device& device,
     BATON_RETURN_IF_ERROR(attention.Run(layer, queries, key, latent, attended));
     device.MatMulHeads(attended, w.v_b, values);
     x = Last(x, needed);
-    device.MatMul(values, {{w.output.get(), x, {}, true}});
+    device.MatMul(values, {{w.output.get(), x, w.output_bias, true}});
 
     const device::Input ffn_input = Normed(x, w.ffn_norm, epsilon);
     const bool mixed = spec_.HasExperts(layer);
@@ -160,17 +170,33 @@ Status DeepSeek::LoadAttention(WeightLoader& loader, int layer, LayerWeights& w)
   if (spec_.latent.q_rank > 0) {
     BATON_ASSIGN_OR_RETURN(w.q_a, loader.LoadLayerMatrix(layer, "attn_q_a.weight"));
     BATON_ASSIGN_OR_RETURN(w.q_a_norm, loader.LoadLayerVector(layer, "attn_q_a_norm.weight"));
-    BATON_ASSIGN_OR_RETURN(w.q, loader.LoadLayerMatrix(layer, "attn_q_b.weight"));
+    BATON_ASSIGN_OR_RETURN(
+        w.q, loader.LoadLayerMatrix(layer, "attn_q_b.weight", TurningLast(query_dim())));
   } else {
-    BATON_ASSIGN_OR_RETURN(w.q, loader.LoadLayerMatrix(layer, "attn_q.weight"));
+    BATON_ASSIGN_OR_RETURN(
+        w.q, loader.LoadLayerMatrix(layer, "attn_q.weight", TurningLast(query_dim())));
   }
   constexpr std::string_view kCached = "attn_kv_a_mqa.weight";
   const int64_t rank = spec_.latent.kv_rank;
   BATON_ASSIGN_OR_RETURN(w.latent, loader.LoadLayerRows(layer, kCached, 0, rank));
-  BATON_ASSIGN_OR_RETURN(w.key, loader.LoadLayerRows(layer, kCached, rank, spec_.rope.dimensions));
+  BATON_ASSIGN_OR_RETURN(w.key, loader.LoadLayerRows(layer, kCached, rank, spec_.rope.dimensions,
+                                                     TurningLast(spec_.head_dim)));
   BATON_ASSIGN_OR_RETURN(w.latent_norm, loader.LoadLayerVector(layer, "attn_kv_a_norm.weight"));
   BATON_ASSIGN_OR_RETURN(w.output, loader.LoadLayerMatrix(layer, "attn_output.weight"));
   BATON_ASSIGN_OR_RETURN(w.ffn_norm, loader.LoadLayerVector(layer, "ffn_norm.weight"));
+  return spec_.qkv_bias ? LoadBiases(loader, layer, w) : OkStatus();
+}
+
+Status DeepSeek::LoadBiases(WeightLoader& loader, int layer, LayerWeights& w) {
+  if (spec_.latent.q_rank > 0) {
+    BATON_ASSIGN_OR_RETURN(w.q_a_bias, loader.LoadLayerVector(layer, "attn_q_a.bias"));
+  }
+  BATON_ASSIGN_OR_RETURN(w.latent_bias, loader.LoadLayerVector(layer, "attn_kv_a_mqa.bias",
+                                                               TurningLast(spec_.head_dim)));
+  const auto keys = w.latent_bias.begin() + spec_.latent.kv_rank;
+  w.key_bias.assign(keys, w.latent_bias.end());
+  w.latent_bias.erase(keys, w.latent_bias.end());
+  BATON_ASSIGN_OR_RETURN(w.output_bias, loader.LoadLayerVector(layer, "attn_output.bias"));
   return OkStatus();
 }
 

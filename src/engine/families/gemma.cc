@@ -13,6 +13,7 @@ using device::Rows;
 struct LayerWeights {
   Vector attention_norm;
   MatrixPtr q, k, v, output;
+  Vector q_bias, k_bias, v_bias, output_bias;
   Vector q_norm, k_norm;  // Gemma 3
   Vector after_attention_norm;
   Vector ffn_norm;
@@ -66,7 +67,7 @@ Result<StageOutput> Gemma::Run(const PassInput& input, Device& device, CachedAtt
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
     const LayerWeights& w = weights_[layer - layers_.first];
     device.MatMul(Normed(x, w.attention_norm, epsilon),
-                  {{w.q.get(), q}, {w.k.get(), k}, {w.v.get(), v}});
+                  {{w.q.get(), q, w.q_bias}, {w.k.get(), k, w.k_bias}, {w.v.get(), v, w.v_bias}});
     if (spec_.qk_norm) {
       device.NormHeads(q, w.q_norm, epsilon);
       device.NormHeads(k, w.k_norm, epsilon);
@@ -82,7 +83,7 @@ Result<StageOutput> Gemma::Run(const PassInput& input, Device& device, CachedAtt
         attention.Run(layer, Last(q, needed), k, v, attended,
                       {.window = spec_.WindowOf(layer), .softcap = spec_.attention_softcap}));
     x = Last(x, needed);
-    device.MatMul(attended, {{w.output.get(), branch}});
+    device.MatMul(attended, {{w.output.get(), branch, w.output_bias}});
     device.AddNormed(branch, w.after_attention_norm, epsilon, x);
 
     const Rows gate = s.gate.Slice(0, needed), up = s.up.Slice(0, needed);
@@ -140,6 +141,12 @@ Status Gemma::LoadLayer(WeightLoader& loader, int layer) {
     BATON_RETURN_IF_ERROR(vector(w.q_norm, "attn_q_norm.weight", turning));
     BATON_RETURN_IF_ERROR(vector(w.k_norm, "attn_k_norm.weight", turning));
   }
+  if (spec_.qkv_bias) {
+    BATON_RETURN_IF_ERROR(vector(w.q_bias, "attn_q.bias", turning));
+    BATON_RETURN_IF_ERROR(vector(w.k_bias, "attn_k.bias", turning));
+    BATON_RETURN_IF_ERROR(vector(w.v_bias, "attn_v.bias"));
+  }
+  if (spec_.attention_output_bias) BATON_RETURN_IF_ERROR(vector(w.output_bias, "attn_output.bias"));
   BATON_RETURN_IF_ERROR(matrix(w.output, "attn_output.weight"));
   BATON_RETURN_IF_ERROR(vector(w.after_attention_norm, "post_attention_norm.weight"));
   BATON_RETURN_IF_ERROR(vector(w.ffn_norm, "ffn_norm.weight"));

@@ -84,7 +84,7 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
     device.MatMul(attended, {{w.output.get(), x, w.output_bias, true}});
 
     const device::Input normed = Normed(x, w.ffn_norm, spec_.rms_epsilon);
-    if (spec_.experts.count > 0) {
+    if (spec_.HasExperts(layer)) {
       RunExperts(spec_.experts, w.experts, normed, s.experts, s.routing, device, x);
       continue;
     }
@@ -106,12 +106,10 @@ Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
   plan.Add(scratch->k, n, spec_.kv_width());
   plan.Add(scratch->v, n, spec_.kv_width());
   plan.Add(scratch->attended, n, spec_.q_width());
-  if (spec_.experts.count > 0) {
-    PlanExpertRows(spec_, n, scratch->experts, plan);
-  } else {
-    plan.Add(scratch->gate, n, spec_.ffn_width);
-    plan.Add(scratch->up, n, spec_.ffn_width);
-  }
+  if (spec_.experts.count > 0) PlanExpertRows(spec_, n, scratch->experts, plan);
+  const bool dense = spec_.experts.count == 0 || !spec_.experts.in_layer.empty();
+  plan.Add(scratch->gate, dense ? n : 0, spec_.ffn_width);
+  plan.Add(scratch->up, dense ? n : 0, spec_.ffn_width);
   plan.Add(scratch->logits, ends_.LogitRows(logit_rows_max), spec_.vocab_size);
   BATON_ASSIGN_OR_RETURN(scratch->memory, plan.Allocate(device));
   return std::unique_ptr<Scratch>(std::move(scratch));
@@ -155,7 +153,7 @@ Status Llama::LoadQkv(WeightLoader& loader, int layer, LayerWeights& w) {
 }
 
 Status Llama::LoadFeedForward(WeightLoader& loader, int layer, LayerWeights& w) {
-  if (spec_.experts.count > 0) {
+  if (spec_.HasExperts(layer)) {
     BATON_ASSIGN_OR_RETURN(w.experts, LoadExperts(spec_.experts, loader, layer));
     return OkStatus();
   }

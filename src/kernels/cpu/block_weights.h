@@ -156,41 +156,23 @@ struct PanelBlock {
   using Kind = KindOf<Block>;
   using F = panel::Format<Block>;
 
-  const uint8_t* low;
-  const uint8_t* high;
+  const uint8_t* planes;
   const uint8_t* scales;
   Integers<Block> integers;
   Scales<Block> shared;
 
-  // Block `block` of a panel of `columns`.
-  static PanelBlock At(const uint8_t* panel, size_t columns, size_t block) {
-    const panel::Parts parts = F::PartsOf(columns);
-    return {panel + block * 64 * F::kLowBits,
-            panel + parts.high + block * 64 * F::kHighBits,
-            panel + parts.scales + block * kPanelRows * F::kScaleBytes,
-            {},
-            Scales<Block>(panel + parts.super + block / 8 * kPanelRows * F::kSuperBytes)};
+  // The first of a band of `blocks`.
+  static PanelBlock At(const uint8_t* band, size_t blocks) {
+    const panel::Parts parts = F::PartsOf(blocks);
+    return {band + parts.planes, band + parts.scales, {}, Scales<Block>(band)};
   }
   void Next() {
-    low += 64 * F::kLowBits;
-    high += 64 * F::kHighBits;
+    planes += F::kPlaneBytes;
     scales += kPanelRows * F::kScaleBytes;
-  }
-  // What is near, in case it is not there yet.
-  void PrefetchNear() const {
-    PrefetchWeights<64 * F::kLowBits>(low, 2048);
-    PrefetchWeights<64 * F::kHighBits>(high, 1024);
-  }
-  // The same place `ahead` bytes on, where a panel further is: behind the end of a part another one
-  // begins.
-  void PrefetchAhead(size_t ahead) const {
-    PrefetchWeights<64 * F::kLowBits>(low, ahead);
-    PrefetchWeights<64 * F::kHighBits>(high, ahead);
-    PrefetchWeights<1>(scales, ahead);
   }
 
   Factors<Kind::kMax> Group(size_t group) const {
-    return FactorsOf<Kind::kMax>(integers.Group(low, high, group));
+    return FactorsOf<Kind::kMax>(integers.Group(planes + 64 * F::kHighBits, planes, group));
   }
   F32x16 Scale(size_t sub) const { return shared.Scale(scales, sub); }
   F32x16 Minimum(size_t sub) const { return shared.Minimum(scales, sub); }
@@ -364,27 +346,30 @@ struct BlockWeights {
   static constexpr OperandKind kOperand = OperandKind::kInt8;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
-  static constexpr size_t kPanelsOfFew = kPanelsOfMany;
-  static constexpr size_t kPanelsOfOne = kPanelsOfMany;
+  // One stream of weights, from one end to the other, is what processors fetch fastest themselves.
+  static constexpr size_t kPanelsOfFew = 1;
+  static constexpr size_t kPanelsOfOne = 1;
   // Worth it but where processors have instructions and registers for so much work at a time that
   // panels are hardly in the way.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2;
   static constexpr size_t kPreparedBytes =
       kPanelsOfMany * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
 
-  static size_t PanelBytes(size_t columns) { return F::PartsOf(columns).total; }
+  static size_t PanelBytes(size_t columns) { return F::PanelBytes(columns); }
 
   template <size_t kSideBySide>
   static void Prepare(const uint8_t* panels, const Columns& columns, uint8_t* into) {
     const size_t stride = PanelBytes(columns.all);
     for (size_t p = 0; p < kSideBySide; ++p) {
-      Block from = Block::At(panels + p * stride, columns.all, columns.begin / 32);
-      for (size_t k = columns.begin; k < columns.end; k += 32) {
-        if (k % 256 == 0) from = Block::At(panels + p * stride, columns.all, k / 32);
-        from.PrefetchAhead(kSideBySide * stride);
-        PrepareBlock(from, into);
-        from.Next();
-        into += PreparedBlock<Kind>::kBytes;
+      for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
+        const uint8_t* band = panels + p * stride + F::BandAt(k);
+        const size_t blocks = panel::BandBlocks(k, columns.all);
+        Block from = Block::At(band, blocks);
+        for (size_t b = 0; b < blocks; ++b, into += PreparedBlock<Kind>::kBytes) {
+          PrefetchEighth(band + kSideBySide * stride, b);
+          PrepareBlock(from, into);
+          from.Next();
+        }
       }
     }
   }
@@ -394,13 +379,16 @@ struct BlockWeights {
                          F32x16 (&sums)[kSideBySide][kTokens]) {
     const size_t stride = PanelBytes(columns.all);
     const OperandBlock* x = BlocksOf(operands, columns.begin);
-    for (size_t k = columns.begin; k < columns.end; k += BlockType::kElements) {
-      auto from = SideBySide<kSideBySide>(panels, stride, columns.all, k / 32);
-      for (size_t s = 0; s < BlockType::kElements / 32; ++s, x += operands.tile) {
+    for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
+      const uint8_t* band = panels + F::BandAt(k);
+      const size_t blocks = panel::BandBlocks(k, columns.all);
+      if constexpr (kSideBySide == 1) PrefetchScales(band);
+      auto from = SideBySide<kSideBySide>(band, stride, blocks);
+      for (size_t b = 0; b < blocks; ++b, x += operands.tile) {
+        if constexpr (kSideBySide > 1) {
 #pragma GCC unroll 2
-        for (size_t p = 0; p < kSideBySide; ++p) {
-          from.of[p].PrefetchNear();
-          from.of[p].PrefetchAhead(kSideBySide * stride);
+          for (size_t p = kSideBySide; p < 2 * kSideBySide; ++p)
+            PrefetchEighth(band + p * stride, b);
         }
         AddBlock(from.of, x, sums);
 #pragma GCC unroll 2
@@ -415,13 +403,25 @@ struct BlockWeights {
     Block of[kSideBySide];
   };
   template <size_t kSideBySide>
-  static PerPanel<kSideBySide> SideBySide(const uint8_t* panels, size_t stride, size_t columns,
-                                          size_t block) {
+  static PerPanel<kSideBySide> SideBySide(const uint8_t* band, size_t stride, size_t blocks) {
     static_assert(kSideBySide <= 2);
     if constexpr (kSideBySide == 1) {
-      return {{Block::At(panels, columns, block)}};
+      return {{Block::At(band, blocks)}};
     } else {
-      return {{Block::At(panels, columns, block), Block::At(panels + stride, columns, block)}};
+      return {{Block::At(band, blocks), Block::At(band + stride, blocks)}};
     }
+  }
+
+  // Asks for what lies before a band's planes, so that lines are asked for in their order: its
+  // blocks come back to these lines now and then.
+  static void PrefetchScales(const uint8_t* band) {
+    constexpr size_t kBytes = F::PartsOf(panel::kBandBlocks).planes;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < kBytes; i += 64) Prefetch(band + i);
+  }
+  // Asks for an eighth of a band, while as much is multiplied.
+  static void PrefetchEighth(const uint8_t* band, size_t eighth) {
+    constexpr size_t kBytes = F::BandAt(panel::kBandColumns) / panel::kBandBlocks;
+    PrefetchWeights<kBytes>(band, eighth * kBytes);
   }
 };

@@ -178,33 +178,47 @@ void UnpackBF16(const uint8_t* panel, size_t row, size_t columns, float* into) {
 
 template <typename Block>
 size_t PanelBytes(size_t columns) {
-  return Format<Block>::PartsOf(columns).total;
+  return Format<Block>::PanelBytes(columns);
 }
+
+namespace {
+
+// Row r's weights of a band, from its block of them on.
+template <typename Block>
+void PackRowOfBand(const uint8_t* row, size_t r, size_t blocks, const Parts& parts,
+                   Fours (&fours)[kBandBlocks], uint8_t* band) {
+  using F = Format<Block>;
+  constexpr size_t kBlocks = Block::kElements / 32;
+  for (size_t b = 0; b < blocks; b += kBlocks) {
+    const auto w = Load<Block>(row + b / kBlocks * sizeof(Block));
+#pragma GCC unroll 8
+    for (size_t s = 0; s < kBlocks; ++s) {
+#pragma GCC unroll 8
+      for (size_t g = 0; g < 8; ++g) fours[b + s][g][r] = QuantsOf(w, s * 8 + g);
+      SetScales(w, s, band + parts.scales + (b + s) * kPanelRows * F::kScaleBytes, band, r);
+    }
+  }
+}
+
+}  // namespace
 
 template <typename Block>
 void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
   using F = Format<Block>;
-  constexpr size_t kBlocks = Block::kElements / 32;
-  const Parts parts = F::PartsOf(columns);
-  const size_t row_blocks = columns / Block::kElements;
-  if (count < kPanelRows) std::memset(panel, 0, parts.total);
-  Fours fours[kBlocks] = {};
-  for (size_t b = 0; b < row_blocks; ++b) {
-    uint8_t* scales = panel + parts.scales + b * kBlocks * kPanelRows * F::kScaleBytes;
-    uint8_t* super = panel + parts.super + b * kPanelRows * F::kSuperBytes;
-    for (size_t r = 0; r < count; ++r) {
-      const auto w = Load<Block>(rows + (r * row_blocks + b) * sizeof(Block));
-#pragma GCC unroll 8
-      for (size_t s = 0; s < kBlocks; ++s) {
-#pragma GCC unroll 8
-        for (size_t g = 0; g < 8; ++g) fours[s][g][r] = QuantsOf(w, s * 8 + g);
-        SetScales(w, s, scales + s * kPanelRows * F::kScaleBytes, super, r);
-      }
-    }
-    for (size_t s = 0; s < kBlocks; ++s) {
-      const size_t at = b * kBlocks + s;
-      StoreBits<F::kLowBits, 0>(fours[s], panel + at * 64 * F::kLowBits);
-      StoreBits<F::kHighBits, F::kLowBits>(fours[s], panel + parts.high + at * 64 * F::kHighBits);
+  const size_t row_bytes = columns / Block::kElements * sizeof(Block);
+  if (count < kPanelRows) std::memset(panel, 0, F::PanelBytes(columns));
+  Fours fours[kBandBlocks] = {};
+  for (size_t k = 0; k < columns; k += kBandColumns) {
+    const size_t blocks = BandBlocks(k, columns);
+    const Parts parts = F::PartsOf(blocks);
+    uint8_t* band = panel + F::BandAt(k);
+    const uint8_t* first = rows + k / Block::kElements * sizeof(Block);
+    for (size_t r = 0; r < count; ++r)
+      PackRowOfBand<Block>(first + r * row_bytes, r, blocks, parts, fours, band);
+    for (size_t b = 0; b < blocks; ++b) {
+      uint8_t* high = band + parts.planes + b * F::kPlaneBytes;
+      StoreBits<F::kHighBits, F::kLowBits>(fours[b], high);
+      StoreBits<F::kLowBits, 0>(fours[b], high + 64 * F::kHighBits);
     }
   }
 }
@@ -212,16 +226,15 @@ void Pack(const uint8_t* rows, size_t count, size_t columns, uint8_t* panel) {
 template <typename Block>
 void UnpackRow(const uint8_t* panel, size_t row, size_t columns, float* into) {
   using F = Format<Block>;
-  const Parts parts = F::PartsOf(columns);
   for (size_t k = 0; k < columns; ++k) {
-    const size_t b = k / 32;
-    const uint8_t low = BitsOf<F::kLowBits>(panel + b * 64 * F::kLowBits, row, k % 32);
-    const uint8_t high =
-        BitsOf<F::kHighBits>(panel + parts.high + b * 64 * F::kHighBits, row, k % 32);
-    const Scaling scaling =
-        GetScaling<Block>(panel + parts.scales + b * kPanelRows * F::kScaleBytes,
-                          panel + parts.super + k / 256 * kPanelRows * F::kSuperBytes, row,
-                          k % 32 / Block::kSubBlock);
+    const size_t b = k % kBandColumns / 32;
+    const uint8_t* band = panel + F::BandAt(k);
+    const Parts parts = F::PartsOf(BandBlocks(k / kBandColumns * kBandColumns, columns));
+    const uint8_t* planes = band + parts.planes + b * F::kPlaneBytes;
+    const uint8_t high = BitsOf<F::kHighBits>(planes, row, k % 32);
+    const uint8_t low = BitsOf<F::kLowBits>(planes + 64 * F::kHighBits, row, k % 32);
+    const Scaling scaling = GetScaling<Block>(band + parts.scales + b * kPanelRows * F::kScaleBytes,
+                                              band, row, k % 32 / Block::kSubBlock);
     into[k] = WeightOf<Block>(scaling, static_cast<uint8_t>(low | high << F::kLowBits));
   }
 }

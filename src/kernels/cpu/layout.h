@@ -3,13 +3,16 @@
 // bits per weight are those of the file (Q3_K, Q4_K and Q5_K take 16 bytes of scales where the file
 // packs 12, IQ4_XS 8 for 6).
 //
-// A panel of a quantised type is a row of four parts, each for all B = columns / 32 blocks or S =
-// columns / 256 super-blocks. "x16" is one value per row, lane by lane:
+// A panel of a quantised type is a row of bands of 256 columns, the last of what is left: B blocks
+// of 32, eight but for that one. So whoever reads a panel from one end to the other finds all of it
+// in the order in which it is wanted. A band has three parts, each from a whole line of 64 bytes
+// on. "x16" is one value per row, lane by lane:
 //
-//   low     B x 64 * kLowBits bytes   the low bits of the unsigned integers
-//   high    B x 64 * kHighBits bytes  the bits above those
-//   scales  B x 16 * kScaleBytes      as Format's comment says, x16
-//   super   S x 16 * kSuperBytes      F16 d, then F16 dmin where there are minima, x16
+//   super   16 * kSuperBytes      F16 d, then F16 dmin where there are minima, x16
+//   scales  B x 16 * kScaleBytes  as Format's comment says, x16
+//   planes  B x                   of the unsigned integers
+//             64 * kHighBits        the bits above the low ones
+//             64 * kLowBits         the low bits
 //
 // n bits per weight make n lines of [x16][4 bytes]. The four bytes of a row belong to weights 4g to
 // 4g + 3 of group g < 8: line g * n / 8 has them in its bits g * n % 8 and up.
@@ -36,11 +39,18 @@ static constexpr size_t BrainPanelBytes(size_t columns) {
   return (columns + 1) / 2 * kPanelRows * 4;
 }
 
-// Offsets of the parts behind the first, and the whole, in bytes.
+static constexpr size_t kBandBlocks = 8;
+static constexpr size_t kBandColumns = 32 * kBandBlocks;
+
+// Blocks of the band that begins at column `begin`.
+static constexpr size_t BandBlocks(size_t begin, size_t columns) {
+  return columns - begin < kBandColumns ? (columns - begin) / 32 : kBandBlocks;
+}
+
+// Offsets of a band's parts behind the first, and the whole, in bytes.
 struct Parts {
-  size_t high;
   size_t scales;
-  size_t super;
+  size_t planes;
   size_t total;
 };
 
@@ -51,12 +61,20 @@ struct PanelFormat {
   static constexpr size_t kScaleBytes = kScale;  // per row of a block of 32
   static constexpr size_t kSuperBytes = kSuper;  // per row of 256, 0 if there are no super-blocks
 
-  static constexpr Parts PartsOf(size_t columns) {
-    const size_t blocks = columns / 32;
-    const size_t high = blocks * 64 * kLow;
-    const size_t scales = high + blocks * 64 * kHigh;
-    const size_t super = scales + blocks * kPanelRows * kScale;
-    return {high, scales, super, RoundUpToLine(super + columns / 256 * kPanelRows * kSuper)};
+  static constexpr size_t kPlaneBytes = 64 * (kHigh + kLow);  // of a block of 32
+
+  static constexpr Parts PartsOf(size_t blocks) {
+    const size_t scales = RoundUpToLine(kPanelRows * kSuper);
+    const size_t planes = scales + RoundUpToLine(blocks * kPanelRows * kScale);
+    return {scales, planes, planes + blocks * kPlaneBytes};
+  }
+  // Where the band of column `column` begins.
+  static constexpr size_t BandAt(size_t column) {
+    return column / kBandColumns * PartsOf(kBandBlocks).total;
+  }
+  static constexpr size_t PanelBytes(size_t columns) {
+    const size_t rest = columns % kBandColumns / 32;
+    return BandAt(columns) + (rest == 0 ? 0 : PartsOf(rest).total);
   }
 };
 

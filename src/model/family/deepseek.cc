@@ -33,6 +33,8 @@ LayerTensors TensorsOf(const ModelSpec& s, int layer) {
        {"attn_v_b.weight", latent.kv_rank, latent.value_dim, heads, false, true}});
   add(!latent.split_heads,
       {{"attn_kv_b.weight", latent.kv_rank, heads * (latent.unturned + latent.value_dim)}});
+  add(s.qkv_bias, {{"attn_kv_a_mqa.bias", s.head_dim}, {"attn_output.bias", hidden}});
+  add(s.qkv_bias && latent.q_rank > 0, {{"attn_q_a.bias", latent.q_rank}});
   const ExpertSpec& experts = s.experts;
   const bool mixed = s.HasExperts(layer);
   add(!mixed, {{"ffn_gate.weight", hidden, s.ffn_width},
@@ -74,6 +76,9 @@ Status ReadLatents(SpecBuilder& builder) {
                      builder.Key("rope.dimension_count"), turning, key_dim);
   latent.unturned = key_dim - turning;
   latent.split_heads = builder.HasLayerTensor(0, "attn_k_b.weight");
+  spec.qkv_bias = builder.HasLayerTensor(0, "attn_kv_a_mqa.bias");
+  BATON_ASSIGN_OR_RETURN(spec.rope.halves,
+                         builder.metadata().BoolOr(builder.Key("rope.halves"), false));
   spec.n_kv_heads = 1;
   spec.head_dim = latent.kv_rank + turning;
   spec.query_scale = 1.0f / std::sqrt(static_cast<float>(key_dim));
@@ -127,9 +132,11 @@ Status ReadGroups(SpecBuilder& builder) {
 
 Status ReadRouter(SpecBuilder& builder) {
   ExpertSpec& experts = builder.spec().experts;
-  constexpr int64_t kSoftmax = 1, kSigmoid = 2;
-  BATON_ASSIGN_OR_RETURN(const int32_t gate,
-                         builder.IntegerOr("expert_gating_func", INT32_MAX, kSoftmax));
+  constexpr int32_t kSoftmax = 1, kSigmoid = 2;
+  // Where a file does not say it: only V3, whose scores are sigmoids, has a bias for choosing.
+  BATON_ASSIGN_OR_RETURN(
+      const int32_t gate,
+      builder.IntegerOr("expert_gating_func", INT32_MAX, experts.biased ? kSigmoid : kSoftmax));
   if (gate != kSoftmax && gate != kSigmoid)
     return MakeError(Code::kUnimplemented, "{} {}: only softmax (1) and sigmoid (2) are supported",
                      builder.Key("expert_gating_func"), gate);
@@ -152,11 +159,13 @@ Status ReadMixture(SpecBuilder& builder) {
   };
   BATON_ASSIGN_OR_RETURN(const int64_t dense, count("leading_dense_block_count", spec.n_layers));
   BATON_ASSIGN_OR_RETURN(const int64_t shared, count("expert_shared_count", 1 << 10));
-  experts.dense_layers = static_cast<int32_t>(dense);
+  for (int64_t layer = 0; layer < spec.n_layers; ++layer)
+    experts.in_layer.push_back(layer >= dense);
   experts.shared_width = static_cast<int32_t>(shared) * experts.ffn_width;
+  experts.biased =
+      dense < spec.n_layers && builder.HasLayerTensor(static_cast<int>(dense), "exp_probs_b.bias");
   BATON_RETURN_IF_ERROR(ReadRouter(builder));
-  experts.biased = experts.score == ExpertScore::kSigmoid && dense < spec.n_layers &&
-                   builder.HasLayerTensor(experts.dense_layers, "exp_probs_b.bias");
+  experts.biased = experts.biased && experts.score == ExpertScore::kSigmoid;
   return OkStatus();
 }
 

@@ -25,6 +25,9 @@ LayerTensors TensorsOf(const ModelSpec& s, int) {
     tensors.push_back({"attn_q_norm.weight", s.head_dim});
     tensors.push_back({"attn_k_norm.weight", s.head_dim});
   }
+  if (s.qkv_bias)
+    tensors.insert(tensors.end(), {{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}});
+  if (s.attention_output_bias) tensors.push_back({"attn_output.bias", s.hidden_width});
   return tensors;
 }
 
@@ -40,13 +43,15 @@ Status ReadQueryScale(SpecBuilder& builder, int32_t layers_of_27b) {
   return OkStatus();
 }
 
+// 0: none.
 Result<float> ReadSoftcap(const SpecBuilder& builder, std::string_view rest, double otherwise) {
-  if (!builder.metadata().Has(builder.Key(rest))) return static_cast<float>(otherwise);
+  BATON_ASSIGN_OR_RETURN(const double said, builder.NumberOr(rest, otherwise));
+  if (said == 0) return 0.0f;
   BATON_ASSIGN_OR_RETURN(const double cap, builder.PositiveOr(rest, otherwise));
   return static_cast<float>(cap);
 }
 
-// Gemma 2 has them whether a file says so or not.
+// Gemma 2 has them unless a file says otherwise.
 Status ReadSoftcaps(SpecBuilder& builder, bool third) {
   ModelSpec& spec = builder.spec();
   BATON_ASSIGN_OR_RETURN(spec.attention_softcap,
@@ -76,6 +81,8 @@ Result<ModelSpec> ReadGemmaSpec(const Checkpoint& checkpoint, std::string_view a
   spec.family = Family::kGemma;
   spec.rope.halves = true;
   spec.qk_norm = third;
+  spec.qkv_bias = builder.HasLayerTensor(0, "attn_q.bias");
+  spec.attention_output_bias = builder.HasLayerTensor(0, "attn_output.bias");
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadWindow(third ? 6 : 2));

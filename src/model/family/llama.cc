@@ -5,7 +5,7 @@
 namespace baton {
 namespace {
 
-LayerTensors TensorsOf(const ModelSpec& s, int) {
+LayerTensors TensorsOf(const ModelSpec& s, int layer) {
   const int64_t q = s.q_width();
   const int64_t kv = s.kv_width();
   LayerTensors tensors = {{"attn_norm.weight", s.hidden_width},
@@ -19,16 +19,15 @@ LayerTensors TensorsOf(const ModelSpec& s, int) {
                      {"attn_v.weight", s.hidden_width, kv}});
   add(s.fused_qkv, {{"attn_qkv.weight", s.hidden_width, q + 2 * kv}});
   const ExpertSpec& experts = s.experts;
-  const bool dense = experts.count == 0;
+  const bool dense = !s.HasExperts(layer);
   add(dense && !s.fused_gate_up, {{"ffn_gate.weight", s.hidden_width, s.ffn_width},
                                   {"ffn_up.weight", s.hidden_width, s.ffn_width}});
   add(dense && s.fused_gate_up, {{"ffn_up.weight", s.hidden_width, int64_t{2} * s.ffn_width}});
   add(dense, {{"ffn_down.weight", s.ffn_width, s.hidden_width}});
-  add(experts.count > 0,
-      {{"ffn_gate_inp.weight", s.hidden_width, experts.count},
-       {"ffn_gate_exps.weight", s.hidden_width, experts.ffn_width, experts.count},
-       {"ffn_up_exps.weight", s.hidden_width, experts.ffn_width, experts.count},
-       {"ffn_down_exps.weight", experts.ffn_width, s.hidden_width, experts.count}});
+  add(!dense, {{"ffn_gate_inp.weight", s.hidden_width, experts.count},
+               {"ffn_gate_exps.weight", s.hidden_width, experts.ffn_width, experts.count},
+               {"ffn_up_exps.weight", s.hidden_width, experts.ffn_width, experts.count},
+               {"ffn_down_exps.weight", experts.ffn_width, s.hidden_width, experts.count}});
   add(s.qk_norm, {{"attn_q_norm.weight", s.head_dim}, {"attn_k_norm.weight", s.head_dim}});
   add(s.qkv_bias, {{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}});
   add(s.attention_output_bias, {{"attn_output.bias", s.hidden_width}});
@@ -53,9 +52,14 @@ Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view a
   SpecBuilder builder(checkpoint, architecture);
   ModelSpec& spec = builder.spec();
   spec.family = Family::kLlama;
-  // The converters to GGUF reorder the rows of Q and K of this one alone.
-  BATON_ASSIGN_OR_RETURN(spec.rope.halves, builder.metadata().BoolOr(builder.Key("rope.halves"),
-                                                                     architecture != "llama"));
+  // The converters to GGUF reorder the rows of Q and K of these two alone.
+  const bool reordered = architecture == "llama" || architecture == "mistral3";
+  BATON_ASSIGN_OR_RETURN(spec.rope.halves,
+                         builder.metadata().BoolOr(builder.Key("rope.halves"), !reordered));
+  constexpr std::string_view kTemperature = "attention.temperature_scale";
+  if (builder.metadata().Has(builder.Key(kTemperature)))  // Ministral 3
+    return MakeError(Code::kUnimplemented, "key '{}': such attention is not supported",
+                     builder.Key(kTemperature));
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadExperts());

@@ -9,9 +9,9 @@
 
 namespace baton {
 
-// Keys `ARCHITECTURE.*`, `architecture` one of llama, qwen2, qwen3, qwen3moe, phi3, and tensors as
-// model.h lists them. Refuses what the family's forward pass would ignore: tensors of other models
-// inside a layer.
+// Keys `ARCHITECTURE.*`, `architecture` one of llama, mistral3, qwen2, qwen3, qwen3moe, phi3, and
+// tensors as model.h lists them. Refuses what the family's forward pass would ignore: tensors of
+// other models inside a layer.
 Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view architecture);
 
 }  // namespace baton

@@ -9,6 +9,7 @@ namespace baton {
 namespace {
 
 constexpr int64_t kLayersMax = 4096;
+constexpr int64_t kVocabularyMax = 4 << 20;  // as tokenizers have it
 constexpr int64_t kWidthMax = 1 << 20;
 constexpr int64_t kHeadsMax = 1 << 14;
 constexpr int64_t kExpertsMax = 1 << 12;
@@ -118,9 +119,9 @@ Status SpecBuilder::ReadHeadDim() {
 // The embedding decides the vocabulary's size; the head may be tied to it.
 Status SpecBuilder::ReadEnds() {
   BATON_ASSIGN_OR_RETURN(const TensorInfo* embedding, Require("token_embd.weight"));
-  if (embedding->shape[1] > INT32_MAX)
-    return MakeError(Code::kInvalidArgument, "tensor 'token_embd.weight' has {} rows",
-                     embedding->shape[1]);
+  if (embedding->shape[1] > kVocabularyMax)
+    return MakeError(Code::kInvalidArgument, "tensor 'token_embd.weight' has {} rows, more than {}",
+                     embedding->shape[1], kVocabularyMax);
   spec_.vocab_size = static_cast<int32_t>(embedding->shape[1]);
   BATON_RETURN_IF_ERROR(CheckMatrix(*embedding, spec_.hidden_width, spec_.vocab_size));
   BATON_RETURN_IF_ERROR(CheckVocabularyKey());
@@ -165,7 +166,11 @@ Status SpecBuilder::ReadRopeScaling(const RopeDefaults& defaults) {
   if (kind == "none") return ReadLinear("rope.scale_linear");
   if (kind == "linear") return ReadLinear("rope.scaling.factor");
   if (kind == "llama3") return ReadLlama3();
-  if (kind == "yarn") return ReadYarn(defaults.whole_ramp);
+  if (kind == "yarn") {
+    BATON_ASSIGN_OR_RETURN(const bool whole, metadata().BoolOr(Key("rope.scaling.yarn_whole_ramp"),
+                                                               defaults.whole_ramp));
+    return ReadYarn(whole);
+  }
   return MakeError(Code::kUnimplemented,
                    "{} '{}' is not supported; supported: none, linear, llama3, yarn", key, kind);
 }
@@ -208,7 +213,6 @@ Status SpecBuilder::ReadYarn(bool whole_ramp) {
   BATON_ASSIGN_OR_RETURN(const double fast, PositiveOr("rope.scaling.yarn_beta_fast", 32.0));
   BATON_ASSIGN_OR_RETURN(const double slow, PositiveOr("rope.scaling.yarn_beta_slow", 1.0));
   BATON_ASSIGN_OR_RETURN(const double attention, PositiveOr("rope.scaling.attn_factor", 1.0));
-  BATON_ASSIGN_OR_RETURN(const double more, PositiveOr("rope.scaling.yarn_attn_factor", 1.0));
   const double dimensions = spec_.rope.dimensions;
   const auto pair_that_turns = [&](double times) {
     const double wavelengths = context / (times * 2 * std::numbers::pi);
@@ -225,16 +229,25 @@ Status SpecBuilder::ReadYarn(bool whole_ramp) {
     const double ramp = std::clamp((i - first) / std::max(last - first, 1e-3), 0.0, 1.0);
     spec_.rope.divisors.push_back(static_cast<float>(1 / (ramp / factor + 1 - ramp)));
   }
-  const double growth = factor > 1 ? 1 + 0.1 * std::log(factor) : 1.0;
-  spec_.rope.magnitude = static_cast<float>(attention * more * growth);
+  // Converters write what config.json has as attention_factor, which replaces the usual growth.
+  BATON_ASSIGN_OR_RETURN(
+      const double growth,
+      PositiveOr("rope.scaling.yarn_attn_factor", factor > 1 ? 1 + 0.1 * std::log(factor) : 1.0));
+  spec_.rope.magnitude = static_cast<float>(attention * growth);
   return OkStatus();
 }
 
 Status SpecBuilder::ReadWindow(int32_t period) {
   constexpr std::string_view kWindow = "attention.sliding_window";
   BATON_ASSIGN_OR_RETURN(const int64_t window, metadata().IntegerOr(Key(kWindow), 0, INT64_MAX, 0));
-  spec_.window = window < spec_.context_length ? static_cast<int32_t>(window) : 0;
+  // Without a window no layer is of the kind that has one, whatever is usual with the family.
+  spec_.windowed.assign(static_cast<size_t>(spec_.n_layers), false);
+  if (window == 0) return OkStatus();
   BATON_ASSIGN_OR_RETURN(spec_.windowed, ReadWindowPattern(period));
+  const auto& windowed = spec_.windowed;
+  const bool any =
+      windowed.empty() || std::find(windowed.begin(), windowed.end(), true) != windowed.end();
+  if (any && window < spec_.context_length) spec_.window = static_cast<int32_t>(window);
   return OkStatus();
 }
 
@@ -285,6 +298,18 @@ Status SpecBuilder::ReadExpertCounts() {
   BATON_ASSIGN_OR_RETURN(experts.used, Integer("expert_used_count", count));
   BATON_ASSIGN_OR_RETURN(experts.ffn_width,
                          IntegerOr("expert_feed_forward_length", kWidthMax, spec_.ffn_width));
+  return ReadExpertLayers();
+}
+
+// Which layers have experts, where not all do; no GGUF file says it, config.json may.
+Status SpecBuilder::ReadExpertLayers() {
+  const std::string key = Key("expert_layers");
+  if (!metadata().Has(key)) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const gguf::Value flags, metadata().Array(key, gguf::ValueType::kBool));
+  if (flags.count != static_cast<uint64_t>(spec_.n_layers))
+    return MakeError(Code::kInvalidArgument, "key '{}' has {} elements for {} layers", key,
+                     flags.count, spec_.n_layers);
+  spec_.experts.in_layer.assign(flags.bytes.begin(), flags.bytes.end());
   return OkStatus();
 }
 
@@ -294,6 +319,8 @@ Status SpecBuilder::ReadExperts() {
   constexpr int64_t kSoftmax = 1;
   BATON_ASSIGN_OR_RETURN(const int64_t gate,
                          metadata().IntegerOr(Key("expert_gating_func"), 0, INT32_MAX, kSoftmax));
+  BATON_ASSIGN_OR_RETURN(spec_.experts.normalized,
+                         metadata().BoolOr(Key("expert_weights_norm"), true));
   BATON_ASSIGN_OR_RETURN(const double scale, NumberOr("expert_weights_scale", 1.0));
   if (gate != kSoftmax || scale != 1.0)
     return MakeError(Code::kUnimplemented,
@@ -356,6 +383,8 @@ Status SpecBuilder::RefuseOthers(LayerTensors (*tensors)(const ModelSpec& spec, 
 
 Result<ModelSpec> SpecBuilder::Finish() {
   for (const TensorInfo& info : checkpoint_.tensors()) {
+    // Numbers that nobody trains by their gradient are no parameters.
+    if (info.name.ends_with("exp_probs_b.bias") || info.name.starts_with("rope_f")) continue;
     uint64_t elements = 1;
     for (const int64_t extent : info.shape) elements *= static_cast<uint64_t>(extent);
     spec_.parameters += elements;

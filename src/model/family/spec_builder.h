@@ -76,6 +76,7 @@ class SpecBuilder {
   Result<std::vector<bool>> ReadWindowPattern(int32_t period) const;
   Status CheckVocabularyKey() const;
   Status ReadRopeScaling(const RopeDefaults& defaults);
+  Status ReadExpertLayers();
   Status ReadLinear(std::string_view rest);
   Status ReadLlama3();
   Status ReadYarn(bool whole_ramp);

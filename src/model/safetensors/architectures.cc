@@ -70,9 +70,9 @@ Status ReadLlama(ConfigReader& config) {
 }
 
 Status ReadQwen3Moe(ConfigReader& config) {
-  BATON_RETURN_IF_ERROR(config.RequireBool("norm_topk_prob", true, false));
-  BATON_RETURN_IF_ERROR(config.RequireInteger("decoder_sparse_step", 1));
-  BATON_RETURN_IF_ERROR(config.RequireEmpty("mlp_only_layers"));
+  BATON_ASSIGN_OR_RETURN(const bool normalized, config.BoolOr("norm_topk_prob", false));
+  config.AddBool("expert_weights_norm", normalized);
+  BATON_RETURN_IF_ERROR(config.AddLayersWithExperts("decoder_sparse_step", "mlp_only_layers"));
   return ReadLlama(config);
 }
 
@@ -111,6 +111,9 @@ constexpr FieldRow kGemmaFields[] = {
 
 Status ReadGemma(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_activation", "gelu_pytorch_tanh"));
+  BATON_RETURN_IF_ERROR(config.RequireBool("use_bidirectional_attention", false, false));
+  config.AddNoneWhereNull("attn_logit_softcapping");
+  config.AddNoneWhereNull("final_logit_softcapping");
   BATON_RETURN_IF_ERROR(config.AddQueryScale("query_pre_attn_scalar"));
   BATON_RETURN_IF_ERROR(config.AddRope());
   return config.AddWindow();
@@ -127,9 +130,11 @@ constexpr ModuleRow kGptOssModules[] = {
     {"self_attn.sinks", "attn_sinks"},
     {"post_attention_layernorm", "post_attention_norm"},
     {"mlp.router", "ffn_gate_inp"},
-    {"mlp.experts.gate_up_proj", "ffn_gate_exps", RowChoice::kEven},
-    {"mlp.experts.gate_up_proj", "ffn_up_exps", RowChoice::kOdd},
-    {"mlp.experts.down_proj", "ffn_down_exps"},
+    {"mlp.experts.gate_up_proj", "ffn_gate_exps", RowChoice::kEven, true},
+    {"mlp.experts.gate_up_proj", "ffn_up_exps", RowChoice::kOdd, true},
+    {"mlp.experts.down_proj", "ffn_down_exps", RowChoice::kAll, true},
+    {"mlp.experts.gate_proj", "ffn_gate_exps"},  // MLX
+    {"mlp.experts.up_proj", "ffn_up_exps"},
 };
 
 constexpr FieldRow kGptOssFields[] = {
@@ -207,7 +212,6 @@ constexpr FieldRow kDeepSeekFields[] = {
 
 Status ReadDeepSeek(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
-  BATON_RETURN_IF_ERROR(config.RequireBool("attention_bias", false, false));
   BATON_RETURN_IF_ERROR(config.RequireInteger("moe_layer_freq", 1));
   BATON_RETURN_IF_ERROR(
       config.AddSum("qk_nope_head_dim", "qk_rope_head_dim", "attention.key_length"));
@@ -215,11 +219,9 @@ Status ReadDeepSeek(ConfigReader& config) {
   return config.AddMagnitudeOfScores();
 }
 
-// transformers and DeepSeek's own code disagree on whether normalised weights are scaled; no
-// published model normalises.
+// norm_topk_prob is left alone, as transformers leaves it: no published model has it true.
 Status ReadDeepSeek2(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("scoring_func", "softmax"));
-  BATON_RETURN_IF_ERROR(config.RequireBool("norm_topk_prob", false, false));
   BATON_RETURN_IF_ERROR(config.RequireBool("mlp_bias", false, false));
   BATON_ASSIGN_OR_RETURN(const std::string method, config.Text("topk_method", "greedy"));
   if (method == "greedy") {
@@ -235,7 +237,8 @@ Status ReadDeepSeek2(ConfigReader& config) {
 Status ReadDeepSeek3(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("scoring_func", "sigmoid"));
   BATON_RETURN_IF_ERROR(config.RequireText("topk_method", "noaux_tc"));
-  BATON_RETURN_IF_ERROR(config.RequireBool("rope_interleave", true, true));
+  BATON_ASSIGN_OR_RETURN(const bool adjacent, config.BoolOr("rope_interleave", true));
+  if (!adjacent) config.AddHalves();
   BATON_ASSIGN_OR_RETURN(const bool normalized, config.BoolOr("norm_topk_prob", true));
   BATON_RETURN_IF_ERROR(config.AddGroups());
   config.AddBool("expert_weights_norm", normalized);
@@ -253,8 +256,7 @@ constexpr Architecture kArchitectures[] = {
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
     {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma, true, true},
     {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, true, true},
-    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss, false, false,
-     false},
+    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss},
     {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},
     {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3},
 };
@@ -329,7 +331,7 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
   std::string_view module = name;
   const std::string_view role = TakeRole(module);
   for (const ModuleRow& row : kEnds) {
-    if (module == row.hub) names.push_back({std::string(row.gguf), -1, row.rows, role});
+    if (module == row.hub) names.push_back({std::string(row.gguf), -1, &row, role});
   }
   if (!names.empty()) return names;
   const auto unknown = [&] {
@@ -346,7 +348,7 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
   for (const ModuleRow& row : architecture.modules) {
     int64_t expert = -1;
     if (Matches(module, row.hub, expert))
-      names.push_back({fmt::format("blk.{}.{}", layer, row.gguf), expert, row.rows, role});
+      names.push_back({fmt::format("blk.{}.{}", layer, row.gguf), expert, &row, role});
   }
   if (names.empty()) return unknown();
   return names;

@@ -25,6 +25,7 @@ struct ModuleRow {
   std::string_view hub;
   std::string_view gguf;
   RowChoice rows = RowChoice::kAll;
+  bool inputs_first = false;  // a parameter [experts][inputs][outputs], where it is not quantised
 };
 
 enum class FieldKind : uint8_t { kInteger, kNumber };
@@ -45,7 +46,6 @@ struct Architecture {
   Status (*more)(ConfigReader& config);
   bool tied_by_default = false;    // where config.json does not mention tie_word_embeddings
   bool norms_are_offsets = false;  // GGUF's norms are 1 + those stored
-  bool whole_ramp = true;          // YaRN's, which "truncate" in config.json says, too
 };
 
 // kUnimplemented with the name and those that work.
@@ -55,7 +55,7 @@ Result<const Architecture*> FindArchitecture(std::string_view hub_name);
 struct TensorName {
   std::string module;  // "blk.3.attn_q", "token_embd"
   int64_t expert = -1;
-  RowChoice rows = RowChoice::kAll;
+  const ModuleRow* row = nullptr;
   // "weight", "bias" and what belongs to a weight: "scales", "biases" (MLX), "weight_scale_inv"
   // (FP8), "blocks" (MXFP4).
   std::string_view role;

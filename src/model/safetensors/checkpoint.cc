@@ -5,6 +5,7 @@
 #include "model/fingerprint.h"
 #include "model/gguf/reader.h"
 #include "model/safetensors/folder.h"
+#include "model/safetensors/model_card.h"
 #include "model/safetensors/row_reader.h"
 #include "model/safetensors/tensor_map.h"
 
@@ -144,6 +145,13 @@ std::string NameOfFolder(std::string folder) {
   return folder.substr(folder.rfind('/') + 1);
 }
 
+// Advice for people: where it cannot be read there is none.
+std::string LicenseOf(const std::string& folder) {
+  constexpr size_t kCardBytesMax = 4 << 20;
+  const auto card = os::ReadFile(fmt::format("{}/{}", folder, kModelCardName), kCardBytesMax);
+  return card.ok() ? LicenseIn(*card) : std::string();
+}
+
 Status CheckHead(const HubConfig& config, const TensorMap& map) {
   const auto has_head = [&] {
     return std::any_of(map.tensors.begin(), map.tensors.end(),
@@ -156,8 +164,8 @@ Status CheckHead(const HubConfig& config, const TensorMap& map) {
 
 Result<std::unique_ptr<Checkpoint>> OpenFolder(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(Texts texts, ReadTexts(folder));
-  BATON_ASSIGN_OR_RETURN(HubConfig config,
-                         ReadConfig(texts.config, texts.generation_config, NameOfFolder(folder)));
+  BATON_ASSIGN_OR_RETURN(HubConfig config, ReadConfig(texts.config, texts.generation_config,
+                                                      NameOfFolder(folder), LicenseOf(folder)));
   BATON_ASSIGN_OR_RETURN(auto header, gguf::ParseHeader(config.metadata, config.metadata.size()));
   BATON_ASSIGN_OR_RETURN(std::vector<File> files, OpenFiles(folder));
   BATON_ASSIGN_OR_RETURN(TensorMap map, MapTensors(config, TensorsOf(files)));

@@ -252,12 +252,6 @@ Status ConfigReader::RequireNumber(std::string_view field, double required) cons
   return Unsupported(field, *Find(config_, field), fmt::format("{}", required));
 }
 
-Status ConfigReader::RequireEmpty(std::string_view field) const {
-  const value* found = Find(config_, field);
-  if (found == nullptr || (found->is_array() && found->get_array().empty())) return OkStatus();
-  return Unsupported(field, *found, "an empty list");
-}
-
 Status ConfigReader::RequireBool(std::string_view field, bool required, bool otherwise) const {
   BATON_ASSIGN_OR_RETURN(const bool found, BoolOr(field, otherwise));
   if (found == required) return OkStatus();
@@ -391,9 +385,7 @@ Status ConfigReader::AddYarn(const object& rope) {
   BATON_ASSIGN_OR_RETURN(const auto said, NumberIn(rope, "factor"));
   BATON_ASSIGN_OR_RETURN(const auto attention, NumberIn(rope, "attention_factor"));
   BATON_ASSIGN_OR_RETURN(const bool whole, BoolIn(rope, "truncate", true));
-  if (whole != architecture_.whole_ramp)
-    return MakeError(Code::kUnimplemented, "config.json: truncate {} is not supported in a {}",
-                     whole, architecture_.hub);
+  header_.AddBool(Key("rope.scaling.yarn_whole_ramp"), whole);
   BATON_ASSIGN_OR_RETURN(const auto scale, NumberIn(rope, "mscale"));
   BATON_ASSIGN_OR_RETURN(const auto scale_all, NumberIn(rope, "mscale_all_dim"));
   const double unscaled = original.value_or(context.value_or(0));
@@ -410,7 +402,7 @@ Status ConfigReader::AddYarn(const object& rope) {
 }
 
 // Newer files say of each layer what it is. Of older ones Qwen2's have the window behind the first
-// max_window_layers, and others all but each sliding_window_pattern-th. Empty: what is usual with
+// max_window_layers, and Gemma 3 all but each sliding_window_pattern-th. Empty: what is usual with
 // the family.
 Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
   BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
@@ -418,9 +410,11 @@ Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
   const value* types = Find(config_, "layer_types");
   std::vector<bool> windowed;
   if (types == nullptr) {
+    BATON_ASSIGN_OR_RETURN(const auto period, Integer("sliding_window_pattern"));
     const bool behind = first && Find(config_, "use_sliding_window") != nullptr;
-    for (int64_t i = 0; behind && i < std::min(layers.value_or(0), kLayersMax); ++i)
-      windowed.push_back(i >= *first);
+    const int64_t count = behind || period.value_or(0) > 0 ? layers.value_or(0) : 0;
+    for (int64_t i = 0; i < std::min(count, kLayersMax); ++i)
+      windowed.push_back(behind ? i >= *first : (i + 1) % *period != 0);
     return windowed;
   }
   const auto* list = types->if_array();
@@ -437,24 +431,42 @@ Result<std::vector<bool>> ConfigReader::WindowedLayers() const {
 
 Status ConfigReader::AddWindow() {
   BATON_ASSIGN_OR_RETURN(const auto window, Integer("sliding_window"));
-  BATON_ASSIGN_OR_RETURN(const bool used, BoolOr("use_sliding_window", true));
+  const bool usual = !architecture_.gguf.starts_with("qwen");
+  BATON_ASSIGN_OR_RETURN(const bool used, BoolOr("use_sliding_window", usual));
   if (!window || !used) return OkStatus();
   BATON_ASSIGN_OR_RETURN(const std::vector<bool> windowed, WindowedLayers());
-  const bool any = std::find(windowed.begin(), windowed.end(), true) != windowed.end();
-  if (!windowed.empty() && !any) return OkStatus();
   header_.AddUint32(Key("attention.sliding_window"), static_cast<uint32_t>(*window));
-  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
-  if (!windowed.empty()) {
-    header_.AddBools(Key(kPattern), windowed);
-    return OkStatus();
-  }
-  BATON_ASSIGN_OR_RETURN(const auto each, Integer("sliding_window_pattern"));
-  if (each) header_.AddUint32(Key(kPattern), static_cast<uint32_t>(*each));
+  if (!windowed.empty()) header_.AddBools(Key("attention.sliding_window_pattern"), windowed);
   return OkStatus();
 }
 
+Status ConfigReader::AddLayersWithExperts(std::string_view step_field,
+                                          std::string_view dense_field) {
+  BATON_ASSIGN_OR_RETURN(const auto layers, Integer("num_hidden_layers"));
+  BATON_ASSIGN_OR_RETURN(const auto step, Integer(step_field));
+  std::vector<bool> flags;
+  for (int64_t i = 0; i < std::min(layers.value_or(0), kLayersMax); ++i)
+    flags.push_back(step.value_or(1) > 0 && (i + 1) % step.value_or(1) == 0);
+  const value* dense = Find(config_, dense_field);
+  const auto* list = dense == nullptr ? nullptr : dense->if_array();
+  if (dense != nullptr && list == nullptr) return Wrong(dense_field, *dense, "a list of layers");
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto* layer = (*list)[i].if_int64();
+    if (layer == nullptr || *layer < 0) return Wrong(dense_field, (*list)[i], "layers");
+    if (*layer < static_cast<int64_t>(flags.size())) flags[static_cast<size_t>(*layer)] = false;
+  }
+  const bool all = std::find(flags.begin(), flags.end(), false) == flags.end();
+  if (!all) header_.AddBools(Key("expert_layers"), flags);
+  return OkStatus();
+}
+
+void ConfigReader::AddNoneWhereNull(std::string_view field) {
+  const value* found = config_.if_contains(field);
+  if (found != nullptr && found->is_null()) header_.AddFloat32(Key(field), 0);
+}
+
 Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
-                             std::string_view name) {
+                             std::string_view name, std::string_view license) {
   BATON_ASSIGN_OR_RETURN(const object parsed, ParseObject(config, "config.json"));
   HubConfig read;
   BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
@@ -464,6 +476,7 @@ Result<HubConfig> ReadConfig(std::string_view config, std::string_view generatio
   gguf::HeaderBuilder header;
   header.AddString("general.architecture", read.architecture->gguf);
   header.AddString("general.name", name);
+  if (!license.empty()) header.AddString("general.license", license);
   ConfigReader reader(*read.architecture, parsed, header);
   BATON_ASSIGN_OR_RETURN(const auto layers, reader.Integer("num_hidden_layers"));
   BATON_ASSIGN_OR_RETURN(const auto predict, reader.Integer("num_nextn_predict_layers"));

@@ -44,9 +44,9 @@ struct HubConfig {
   Bytes metadata;  // the header of a GGUF file without tensors
 };
 
-// `name` is general.name. `generation_config` may be empty.
+// `name` and `license` are for people. `generation_config` and `license` may be empty.
 Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
-                             std::string_view name);
+                             std::string_view name, std::string_view license = "");
 
 // What Architecture::more reads and writes. Fields that are null are absent.
 class ConfigReader {
@@ -72,6 +72,10 @@ class ConfigReader {
   Status AddGroups();
   // What YaRN multiplies all scores by, where the field is there (DeepSeek).
   Status AddMagnitudeOfScores();
+  // Which layers have experts: each `step_field`-th but those that `dense_field` lists (Qwen3-MoE).
+  Status AddLayersWithExperts(std::string_view step_field, std::string_view dense_field);
+  // A number that is there and null is 0 under the same key, not what is usual with the family.
+  void AddNoneWhereNull(std::string_view field);
   void AddInteger(std::string_view key, int64_t value);
   void AddBool(std::string_view key, bool value);
 
@@ -79,7 +83,6 @@ class ConfigReader {
   Status RequireText(std::string_view field, std::string_view value) const;
   Status RequireInteger(std::string_view field, int64_t value) const;
   Status RequireNumber(std::string_view field, double value) const;
-  Status RequireEmpty(std::string_view field) const;
   // Likewise, and absent means `otherwise`.
   Status RequireBool(std::string_view field, bool value, bool otherwise) const;
 

@@ -199,7 +199,8 @@ TEST_F(EveryValue, TreesOfTinyValuesAreBounded) {
 TEST_F(EveryValue, TruncatedAtEveryPercent) {
   for (const std::string name : {"config.json", "tokenizer.json", "model.safetensors"}) {
     const std::string whole = os::ReadFile(folder_.path() + "/" + name).value();
-    for (size_t percent = 0; percent < 100; ++percent) {
+    // An empty tokenizer.json is none, and a model needs none.
+    for (size_t percent = name == "tokenizer.json" ? 1 : 0; percent < 100; ++percent) {
       folder_.Write(name, whole.substr(0, whole.size() * percent / 100));
       EXPECT_NE(Open(name), "") << percent << " % of " << name;
     }

@@ -17,6 +17,7 @@ inline constexpr std::string_view kAddedTokensName = "added_tokens.json";
 inline constexpr std::string_view kSpecialTokensMapName = "special_tokens_map.json";
 inline constexpr std::string_view kTokenizerConfigName = "tokenizer_config.json";
 inline constexpr std::string_view kChatTemplateName = "chat_template.jinja";
+inline constexpr std::string_view kModelCardName = "README.md";
 inline constexpr std::string_view kWeightsName = "model.safetensors";
 inline constexpr std::string_view kIndexName = "model.safetensors.index.json";
 // More files than any model has; each is open as long as the model.

@@ -41,6 +41,8 @@ void RowReader::WillNeed(int64_t first, int64_t count) const {
     const int64_t begin = first % place_.piece_rows;
     const int64_t rows = std::min(place_.piece_rows - begin, count);
     const Run& run = place_.pieces[static_cast<size_t>(first / place_.piece_rows)].weight;
+    // Some columns lie in all rows: reading those in order is what the system foresees by itself.
+    if (place_.conversion == Conversion::kTransposed) return;
     const auto step = static_cast<uint64_t>(place_.row_step) * run.row_bytes;
     files_[run.file].mapping().WillNeed(run.offset + static_cast<uint64_t>(begin) * step,
                                         static_cast<uint64_t>(rows) * step);
@@ -53,9 +55,11 @@ Status RowReader::ReadPiece(const Piece& piece, int64_t first, int64_t count,
                             std::span<uint8_t> into) const {
   if (place_.conversion == Conversion::kNone && place_.row_step == 1)
     return ReadRun(piece.weight, first, into);
+  if (place_.conversion == Conversion::kTransposed) return FromColumns(piece, first, count, into);
   BATON_ASSIGN_OR_RETURN(const Bytes rows, Rows(piece.weight, first, count));
   switch (place_.conversion) {
     case Conversion::kNone:
+    case Conversion::kTransposed:
       std::copy(rows.begin(), rows.end(), into.begin());
       return OkStatus();
     case Conversion::kToFloat:
@@ -106,6 +110,24 @@ void RowReader::ToFloats(const Bytes& rows, size_t count, std::span<uint8_t> int
       std::memcpy(into.data() + (row * columns + column) * sizeof(value), &value, sizeof(value));
     }
   }
+}
+
+Status RowReader::FromColumns(const Piece& piece, int64_t first, int64_t count,
+                              std::span<uint8_t> into) const {
+  const auto element = static_cast<int64_t>(SizeOf(place_.stored));
+  const int64_t step = place_.column_step * element;
+  const auto inputs = static_cast<int64_t>(into.size()) / count / element;
+  Bytes run(static_cast<uint64_t>((count - 1) * step + element));
+  const int64_t offset = first * step + place_.column_first * element;
+  const Run from{piece.weight.file, piece.weight.offset + static_cast<uint64_t>(offset),
+                 piece.weight.row_bytes};
+  for (int64_t input = 0; input < inputs; ++input) {
+    BATON_RETURN_IF_ERROR(ReadRun(from, input, run));
+    for (int64_t row = 0; row < count; ++row)
+      std::copy_n(run.begin() + row * step, element,
+                  into.begin() + (row * inputs + input) * element);
+  }
+  return OkStatus();
 }
 
 Status RowReader::FromF8(const Piece& piece, int64_t first, const Bytes& rows,

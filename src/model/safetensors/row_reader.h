@@ -30,6 +30,8 @@ class RowReader {
   // The stored rows that become [first, first + count).
   Result<Bytes> Rows(const Run& run, int64_t first, int64_t count) const;
   void ToFloats(const Bytes& rows, size_t count, std::span<uint8_t> into) const;
+  Status FromColumns(const Piece& piece, int64_t first, int64_t count,
+                     std::span<uint8_t> into) const;
   Status FromF8(const Piece& piece, int64_t first, const Bytes& rows,
                 std::span<uint8_t> into) const;
 

@@ -4,10 +4,12 @@
 
 #include "base/random.h"
 #include "model/checkpoint.h"
+#include "model/gguf/reader.h"
 #include "model/safetensors/decode.h"
 #include "model/safetensors/folder.h"
 #include "model/safetensors/header.h"
 #include "model/safetensors/json_scanner.h"
+#include "model/safetensors/model_card.h"
 #include "model/safetensors/row_reader.h"
 #include "model/safetensors/tensor_map.h"
 #include "model/spec_reader.h"
@@ -259,6 +261,46 @@ TEST(Config, Positions) {
   EXPECT_FLOAT_EQ(yarn(R"(, "attention_factor": 1.25)"), 1.25f);
   EXPECT_FLOAT_EQ(yarn(R"(, "mscale": 0.5, "mscale_all_dim": 1.0)"),
                   (1 + 0.05f * std::log(4.0f)) / (1 + 0.1f * std::log(4.0f)));
+}
+
+TEST(Config, LayersOfExperts) {
+  const auto with = [](const std::string& more) {
+    const auto read = ReadConfig(R"({"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 32,
+                                     "num_hidden_layers": 4, )" +
+                                     more + R"("x": 0})",
+                                 "", "");
+    if (!read.ok()) return read.error().message();
+    const auto header = gguf::ParseHeader(read->metadata, read->metadata.size()).value();
+    const auto flags = header.metadata.Array("qwen3moe.expert_layers", gguf::ValueType::kBool);
+    std::string text;
+    for (size_t i = 0; flags.ok() && i < flags->bytes.size(); ++i)
+      text += flags->bytes[i] != 0 ? 'e' : 'd';
+    return text;
+  };
+  EXPECT_EQ(with(""), "");
+  EXPECT_EQ(with(R"("mlp_only_layers": [], "decoder_sparse_step": 1, )"), "");
+  EXPECT_EQ(with(R"("decoder_sparse_step": 2, )"), "dede");
+  EXPECT_EQ(with(R"("mlp_only_layers": [0, 3, 99], )"), "deed");
+  EXPECT_EQ(with(R"("mlp_only_layers": [3], "decoder_sparse_step": 2, )"), "dedd");
+  EXPECT_THAT(with(R"("mlp_only_layers": 1, )"), HasSubstr("'mlp_only_layers' is 1"));
+  EXPECT_THAT(with(R"("mlp_only_layers": [-1], )"), HasSubstr("'mlp_only_layers' is -1"));
+  EXPECT_THAT(with(R"("mlp_only_layers": ["0"], )"), HasSubstr("'mlp_only_layers' is \"0\""));
+}
+
+TEST(ModelCard, License) {
+  EXPECT_EQ(LicenseIn("---\nlanguage: en\nlicense: apache-2.0\n---\n# A\n"), "apache-2.0");
+  EXPECT_EQ(LicenseIn("---\r\nlicense: \"mit\"\r\n---\r\n"), "mit");
+  EXPECT_EQ(LicenseIn("---\nlicense: other\nlicense_name: deepseek\n---\n"), "deepseek");
+  EXPECT_EQ(LicenseIn("---\nlicense: other\n---\n"), "other");
+  EXPECT_EQ(LicenseIn("# A\n---\nlicense: mit\n---\n"), "") << "not in front";
+  EXPECT_EQ(LicenseIn("---\nlicense: mit\n"), "") << "never ends";
+  EXPECT_EQ(LicenseIn("---\nlicense: [mit, gpl]\n---\n"), "");
+  EXPECT_EQ(LicenseIn("---\nlicense: " + std::string(65, 'a') + "\n---\n"), "");
+  EXPECT_EQ(LicenseIn(""), "");
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  folder.Write("README.md", "---\nlicense: llama3.2\n---\n");
+  EXPECT_EQ(ReadSpec(**Checkpoint::Open(folder.path()))->license, "llama3.2");
 }
 
 TEST(Config, Windows) {

@@ -28,7 +28,7 @@ struct Parts {
 
 // What becomes one module of ours: one matrix, or one of each expert.
 struct Module {
-  RowChoice rows = RowChoice::kAll;
+  const ModuleRow* row = nullptr;
   std::map<int64_t, Parts> by_expert;
 };
 using Modules = std::map<std::string, Module, std::less<>>;
@@ -47,7 +47,7 @@ Result<Modules> Collect(const HubConfig& config, std::span<const TensorsOfFile> 
       for (const TensorName& name : names) {
         if (config.tied && name.module == "output") continue;
         Module& module = modules[name.module];
-        module.rows = name.rows;
+        module.row = name.row;
         Stored& stored = *module.by_expert[name.expert].Of(name.role);
         if (stored.tensor != nullptr) return Refuse(tensor, "and another are the same to us");
         stored = {&tensor, file};
@@ -60,14 +60,14 @@ Result<Modules> Collect(const HubConfig& config, std::span<const TensorsOfFile> 
 // Makes the tensors of one module.
 class Mapper {
  public:
-  Mapper(const HubConfig& config, const Module& module) : config_(config), module_(module) {}
+  Mapper(const HubConfig& config, const Module& module)
+      : config_(config), module_(module), rows_(module.row->rows) {}
 
   // {cols, rows, experts} and where they are.
   Status Weights(TensorInfo& info, Place& place) const {
     for (const auto& [expert, parts] : module_.by_expert) {
       TensorInfo one = info;
-      Place one_place{.row_step = module_.rows == RowChoice::kAll ? 1 : 2,
-                      .row_first = module_.rows == RowChoice::kOdd ? 1 : 0};
+      Place one_place{.row_step = step(), .row_first = first()};
       BATON_RETURN_IF_ERROR(Matrix(parts, one, one_place));
       BATON_RETURN_IF_ERROR(Join(expert, parts, one, one_place, info, place));
     }
@@ -83,15 +83,17 @@ class Mapper {
       return Refuse(tensor, "is no vector, or that of one expert");
     BATON_RETURN_IF_ERROR(Floats(bias, 0, info, place));
     place.piece_rows = info.rows();
-    if (module_.rows == RowChoice::kAll) return OkStatus();
-    if (info.shape[0] % 2 != 0) return Refuse(tensor, "is not pairs");
-    info.shape[0] /= 2;
-    place.column_step = 2;
-    place.column_first = module_.rows == RowChoice::kOdd ? 1 : 0;
+    if (info.shape[0] % step() != 0) return Refuse(tensor, "is not pairs");
+    info.shape[0] /= step();
+    place.column_step = step();
+    place.column_first = first();
     return OkStatus();
   }
 
  private:
+  int64_t step() const { return rows_ == RowChoice::kAll ? 1 : 2; }
+  int64_t first() const { return rows_ == RowChoice::kOdd ? 1 : 0; }
+
   // The experts of a layer are alike and follow each other.
   static Status Join(int64_t expert, const Parts& parts, const TensorInfo& one,
                      const Place& one_place, TensorInfo& info, Place& place) {
@@ -135,6 +137,9 @@ class Mapper {
       const float offset = config_.architecture->norms_are_offsets ? 1 : 0;
       return Floats(parts.weight, offset, info, place);
     }
+    const bool parameter = !weight.name.ends_with(".weight");
+    if (module_.row->inputs_first && parameter && weight.dimensions == 3)
+      return Transposed(parts.weight, info, place);
     return Plain(parts.weight, info, place);
   }
 
@@ -156,33 +161,48 @@ class Mapper {
   }
 
   Status ChooseRows(const StoredTensor& tensor, TensorInfo& info) const {
-    if (module_.rows == RowChoice::kAll) return OkStatus();
-    if (info.shape[1] % 2 != 0) return Refuse(tensor, "is not pairs of rows");
-    info.shape[1] /= 2;
+    if (info.shape[1] % step() != 0) return Refuse(tensor, "is not pairs of rows");
+    info.shape[1] /= step();
     return OkStatus();
   }
 
+  static Result<DType> PlainType(const StoredTensor& weight) {
+    if (weight.type == StoredType::kF32) return DType::kF32;
+    if (weight.type == StoredType::kF16) return DType::kF16;
+    if (weight.type == StoredType::kBF16) return DType::kBF16;
+    return Refuse(weight, "is of a type that weights do not have");
+  }
+
   Status Plain(const Stored& weight, TensorInfo& info, Place& place) const {
-    if (module_.rows != RowChoice::kAll)
-      return Refuse(*weight.tensor, "has inputs as rows: such experts are read as MXFP4 alone");
-    switch (weight.tensor->type) {
-      case StoredType::kF32:
-        info.type = DType::kF32;
-        break;
-      case StoredType::kF16:
-        info.type = DType::kF16;
-        break;
-      case StoredType::kBF16:
-        info.type = DType::kBF16;
-        break;
-      default:
-        return Refuse(*weight.tensor, "is of a type that weights do not have");
-    }
+    BATON_ASSIGN_OR_RETURN(info.type, PlainType(*weight.tensor));
     place.conversion = Conversion::kNone;
     Piece piece;
     Lay(weight, info.shape, piece.weight);
     place.pieces.push_back(piece);
     return ChooseRows(*weight.tensor, info);
+  }
+
+  // [experts][inputs][outputs]: our rows are their columns.
+  Status Transposed(const Stored& weight, TensorInfo& info, Place& place) const {
+    const StoredTensor& tensor = *weight.tensor;
+    if (tensor.size_bytes == 0) return Refuse(tensor, "is empty");
+    BATON_ASSIGN_OR_RETURN(info.type, PlainType(tensor));
+    const auto [experts, inputs, outputs, _] = tensor.shape;
+    if (outputs % step() != 0) return Refuse(tensor, "is not pairs of columns");
+    Piece piece;
+    Lay(weight, info.shape, piece.weight);
+    info.shape = {inputs, outputs / step(), experts, 1};
+    place.conversion = Conversion::kTransposed;
+    place.stored = tensor.type;
+    place.row_step = 1;
+    place.row_first = 0;
+    place.column_step = step();
+    place.column_first = first();
+    for (int64_t expert = 0; expert < experts; ++expert) {
+      place.pieces.push_back(piece);
+      piece.weight.offset += static_cast<uint64_t>(inputs) * piece.weight.row_bytes;
+    }
+    return OkStatus();
   }
 
   Status Floats(const Stored& stored, float offset, TensorInfo& info, Place& place) const {
@@ -286,6 +306,7 @@ class Mapper {
 
   const HubConfig& config_;
   const Module& module_;
+  const RowChoice rows_;
 };
 
 bool IsBiasAlone(const Parts& parts) {

@@ -22,7 +22,7 @@ struct Run {
 };
 
 // How stored rows become those of the tensor.
-enum class Conversion : uint8_t { kNone, kToFloat, kF8, kMxfp4, kMlx };
+enum class Conversion : uint8_t { kNone, kToFloat, kTransposed, kF8, kMxfp4, kMlx };
 
 // Some rows of a tensor: all of it, or one expert's.
 struct Piece {
@@ -37,7 +37,7 @@ struct Place {
   int64_t piece_rows = 0;   // of the tensor, in each piece
   int64_t row_step = 1;     // of the stored rows, which begin at...
   int64_t row_first = 0;    // ...this one
-  int64_t column_step = 1;  // likewise; kToFloat alone
+  int64_t column_step = 1;  // likewise; kToFloat, and kTransposed, whose columns become rows
   int64_t column_first = 0;
   StoredType stored = StoredType::kF32;  // kToFloat
   float offset = 0;                      // kToFloat: is added

@@ -27,7 +27,7 @@ Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
 }
 
 Vocabulary Vocabulary::FromParts(VocabularyParts parts) {
-  CHECK(parts.offsets.size() == parts.types.size() + 1 && !parts.types.empty());
+  CHECK(parts.offsets.size() == parts.types.size() + 1);
   CHECK(parts.offsets.back() == parts.texts.size());
   CHECK(parts.scores.empty() || parts.scores.size() == parts.types.size());
   Vocabulary vocabulary;
