@@ -13,7 +13,7 @@ complain() {
 }
 
 mapfile -t code < <(git ls-files -co --exclude-standard '*.h' '*.cc' '*.proto')
-mapfile -t text < <(git ls-files -co --exclude-standard | grep -vE '\.(gguf|safetensors|bin|png|ico|woff2)$' |
+mapfile -t text < <(git ls-files -co --exclude-standard | grep -vE '\.(gguf|safetensors|model|bin|png|ico|woff2)$' |
   grep -vE '^(tests/fuzz/corpus/|tools/demo-prompt\.txt$)')
 mapfile -t prose < <(printf '%s\n' "${text[@]}" | grep -E '\.(h|cc|proto|sh|cmake|txt|ts|svelte)$')
 

@@ -19,9 +19,9 @@ struct RenderOptions {
   std::string now;
 };
 
-// What renders: the source and the tokens that it calls bos_token and eos_token.
+// What renders: the sources and the tokens that they call bos_token and eos_token.
 struct TemplateSource {
-  std::string source;
+  ChatTemplates templates;
   std::string bos_token;
   std::string eos_token;
 };
@@ -42,28 +42,17 @@ std::string TokenText(const boost::json::object& object, std::string_view key) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
 }
 
-// tokenizer_config.json holds one template, or several with names, of which "default" is meant.
-Result<std::string> SourceIn(const boost::json::object& config, const std::string& path) {
-  const auto* value = config.if_contains("chat_template");
-  if (value == nullptr) value = config.if_contains("template");
-  if (value != nullptr && value->is_array()) {
-    for (const auto& entry : value->get_array()) {
-      if (!entry.is_object() || TokenText(entry.get_object(), "name") != "default") continue;
-      return TokenText(entry.get_object(), "template");
-    }
-  }
-  if (value == nullptr || !value->is_string())
-    return MakeError(Code::kInvalidArgument, "'{}' has no chat_template", path);
-  return std::string(value->get_string());
-}
-
 Result<TemplateSource> FromFile(const std::string& path) {
   BATON_ASSIGN_OR_RETURN(const std::string text, os::ReadFile(path));
   boost::system::error_code error;
   const boost::json::value json = boost::json::parse(text, error);
-  if (error || !json.is_object()) return TemplateSource{text, "", ""};
+  if (error || !json.is_object()) return TemplateSource{{text, ""}, "", ""};
   TemplateSource source;
-  BATON_ASSIGN_OR_RETURN(source.source, SourceIn(json.get_object(), path));
+  BATON_ASSIGN_OR_RETURN(source.templates, ChatTemplatesOf(json.get_object()));
+  if (const auto* alone = json.get_object().if_contains("template"); alone && alone->is_string())
+    source.templates.standard = alone->get_string();
+  if (source.templates.empty())
+    return MakeError(Code::kInvalidArgument, "'{}' has no chat_template", path);
   source.bos_token = TokenText(json.get_object(), "bos_token");
   source.eos_token = TokenText(json.get_object(), "eos_token");
   return source;
@@ -78,10 +67,10 @@ Result<TemplateSource> FromModel(const Environment& environment, const std::stri
   BATON_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(path));
   auto opened = OpenTokenizer(*checkpoint);
   if (!opened.ok()) return opened.error().Within(path);
-  if (opened->chat_template.empty())
+  if (opened->chat_templates.empty())
     return MakeError(Code::kNotFound, "'{}' has no chat template", path);
   const Vocabulary& vocabulary = opened->tokenizer.vocabulary();
-  return TemplateSource{opened->chat_template, TextOrEmpty(vocabulary, vocabulary.bos()),
+  return TemplateSource{opened->chat_templates, TextOrEmpty(vocabulary, vocabulary.bos()),
                         TextOrEmpty(vocabulary, vocabulary.eos())};
 }
 
@@ -117,10 +106,13 @@ Status Run(const Environment& environment, const RenderOptions& options) {
   BATON_ASSIGN_OR_RETURN(const TemplateSource source, options.template_file.empty()
                                                           ? FromModel(environment, options.model)
                                                           : FromFile(options.template_file));
-  BATON_ASSIGN_OR_RETURN(const ChatTemplate chat_template, ChatTemplate::Parse(source.source));
   BATON_ASSIGN_OR_RETURN(const std::string request, ReadStandardInput());
   RenderInput input;
   BATON_ASSIGN_OR_RETURN(input.variables, ParseObject(request, "the request"));
+  const std::string& chosen = source.templates.For(input.variables);
+  if (chosen.empty())
+    return MakeError(Code::kNotFound, "there is a template for requests with tools only");
+  BATON_ASSIGN_OR_RETURN(const ChatTemplate chat_template, ChatTemplate::Parse(chosen));
   // The owner of this machine may name the tokens, too.
   input.bos_token = input.variables.contains("bos_token") ? TokenText(input.variables, "bos_token")
                                                           : source.bos_token;

@@ -109,16 +109,16 @@ void Print(const Model& model, const Memory& memory, bool verbose) {
         fmt::format("{} and a key of {} for all heads", spec.latent.kv_rank, spec.rope.dimensions));
   Row("quantization", spec.quantization);
   Row("license", spec.license.empty() ? "the file does not say" : spec.license);
-  Row("chat template",
-      model.chat_template().empty()
-          ? "none"
-          : fmt::format("{} characters (--template prints it)", model.chat_template().size()));
+  Row("chat template", model.chat_templates().standard.empty()
+                           ? "none"
+                           : fmt::format("{} characters (--template prints it)",
+                                         model.chat_templates().standard.size()));
   Row("fingerprint", model.fingerprint());
   PrintMemory(model, memory);
   PrintTokenizer(model.tokenizer());
   fmt::print("\n  Capabilities\n    completion\n");
-  if (!model.chat_template().empty()) fmt::print("    chat\n");
-  if (model.chat_template().find("tools") != std::string::npos) fmt::print("    tools\n");
+  if (!model.chat_templates().standard.empty()) fmt::print("    chat\n");
+  if (model.chat_templates().standard.find("tools") != std::string::npos) fmt::print("    tools\n");
   if (verbose) PrintTensors(model);
 }
 
@@ -151,7 +151,7 @@ void PrintJson(const Model& model, const Memory& memory) {
                                       {"memory_bytes_at_context", memory.total_bytes},
                                       {"weight_bytes", spec.TotalWeightBytes()},
                                       {"fingerprint", model.fingerprint()},
-                                      {"chat_template", model.chat_template()}};
+                                      {"chat_template", model.chat_templates().standard}};
   fmt::print("{}\n", boost::json::serialize(object));
 }
 
@@ -159,7 +159,7 @@ Status Run(const Environment& environment, const ShowOptions& options) {
   BATON_ASSIGN_OR_RETURN(const std::string path, FindModel(environment, options.model));
   BATON_ASSIGN_OR_RETURN(const auto model, Model::Open(path));
   if (options.chat_template)
-    fmt::print("{}\n", model->chat_template());
+    fmt::print("{}\n", model->chat_templates().standard);
   else if (options.json)
     PrintJson(*model, MemoryOf(*model, options.context_tokens));
   else

@@ -275,7 +275,7 @@ TEST_P(Hub, TokenizerTemplateAndSamplingComeFromTheFolder) {
   ASSERT_TRUE(tokens.ok()) << tokens.error().message();
   EXPECT_EQ(tokenizer.Decode(*tokens), "the rain and the sun");
   EXPECT_EQ(tokenizer.end_of_generation().size(), 2u);
-  EXPECT_THAT(model_->chat_template(), testing::HasSubstr("m.role"));
+  EXPECT_THAT(model_->chat_templates().standard, testing::HasSubstr("m.role"));
   EXPECT_EQ(model_->spec().sampling,
             (SamplingChoice{.temperature = 0.7f, .top_k = 40, .top_p = 0.9f}));
   EXPECT_EQ(model_->fingerprint().size(), 64u);

@@ -53,9 +53,9 @@ class SyntheticModel {
   }
 
   // What the file would begin with.
-  Result<Bytes> Header() {
+  Result<gguf::HeaderBuilder> Header() {
     BATON_RETURN_IF_ERROR(PlanHeader());
-    return header_.Build();
+    return header_;
   }
 
  private:
@@ -376,8 +376,11 @@ Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& opti
 Result<SyntheticOutline> OutlineOf(const SyntheticOptions& options) {
   BATON_RETURN_IF_ERROR(CheckShape(options.shape));
   BATON_RETURN_IF_ERROR(CheckType(options.type));
-  BATON_ASSIGN_OR_RETURN(const Bytes bytes, SyntheticModel(options).Header());
-  BATON_ASSIGN_OR_RETURN(const gguf::Header header, gguf::ParseHeader(bytes, UINT64_MAX));
+  BATON_ASSIGN_OR_RETURN(const gguf::HeaderBuilder builder, SyntheticModel(options).Header());
+  const Bytes bytes = builder.Build();
+  const gguf::TensorInfo last = builder.Tensors().back();
+  BATON_ASSIGN_OR_RETURN(const gguf::Header header,
+                         gguf::ParseHeader(bytes, last.file_offset + last.size_bytes));
   std::vector<TensorInfo> tensors;
   for (const gguf::TensorInfo& info : header.tensors)
     tensors.push_back({info.name, info.type, info.shape, info.size_bytes});

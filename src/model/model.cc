@@ -6,11 +6,11 @@
 namespace baton {
 
 Model::Model(std::unique_ptr<const Checkpoint> checkpoint, ModelSpec spec, Tokenizer tokenizer,
-             std::string chat_template, std::string fingerprint)
+             ChatTemplates chat_templates, std::string fingerprint)
     : checkpoint_(std::move(checkpoint)),
       spec_(std::move(spec)),
       tokenizer_(std::move(tokenizer)),
-      chat_template_(std::move(chat_template)),
+      chat_templates_(std::move(chat_templates)),
       fingerprint_(std::move(fingerprint)) {}
 
 Result<std::shared_ptr<const Model>> Model::Open(const std::string& path) {
@@ -28,7 +28,7 @@ Result<std::shared_ptr<const Model>> Model::Create(std::unique_ptr<Checkpoint> c
   checkpoint->DropMetadata();
   return std::shared_ptr<const Model>(
       new Model(std::move(checkpoint), std::move(spec), std::move(tokenizer.tokenizer),
-                std::move(tokenizer.chat_template), std::move(fingerprint)));
+                std::move(tokenizer.chat_templates), std::move(fingerprint)));
 }
 
 Result<TensorInfo> Model::Tensor(std::string_view name) const {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "model/checkpoint.h"
 #include "model/spec.h"
+#include "model/tokenizer/chat_templates.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace baton {
@@ -29,8 +30,7 @@ class Model {
   const std::string& path() const { return checkpoint_->path(); }
   const ModelSpec& spec() const { return spec_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  // Jinja source of the chat template; empty where the file has none.
-  const std::string& chat_template() const { return chat_template_; }
+  const ChatTemplates& chat_templates() const { return chat_templates_; }
   // Identity over nodes: see model/fingerprint.h.
   const std::string& fingerprint() const { return fingerprint_; }
 
@@ -55,12 +55,12 @@ class Model {
 
  private:
   Model(std::unique_ptr<const Checkpoint> checkpoint, ModelSpec spec, Tokenizer tokenizer,
-        std::string chat_template, std::string fingerprint);
+        ChatTemplates chat_templates, std::string fingerprint);
 
   std::unique_ptr<const Checkpoint> checkpoint_;
   ModelSpec spec_;
   Tokenizer tokenizer_;
-  std::string chat_template_;
+  ChatTemplates chat_templates_;
   std::string fingerprint_;
 };
 

@@ -65,7 +65,7 @@ TEST(Model, TiedHeadIsCountedOnce) {
 TEST(Model, TheShippedModelSeesItsControlTokens) {
   const auto model = Model::Open(fmt::format("{}/models/baton-demo.gguf", BATON_SOURCE_DIR));
   ASSERT_TRUE(model.ok()) << model.error().message();
-  const auto chat_template = ChatTemplate::Parse((*model)->chat_template());
+  const auto chat_template = ChatTemplate::Parse((*model)->chat_templates().standard);
   ASSERT_TRUE(chat_template.ok());
   RenderInput input{.bos_token = "<|bos|>"};
   input.variables =
@@ -384,7 +384,8 @@ TEST(Model, WithoutATokenizerItHasNoTexts) {
   EXPECT_EQ(tokenizer.kind(), "none");
   const auto encoded = tokenizer.Encode("a");
   ASSERT_FALSE(encoded.ok());
-  EXPECT_THAT(encoded.error().message(), HasSubstr("there is no tokenizer.json beside"));
+  EXPECT_THAT(encoded.error().message(),
+              HasSubstr("there is no tokenizer.json or tokenizer.model beside"));
   const std::vector<TokenId> tokens = {1, 2};
   EXPECT_EQ(tokenizer.Decode(tokens), "");
   EXPECT_FALSE(tokenizer.IsEndOfGeneration(1));

@@ -33,8 +33,8 @@ HubTokenizer NoTokenizer(std::string_view why) {
 
 Result<HubTokenizer> OpenTokenizer(const Checkpoint& checkpoint, int32_t vocab_size) {
   if (const auto files = checkpoint.tokenizer_files()) {
-    if (files->tokenizer_json.empty())
-      return NoTokenizer("there is no tokenizer.json beside the weights");
+    if (files->tokenizer_json.empty() && files->tokenizer_model.empty())
+      return NoTokenizer("there is no tokenizer.json or tokenizer.model beside the weights");
     return ReadTokenizerFiles(*files, vocab_size);
   }
   constexpr std::string_view kModel = "tokenizer.ggml.model";
@@ -46,9 +46,11 @@ Result<HubTokenizer> OpenTokenizer(const Checkpoint& checkpoint, int32_t vocab_s
     return MakeError(Code::kInvalidArgument,
                      "the vocabulary has {} tokens, but token_embd.weight has {} rows",
                      tokenizer.vocab_size(), vocab_size);
-  BATON_ASSIGN_OR_RETURN(const auto chat_template,
-                         checkpoint.metadata().StringOr("tokenizer.chat_template", ""));
-  return HubTokenizer{std::move(tokenizer), std::string(chat_template)};
+  const gguf::Metadata& metadata = checkpoint.metadata();
+  BATON_ASSIGN_OR_RETURN(const auto standard, metadata.StringOr("tokenizer.chat_template", ""));
+  BATON_ASSIGN_OR_RETURN(const auto with_tools,
+                         metadata.StringOr("tokenizer.chat_template.tool_use", ""));
+  return HubTokenizer{std::move(tokenizer), {std::string(standard), std::string(with_tools)}};
 }
 
 }  // namespace baton

@@ -330,10 +330,11 @@ Result<std::vector<TokenId>> OpenAi::EncodeNow(const Model& model, const Complet
                                                std::chrono::sys_seconds now) {
   if (!request.chat)
     return model.tokenizer().Encode(request.prompt, {.parse_special = false, .add_special = true});
-  if (model.chat_template().empty())
+  const std::string& source = model.chat_templates().For(request.template_input);
+  if (source.empty())
     return MakeError(Code::kInvalidArgument, "model '{}' has no chat template: use /v1/completions",
                      request.model);
-  BATON_ASSIGN_OR_RETURN(const auto chat_template, ChatTemplate::Parse(model.chat_template()));
+  BATON_ASSIGN_OR_RETURN(const auto chat_template, ChatTemplate::Parse(source));
   const Vocabulary& vocabulary = model.tokenizer().vocabulary();
   RenderInput input{.variables = request.template_input, .now = now};
   if (vocabulary.bos() >= 0) input.bos_token = model.tokenizer().Piece(vocabulary.bos(), true);

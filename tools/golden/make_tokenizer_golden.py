@@ -1,5 +1,6 @@
 """Writes tests/golden/tokenizers/: small tokenizer.json files in the shapes of the families that
-baton runs, trained here, with the token ids that the `tokenizers` library gives for awkward texts.
+baton runs, trained here, with the token ids that the `tokenizers` library gives for awkward texts;
+and SentencePiece's own files (NAME.model) with what `sentencepiece` gives.
 
     make_tokenizer_golden.py FOLDER [--more N]
 
@@ -214,9 +215,6 @@ def make():
     one_space = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(),
                                    decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     llama2 = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
-    small_map = [("\uFF21", "A"), ("\uFF41", "a"), ("\uFB01", "fi"), ("\u00A0", " "), ("\u3000", " "),
-                 ("e\u0301", "\u00e9"), ("\u2026", "..."), ("\u212B", "\u00c5"), ("\u200B", " "),
-                 ("\t", " "), ("\n", " "), ("\u0301", "")]
     digits = pre_tokenizers.Digits(individual_digits=True)
     yield "llama3", with_bos(with_chat_tokens(byte_level([LLAMA3], ignore_merges=True)), "<s>")
     yield "qwen2", with_odd_tokens(with_chat_tokens(byte_level([QWEN2], normalizers.NFC())))
@@ -244,7 +242,7 @@ def make():
         pre_tokenizers.Metaspace(prepend_scheme="never"), decoders.Metaspace(prepend_scheme="never"),
         fuse_unk=True)
     yield "t5", with_odd_tokens(unigram(
-        normalizers.Sequence([normalizers.Precompiled(charsmap(small_map)),
+        normalizers.Sequence([normalizers.Precompiled(charsmap(SMALL_MAP)),
                               normalizers.Replace(Regex(" {2,}"), " ")]),
         pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]),
         decoders.Metaspace()))
@@ -287,14 +285,118 @@ def write(folder, name, tokenizer, texts):
     (folder / f"{name}.cases.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
+SMALL_MAP = [("\uFF21", "A"), ("\uFF41", "a"), ("\uFB01", "fi"), ("\u00A0", " "), ("\u3000", " "),
+             ("e\u0301", "\u00e9"), ("\u2026", "..."), ("\u212B", "\u00c5"), ("\u200B", " "),
+             ("\t", " "), ("\n", " "), ("\u0301", "")]
+
+# What make_sentencepiece() trains: SentencePiece's own files, in the ways that models use it.
+SENTENCEPIECE = {
+    "sp-llama": dict(model_type="bpe", byte_fallback=True, remove_extra_whitespaces=False,
+                     split_digits=True, allow_whitespace_only_pieces=True,
+                     normalization_rule_name="identity"),
+    "sp-gemma": dict(model_type="bpe", byte_fallback=True, remove_extra_whitespaces=False,
+                     add_dummy_prefix=False, normalization_rule_name="identity", pad_id=3,
+                     control_symbols=["<mask>"],
+                     user_defined_symbols=["\u2581\u2581", "\u2581\u2581\u2581", "\n\n", "<tool_call>",
+                                           "[single]", "quick brown", "\u4e2d\u6587"]),
+    "sp-bpe-unknown": dict(model_type="bpe", rules=SMALL_MAP, user_defined_symbols=["...", "fi"]),
+    "sp-t5": dict(model_type="unigram", rules=SMALL_MAP, bos_id=-1, eos_id=1, unk_id=2, pad_id=0),
+    "sp-unigram-bytes": dict(model_type="unigram", byte_fallback=True, add_dummy_prefix=False,
+                             remove_extra_whitespaces=False, normalization_rule_name="identity",
+                             user_defined_symbols=["<tool_call>", "\u2581\u2581", "[both]"]),
+}
+
+
+def make_sentencepiece(rules=None, **options):
+    with tempfile.TemporaryDirectory() as folder:
+        if rules:
+            path = pathlib.Path(folder) / "rules.tsv"
+            path.write_text("".join(" ".join(f"{ord(c):X}" for c in a) + "\t"
+                                    + " ".join(f"{ord(c):X}" for c in b) + "\n" for a, b in rules))
+            options["normalization_rule_tsv"] = str(path)
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS * 2), model_prefix=f"{folder}/m", vocab_size=700,
+            hard_vocab_limit=False, minloglevel=2, character_coverage=0.98, **options)
+        return pathlib.Path(f"{folder}/m.model").read_bytes()
+
+
+def write_sentencepiece(folder, name, model, texts):
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    for field in ("input", "model_prefix", "normalization_rule_tsv"):
+        proto.trainer_spec.ClearField(field) if hasattr(proto.trainer_spec, field) else None
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")
+    (folder / f"{name}.model").write_bytes(proto.SerializeToString())
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{name}.model"))
+    ids = [processor.encode(text) for text in texts]
+    unknown = processor.unk_id()
+    decoded = [None if unknown in i else processor.decode(i) for i in ids]
+    cases = {"tokenizer": f"{name}.model", "ids": ids, "decoded": decoded}
+    (folder / f"{name}.cases.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
+
+
+# GGUF's names of pre-tokenizers, and the expressions of those models' tokenizer.json, each isolated.
+THREES = r"\p{N}{1,3}"
+HAN_WORDS = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*"
+             r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?"
+             r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*"
+             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?")
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
+PRE_TOKENIZERS = {
+    "kimi-k2": [r"[\p{Han}]+|" + HAN_WORDS + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", O200K],
+    "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))",
+              "[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf"
+              "\u0e40-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af"
+              "\u1100-\u11ff]+", DEEPSEEK_V3],
+    "youtu": ["[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f"
+              "\ufe30-\ufe4f]+|[\u3105-\u312f]+|[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+              WORDS % (CONTRACTIONS + "?", CONTRACTIONS + "?") + r"\p{N}" + WORDS_END],
+    "chameleon": [r"<sentinel:[0-9]+>", r"(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}",
+                  r"[\p{P}!-/:-@\[-`{-~]", GPT2],
+    "exaone-moe": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}"
+                   r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "minicpm5": [r"\p{N}{1,3}", CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+" + LETTERS_END],
+    "jais-2": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+               + "".join(r"|\s{%d}(?!\S)" % n for n in (512, 256, 128, 64, 32, 16, 8, 4))
+               + r"|\s{1,2}(?!\S)|\s{1}"],
+    "spark2_5": [THREES, KANA, r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?"
+                 r"[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+", r"\p{N}"],
+    "ufakzeka": [r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + LETTERS_END],
+    "laguna": [r"[^\n]+|[\n]+", QWEN2],
+}
+PRE_TOKENIZER_TEXTS = [
+    "Hello, World! don't DON'T I'll", "1 12 123 1234 1234567 12345678.90 x1234y 1234_", "\u0661\u0662\u0663\u0664 \u2167\u21671234\u216712345",
+    "\u4e2d\u6587ABC\u4e2d\u6587 12\u4e2d 34", "\u30ab\u30bf\u30ab\u30ca \u3072\u3089\u304c\u306a\u3001\u6771\u4eac\u3002\uff01", "\ud55c\uad6d\uc5b4 \u3131\u3132 \u1112\u1161\u11ab", "\u0e44\u0e17\u0e22 \u0e20\u0e32\u0e29\u0e32 \u0eaa",
+    "camelCase HTTPServer \u00c9cole e\u0301tude", "a  b    c\n\n  d\t\te \n", " \n \r\n\r\n x " + " " * 37 + "y" + " " * 5,
+    "(foo/bar)\\n//...!!?\n", "\u201cq\u201d \u2026\u2014 a\u2019s", "<sentinel:12> IMGIMGABZ IMGIMGX", "word word\u0301 word. Word", "T\u00fcrkiye'nin 5'te", "", " ",
+    "\u3105\u3106 \uf900 \uff76\uff9e", "def f(x):\n    return x**2\n\n\n", "emoji \U0001f600\U0001f600 1\ufe0f\u20e3",
+]
+
+
+def write_pre_tokenizers(folder):
+    cases = {}
+    for name, expressions in PRE_TOKENIZERS.items():
+        cutter = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(e), "isolated") for e in expressions])
+        cases[name] = [[piece for piece, _ in cutter.pre_tokenize_str(text)] for text in PRE_TOKENIZER_TEXTS]
+    document = {"texts": PRE_TOKENIZER_TEXTS, "pieces": cases}
+    (folder / "pre_tokenizers.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--more", type=int, default=0)
+    parser.add_argument("--sentencepiece", action="store_true", help="no tokenizer.json files")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     texts = TEXTS + random_texts(arguments.more or 40)
     (arguments.folder / "texts.json").write_text(json.dumps(texts, indent=0) + "\n")
+    for name, options in SENTENCEPIECE.items():
+        write_sentencepiece(arguments.folder, name, make_sentencepiece(**options), texts)
+    write_pre_tokenizers(arguments.folder)
+    if arguments.sentencepiece:
+        return
     for name, tokenizer in make():
         write(arguments.folder, name, tokenizer, texts)
     if arguments.more:

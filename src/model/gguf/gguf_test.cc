@@ -152,8 +152,10 @@ TEST(GgufHostile, EveryFieldOfATensor) {
   EXPECT_THAT(ErrorOf(tensor(32, 17, 0)), HasSubstr("tensor 't': its type IQ2_XS (17)"));
   EXPECT_THAT(ErrorOf(tensor(32, 999, 0)), HasSubstr("number 999"));
   EXPECT_THAT(ErrorOf(tensor(32, 0, 7)), HasSubstr("offset 7"));
-  EXPECT_THAT(ErrorOf(tensor(32, 0, 32)), HasSubstr("download complete"));
-  EXPECT_THAT(ErrorOf(tensor(32, 0, kHuge - 31)), HasSubstr("download complete"));
+  EXPECT_THAT(ErrorOf(tensor(32, 0, 32)), HasSubstr("'t', the first, has offset 32"));
+  EXPECT_THAT(ErrorOf(tensor(40, 0, 0)), HasSubstr("download complete"));
+  EXPECT_THAT(ErrorOf(tensor(16, 0, 0)), HasSubstr("'t', the last, ends at byte"));
+  EXPECT_THAT(ErrorOf(tensor(32, 0, kHuge - 31)), HasSubstr("the first, has offset"));
   const RawHeader twins = RawHeader(2, 0).Tensor("t", 4, 0, 0).Tensor("t", 4, 0, 32).Data(64);
   EXPECT_THAT(ErrorOf(twins.bytes()), HasSubstr("'t' appears twice"));
   const RawHeader overlap = RawHeader(2, 0).Tensor("a", 16, 0, 0).Tensor("b", 4, 0, 32).Data(64);

@@ -43,7 +43,7 @@ class HeaderParser {
     BATON_ASSIGN_OR_RETURN(const uint64_t n_entries, Count("keys", kEntriesMax, kEntryBytesMin));
     BATON_ASSIGN_OR_RETURN(header.metadata, ParseMetadata(n_entries));
     BATON_ASSIGN_OR_RETURN(header.alignment, Alignment(header.metadata));
-    BATON_ASSIGN_OR_RETURN(header.tensors, ParseTensors(n_tensors));
+    BATON_ASSIGN_OR_RETURN(header.tensors, ParseTensors(n_tensors, header.alignment));
     const uint64_t aligned =
         (position_ + header.alignment - 1) / header.alignment * header.alignment;
     header.data_offset = n_tensors == 0 ? position_ : aligned;
@@ -174,13 +174,19 @@ class HeaderParser {
     return static_cast<uint64_t>(alignment);
   }
 
-  Result<std::vector<TensorInfo>> ParseTensors(uint64_t count) {
+  // In the file's order each tensor's data begins where that of the one before it ends, as the
+  // format wants it: so a wrong type or extent shows, too.
+  Result<std::vector<TensorInfo>> ParseTensors(uint64_t count, uint64_t alignment) {
     std::vector<TensorInfo> tensors;
     tensors.reserve(count);
     for (uint64_t i = 0; i < count; ++i) {
       BATON_ASSIGN_OR_RETURN(const auto name, ReadString(kTensorNameBytesMax, "a tensor name"));
       auto info = ParseTensor(name);
       if (!info.ok()) return info.error().Within(fmt::format("tensor '{}'", name));
+      if (info->file_offset != data_bytes_)
+        return WrongOffset(*info, tensors.empty() ? nullptr : &tensors.back());
+      data_bytes_ += (info->size_bytes + alignment - 1) / alignment * alignment;
+      last_tensor_ = name;
       tensors.push_back(*std::move(info));
     }
     std::sort(tensors.begin(), tensors.end(),
@@ -190,6 +196,17 @@ class HeaderParser {
         return MakeError(Code::kInvalidArgument, "tensor '{}' appears twice", tensors[i].name);
     }
     return tensors;
+  }
+
+  Error WrongOffset(const TensorInfo& info, const TensorInfo* before) const {
+    const std::string_view how =
+        info.file_offset < data_bytes_ ? "overlaps" : "leaves a gap behind";
+    if (before == nullptr)
+      return MakeError(Code::kInvalidArgument, "tensor '{}', the first, has offset {}", info.name,
+                       info.file_offset);
+    return MakeError(Code::kInvalidArgument,
+                     "tensor '{}' has offset {}, not {}: it {} tensor '{}' of {} bytes", info.name,
+                     info.file_offset, data_bytes_, how, before->name, before->size_bytes);
   }
 
   // Leaves in `file_offset` what the file says: an offset from the start of the data.
@@ -240,29 +257,18 @@ class HeaderParser {
     return blocks * type.block_bytes;
   }
 
-  // Turns offsets into file offsets and checks that all data is there and disjoint.
+  // Turns offsets into file offsets and checks that all data is there, and nothing else.
   Status PlaceTensors(Header& header) const {
-    std::vector<TensorInfo*> by_offset;
-    by_offset.reserve(header.tensors.size());
-    for (TensorInfo& info : header.tensors) {
-      BATON_RETURN_IF_ERROR(PlaceTensor(header, info));
-      by_offset.push_back(&info);
-    }
-    std::sort(by_offset.begin(), by_offset.end(),
-              [](const auto* a, const auto* b) { return a->file_offset < b->file_offset; });
-    for (size_t i = 1; i < by_offset.size(); ++i) {
-      if (by_offset[i]->file_offset - by_offset[i - 1]->file_offset < by_offset[i - 1]->size_bytes)
-        return MakeError(Code::kInvalidArgument, "tensors '{}' and '{}' overlap at byte {}",
-                         by_offset[i - 1]->name, by_offset[i]->name, by_offset[i]->file_offset);
-    }
-    return OkStatus();
+    for (TensorInfo& info : header.tensors) BATON_RETURN_IF_ERROR(PlaceTensor(header, info));
+    const uint64_t end = header.data_offset + data_bytes_;
+    if (header.tensors.empty() || file_size_bytes_ <= end) return OkStatus();
+    return MakeError(Code::kInvalidArgument,
+                     "tensor '{}', the last, ends at byte {}, but the file has {} bytes",
+                     last_tensor_, end, file_size_bytes_);
   }
 
   Status PlaceTensor(const Header& header, TensorInfo& info) const {
     const uint64_t offset = info.file_offset;
-    if (offset % header.alignment != 0)
-      return MakeError(Code::kInvalidArgument, "tensor '{}' has offset {}, not a multiple of {}",
-                       info.name, offset, header.alignment);
     const uint64_t data_bytes =
         file_size_bytes_ > header.data_offset ? file_size_bytes_ - header.data_offset : 0;
     if (offset > data_bytes || info.size_bytes > data_bytes - offset)
@@ -277,6 +283,8 @@ class HeaderParser {
   const std::span<const uint8_t> bytes_;
   const uint64_t file_size_bytes_;
   uint64_t position_ = 0;
+  uint64_t data_bytes_ = 0;  // of the tensors so far, with padding
+  std::string_view last_tensor_;
 };
 
 constexpr uint64_t kFirstReadBytes = 1 << 20;

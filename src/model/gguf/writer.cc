@@ -79,6 +79,11 @@ void HeaderBuilder::AddBools(std::string_view key, const std::vector<bool>& valu
   for (const bool value : values) entries_.Write<uint8_t>(value ? 1 : 0);
 }
 
+void HeaderBuilder::AddUint8s(std::string_view key, std::span<const uint8_t> values) {
+  AddArray(key, ValueType::kUint8, values.size());
+  entries_.WriteBytes(values);
+}
+
 void HeaderBuilder::AddInt32s(std::string_view key, std::span<const int32_t> values) {
   AddArray(key, ValueType::kInt32, values.size());
   for (const int32_t value : values) entries_.Write(value);

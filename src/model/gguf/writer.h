@@ -28,6 +28,7 @@ class HeaderBuilder {
   void AddStrings(std::string_view key, std::span<const std::string> values);
   void AddFloat32s(std::string_view key, std::span<const float> values);
   void AddBools(std::string_view key, const std::vector<bool>& values);
+  void AddUint8s(std::string_view key, std::span<const uint8_t> values);
   void AddInt32s(std::string_view key, std::span<const int32_t> values);
   // `shape` as in TensorView; trailing ones are left out of the file.
   void AddTensor(std::string name, DType type, Shape shape);

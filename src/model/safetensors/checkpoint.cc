@@ -8,6 +8,7 @@
 #include "model/safetensors/model_card.h"
 #include "model/safetensors/row_reader.h"
 #include "model/safetensors/tensor_map.h"
+#include "model/tokenizer/chat_templates.h"
 #include "model/tokenizer/tokenizer_json.h"
 
 namespace baton::safetensors {
@@ -20,9 +21,26 @@ struct Texts {
   std::string tokenizer;
   std::string tokenizer_config;
   std::string chat_template;
+  // Read only where there is no tokenizer.json.
+  std::string tokenizer_model;
+  std::string added_tokens;
+  std::string special_tokens_map;
 
   TokenizerFiles ForTokenizer() const {
-    return {tokenizer, tokenizer_config, generation_config, chat_template};
+    return {.tokenizer_json = tokenizer,
+            .tokenizer_config = tokenizer_config,
+            .generation_config = generation_config,
+            .chat_template = chat_template,
+            .tokenizer_model = tokenizer_model,
+            .added_tokens = added_tokens,
+            .special_tokens_map = special_tokens_map};
+  }
+  std::vector<const std::string*> All() const {
+    std::vector<const std::string*> all = {&config, &generation_config, &tokenizer,
+                                           &tokenizer_config, &chat_template};
+    if (tokenizer.empty())
+      all.insert(all.end(), {&tokenizer_model, &added_tokens, &special_tokens_map});
+    return all;
   }
 };
 
@@ -37,9 +55,9 @@ Result<std::string> ReadChatTemplate(const std::string& folder) {
   if (!source.empty()) return source;
   BATON_ASSIGN_OR_RETURN(const std::string older, ReadIfThere(folder, kOlderChatTemplateName));
   if (older.empty()) return source;
-  auto read = ChatTemplateIn(older);
+  auto read = ChatTemplatesIn(older);
   if (!read.ok()) return read.error().Within(kOlderChatTemplateName);
-  return read;
+  return read->standard;
 }
 
 Result<Texts> ReadTexts(const std::string& folder) {
@@ -50,6 +68,10 @@ Result<Texts> ReadTexts(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(texts.tokenizer, ReadIfThere(folder, kTokenizerName));
   BATON_ASSIGN_OR_RETURN(texts.tokenizer_config, ReadIfThere(folder, kTokenizerConfigName));
   BATON_ASSIGN_OR_RETURN(texts.chat_template, ReadChatTemplate(folder));
+  if (!texts.tokenizer.empty()) return texts;
+  BATON_ASSIGN_OR_RETURN(texts.tokenizer_model, ReadIfThere(folder, kTokenizerModelName));
+  BATON_ASSIGN_OR_RETURN(texts.added_tokens, ReadIfThere(folder, kAddedTokensName));
+  BATON_ASSIGN_OR_RETURN(texts.special_tokens_map, ReadIfThere(folder, kSpecialTokensMapName));
   return texts;
 }
 
@@ -76,9 +98,7 @@ class FolderCheckpoint final : public Checkpoint {
       fingerprint.Add({reinterpret_cast<const uint8_t*>(&length), sizeof(length)});
       fingerprint.Add(bytes);
     };
-    for (const std::string* text : {&texts_.config, &texts_.generation_config, &texts_.tokenizer,
-                                    &texts_.tokenizer_config, &texts_.chat_template})
-      add(AsBytes(*text));
+    for (const std::string* text : texts_.All()) add(AsBytes(*text));
     for (const File& file : files_) add(file.header_bytes());
     for (const File& file : files_) {
       for (const StoredTensor& tensor : file.tensors())

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.h"
+#include "model/tokenizer/pipeline/tokenizer_document.h"
 
 namespace baton::safetensors {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 using boost::json::array;
 using boost::json::object;
 using boost::json::value;
+
+// Far more than any configuration has; each takes 24 bytes.
+constexpr size_t kValuesMax = 16 << 10;
 
 // nullptr where the field is absent or null.
 const value* Find(const object& config, std::string_view field) {
@@ -84,11 +88,7 @@ Result<object> ParseObject(std::string_view text, std::string_view file) {
   if (text.size() > kConfigBytesMax)
     return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", file, text.size(),
                      kConfigBytesMax);
-  boost::system::error_code error;
-  value parsed = boost::json::parse({text.data(), text.size()}, error);
-  if (error) return MakeError(Code::kInvalidArgument, "{} is not JSON: {}", file, error.message());
-  if (!parsed.is_object()) return MakeError(Code::kInvalidArgument, "{} is not an object", file);
-  return std::move(parsed.get_object());
+  return ParseBoundedObject(text, file, kValuesMax);
 }
 
 // "architectures": ["LlamaForCausalLM"].

@@ -61,8 +61,9 @@ Result<std::vector<std::string>> FilesOf(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(const auto shards, ShardNames(folder));
   std::vector<std::string> files;
   for (const std::string_view name :
-       {kConfigName, kGenerationConfigName, kTokenizerName, kTokenizerConfigName, kChatTemplateName,
-        kOlderChatTemplateName, kIndexName}) {
+       {kConfigName, kGenerationConfigName, kTokenizerName, kTokenizerModelName, kAddedTokensName,
+        kSpecialTokensMapName, kTokenizerConfigName, kChatTemplateName, kOlderChatTemplateName,
+        kIndexName}) {
     if (os::Exists(PathOf(folder, name))) files.push_back(PathOf(folder, name));
   }
   for (const std::string& shard : shards) files.push_back(PathOf(folder, shard));

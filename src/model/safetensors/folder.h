@@ -12,6 +12,9 @@ namespace baton::safetensors {
 inline constexpr std::string_view kConfigName = "config.json";
 inline constexpr std::string_view kGenerationConfigName = "generation_config.json";
 inline constexpr std::string_view kTokenizerName = "tokenizer.json";
+inline constexpr std::string_view kTokenizerModelName = "tokenizer.model";
+inline constexpr std::string_view kAddedTokensName = "added_tokens.json";
+inline constexpr std::string_view kSpecialTokensMapName = "special_tokens_map.json";
 inline constexpr std::string_view kTokenizerConfigName = "tokenizer_config.json";
 inline constexpr std::string_view kChatTemplateName = "chat_template.jinja";
 inline constexpr std::string_view kModelCardName = "README.md";

@@ -46,6 +46,10 @@ bool IsWordCharacter(char32_t character) {
   }
 }
 
+bool IsDecimalDigit(char32_t character) {
+  return CategoryOf(character) == UTF8PROC_CATEGORY_ND;
+}
+
 bool IsNumeric(char32_t character) {
   const auto category = CategoryOf(character);
   return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||

@@ -8,54 +8,16 @@
 #include "model/tokenizer/merge_list.h"
 
 namespace baton {
-namespace {
-
-using gguf::Metadata;
-using gguf::Value;
-using gguf::ValueType;
-
-constexpr uint64_t kMergesMax = 16 << 20;
-
-// A merge that names tokens outside the vocabulary, or would make a control token out of text, can
-// never apply: it is left out.
-std::vector<MergeTable::Merge> ReadMerges(const Value& array, const Vocabulary& vocabulary) {
-  constexpr uint64_t kMergeBytesMin = sizeof(uint64_t) + 3;  // a length and "a b"
-  std::vector<MergeTable::Merge> merges;
-  merges.reserve(std::min(array.count, array.bytes.size() / kMergeBytesMin));
-  gguf::StringCursor cursor(array);
-  std::string joined;
-  for (uint64_t rank = 0; rank < array.count; ++rank) {
-    const std::string_view text = cursor.Next();
-    const size_t space = text.find(' ', 1);
-    if (space == std::string_view::npos) continue;
-    const std::string_view left = text.substr(0, space);
-    const std::string_view right = text.substr(space + 1);
-    joined.assign(left).append(right);
-    const MergeTable::Merge merge = {vocabulary.Find(left), vocabulary.Find(right),
-                                     static_cast<uint32_t>(rank), vocabulary.Find(joined)};
-    if (merge.left == kNoToken || merge.right == kNoToken || merge.merged == kNoToken) continue;
-    if (vocabulary.TypeOf(merge.merged) == TokenType::kControl) continue;
-    merges.push_back(merge);
-  }
-  return merges;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<const TextEncoder>> ByteLevelBpeEncoder::Create(
-    const Metadata& metadata, const Vocabulary& vocabulary) {
+    const gguf::Metadata& metadata, const Vocabulary& vocabulary) {
   BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
   BATON_ASSIGN_OR_RETURN(PreTokenizer pre_tokenizer, PreTokenizer::Create(pre));
-  BATON_ASSIGN_OR_RETURN(const Value merges,
-                         metadata.Array("tokenizer.ggml.merges", ValueType::kString));
-  if (merges.count > kMergesMax)
-    return MakeError(Code::kInvalidArgument, "tokenizer.ggml.merges has {} merges, more than {}",
-                     merges.count, kMergesMax);
+  BATON_ASSIGN_OR_RETURN(MergeTable merges, ReadMerges(metadata, vocabulary));
   BATON_ASSIGN_OR_RETURN(const bool adds_space,
                          metadata.BoolOr("tokenizer.ggml.add_space_prefix", false));
   return std::unique_ptr<const TextEncoder>(
-      new ByteLevelBpeEncoder(vocabulary, std::move(pre_tokenizer),
-                              MergeTable(ReadMerges(merges, vocabulary)), adds_space));
+      new ByteLevelBpeEncoder(vocabulary, std::move(pre_tokenizer), std::move(merges), adds_space));
 }
 
 ByteLevelBpeEncoder::ByteLevelBpeEncoder(const Vocabulary& vocabulary, PreTokenizer pre_tokenizer,

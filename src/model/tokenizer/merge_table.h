@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/result.h"
+#include "model/gguf/metadata.h"
 #include "model/tokenizer/vocabulary.h"
 
 namespace baton {
@@ -28,5 +30,8 @@ class MergeTable {
   size_t SlotOf(TokenId left, TokenId right) const;
   std::vector<Merge> slots_;  // open addressing, three quarters full
 };
+
+// tokenizer.ggml.merges. Merges that can never apply are left out.
+Result<MergeTable> ReadMerges(const gguf::Metadata& metadata, const Vocabulary& vocabulary);
 
 }  // namespace baton

@@ -1,5 +1,5 @@
 // PreTokenizer: cuts text into the pieces that byte-level BPE merges within. Each model family
-// published its own regular expressions; GGUF names them in tokenizer.ggml.pre.
+// published its own (pre_tokenizer_families.h); GGUF names them in tokenizer.ggml.pre.
 #pragma once
 
 #include <string>
@@ -29,9 +29,13 @@ class PreTokenizer {
   bool takes_whole_pieces() const { return takes_whole_pieces_; }
 
  private:
-  PreTokenizer(std::vector<Regex> expressions, bool takes_whole_pieces);
+  struct Step;
+  PreTokenizer(std::vector<Step> steps, bool takes_whole_pieces);
+  static Result<std::vector<std::string_view>> SplitAt(const Regex& expression,
+                                                       const std::vector<std::string_view>& pieces,
+                                                       size_t text_bytes);
 
-  std::vector<Regex> expressions_;  // applied one after the other to every piece
+  std::vector<Step> steps_;  // applied one after the other to every piece
   bool takes_whole_pieces_ = false;
 };
 

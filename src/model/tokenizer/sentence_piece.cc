@@ -1,83 +1,97 @@
 #include "model/tokenizer/sentence_piece.h"
 
+#include <algorithm>
 #include <limits>
 
-#include "model/text/utf8.h"
-#include "model/tokenizer/merge_list.h"
+#include "model/tokenizer/pipeline/unigram_model.h"
+#include "model/tokenizer/score_bpe_model.h"
 
 namespace baton {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\u2581";
+using gguf::Metadata;
+using gguf::Value;
+using gguf::ValueType;
 
-std::string MarkSpaces(std::string_view text, bool one_in_front) {
-  std::string marked(one_in_front ? kSpaceMark : "");
-  for (const char c : text) {
-    if (c == ' ')
-      marked += kSpaceMark;
-    else
-      marked += c;
-  }
-  return marked;
-}
-
-std::vector<MergeSymbol> Characters(std::string_view text) {
-  std::vector<MergeSymbol> symbols;
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = Utf8At(text, at).length;
-    symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(length)});
-    at += length;
-  }
-  return symbols;
+// Arrays of bytes with a sign or without one.
+Result<std::optional<CharacterMap>> ReadCharacterMap(const Metadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
+  const Value* value = metadata.Find(kKey);
+  if (value == nullptr) return std::optional<CharacterMap>();
+  const bool is_signed = value->element_type == ValueType::kInt8;
+  BATON_ASSIGN_OR_RETURN(const Value bytes,
+                         metadata.Array(kKey, is_signed ? ValueType::kInt8 : ValueType::kUint8));
+  BATON_ASSIGN_OR_RETURN(CharacterMap map, CharacterMap::FromBytes(bytes.bytes));
+  return std::optional<CharacterMap>(std::move(map));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<const TextEncoder>> SentencePieceEncoder::Create(
-    const gguf::Metadata& metadata, const Vocabulary& vocabulary) {
-  BATON_ASSIGN_OR_RETURN(const bool adds_space,
-                         metadata.BoolOr("tokenizer.ggml.add_space_prefix", true));
-  return std::unique_ptr<const TextEncoder>(new SentencePieceEncoder(vocabulary, adds_space));
-}
-
-SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, bool adds_space)
-    : vocabulary_(vocabulary), adds_space_(adds_space) {
-  for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
-    const TokenId id = vocabulary.Find(fmt::format("<0x{:02X}>", byte));
-    byte_tokens_[byte] = id != kNoToken ? id : vocabulary.unknown();
+std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& vocabulary,
+                                                           bool byte_fallback) {
+  std::vector<bool> ordinary;
+  std::vector<double> scores;
+  float lowest = std::numeric_limits<float>::max();
+  // The library begins with the smallest positive float, so that user-defined tokens, which score
+  // by it, win over all others, whose scores are negative.
+  float highest = std::numeric_limits<float>::min();
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    const TokenType type = vocabulary.TypeOf(id);
+    ordinary.push_back(type == TokenType::kNormal || type == TokenType::kUserDefined);
+    scores.push_back(vocabulary.ScoreOf(id));
+    if (type != TokenType::kNormal) continue;
+    lowest = std::min(lowest, vocabulary.ScoreOf(id));
+    highest = std::max(highest, vocabulary.ScoreOf(id));
   }
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.TypeOf(id) == TokenType::kUserDefined)
+      scores[static_cast<size_t>(id)] =
+          static_cast<float>(vocabulary.TextOf(id).size()) * highest - 0.1;
+  }
+  return std::make_unique<const UnigramModel>(
+      vocabulary, std::move(ordinary), std::move(scores),
+      UnigramOptions{
+          .unknown = vocabulary.unknown(), .byte_fallback = byte_fallback, .lowest_score = lowest});
 }
 
-TokenId SentencePieceEncoder::FindOrdinary(std::string_view text) const {
-  const TokenId id = vocabulary_.Find(text);
-  if (id == kNoToken) return kNoToken;
-  const TokenType type = vocabulary_.TypeOf(id);
-  return type == TokenType::kNormal || type == TokenType::kUserDefined ? id : kNoToken;
+Result<std::unique_ptr<const TextEncoder>> SentencePieceEncoder::Create(
+    const Metadata& metadata, const Vocabulary& vocabulary) {
+  BATON_ASSIGN_OR_RETURN(const auto kind, metadata.String("tokenizer.ggml.model"));
+  const bool unigram = kind == "t5";
+  SentencePieceParts parts;
+  BATON_ASSIGN_OR_RETURN(parts.rules.adds_space,
+                         metadata.BoolOr("tokenizer.ggml.add_space_prefix", true));
+  BATON_ASSIGN_OR_RETURN(parts.rules.removes_extra_spaces,
+                         metadata.BoolOr("tokenizer.ggml.remove_extra_whitespaces", false));
+  BATON_ASSIGN_OR_RETURN(parts.rules.characters, ReadCharacterMap(metadata));
+  if (unigram) {
+    BATON_RETURN_IF_ERROR(UnigramModel::CheckTexts(vocabulary));
+    parts.model = MakeSentencePieceUnigram(vocabulary, true);
+  } else {
+    parts.model = std::make_unique<const ScoreBpeModel>(vocabulary, true);
+  }
+  return std::unique_ptr<const TextEncoder>(
+      std::make_unique<const SentencePieceEncoder>(std::move(parts)));
 }
+
+SentencePieceEncoder::SentencePieceEncoder(SentencePieceParts parts)
+    : normalizer_(std::move(parts.rules)),
+      model_(std::move(parts.model)),
+      cuts_at_kept_(parts.cuts_at_kept),
+      space_only_first_(parts.space_only_first) {}
 
 Result<std::vector<TokenId>> SentencePieceEncoder::Encode(const PlainText& plain) const {
-  const std::string marked = MarkSpaces(plain.text, plain.starts && adds_space_);
-  const std::string_view all = marked;
-  if (all.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
-    return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",
-                     all.size());
-  const auto rank = [&](const MergeSymbol& a, const MergeSymbol& b) -> MergeCandidate {
-    const TokenId id = FindOrdinary(all.substr(a.begin, a.length + b.length));
-    if (id == kNoToken) return {};
-    return {true, -static_cast<double>(vocabulary_.ScoreOf(id)), id};
-  };
+  const bool adds_space = space_only_first_ ? plain.first : plain.starts;
+  BATON_ASSIGN_OR_RETURN(const std::string text, normalizer_.Apply(plain.text, adds_space));
+  if (!cuts_at_kept_) return model_->Encode(text);
   std::vector<TokenId> tokens;
-  for (const MergeSymbol& symbol : MergeAll(Characters(all), rank)) {
-    const std::string_view piece = all.substr(symbol.begin, symbol.length);
-    const TokenId id = FindOrdinary(piece);
-    if (id != kNoToken) {
-      tokens.push_back(id);
+  for (const TextFragment& fragment : normalizer_.rules().kept.Split(text, {})) {
+    if (fragment.token != kNoToken) {
+      tokens.push_back(fragment.token);
       continue;
     }
-    for (const char c : piece) {
-      const TokenId byte_token = byte_tokens_[static_cast<uint8_t>(c)];
-      if (byte_token != kNoToken) tokens.push_back(byte_token);
-    }
+    BATON_ASSIGN_OR_RETURN(const auto more, model_->Encode(fragment.text));
+    tokens.insert(tokens.end(), more.begin(), more.end());
   }
   return tokens;
 }

@@ -4,6 +4,7 @@
 
 #include "model/text/characters.h"
 #include "model/text/utf8.h"
+#include "model/tokenizer/prefix_search.h"
 
 namespace baton {
 namespace {
@@ -40,55 +41,61 @@ bool IsInsideWord(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens)
-    : tokens_(std::move(tokens)), ends_(1, kNone) {
-  std::erase_if(tokens_, [](const SpecialToken& token) {
-    return token.text.empty() || token.text.size() > kSpecialTokenBytesMax;
-  });
-  for (uint32_t i = 0; i < tokens_.size(); ++i) Insert(i);
+SpecialTokens::SpecialTokens(const std::vector<SpecialToken>& tokens) {
+  for (const SpecialToken& token : tokens)
+    Add(token.text, {.control = token.control,
+                     .takes_spaces_before = token.takes_spaces_before,
+                     .takes_spaces_behind = token.takes_spaces_behind,
+                     .whole_words = token.whole_words,
+                     .id = token.id});
+  Sort();
+}
+
+SpecialTokens SpecialTokens::With(const Vocabulary& vocabulary, TokenType type) && {
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.TypeOf(id) == type)
+      Add(vocabulary.TextOf(id), {.control = type != TokenType::kUserDefined, .id = id});
+  }
+  Sort();
+  return std::move(*this);
 }
 
 SpecialTokens SpecialTokens::Of(const Vocabulary& vocabulary) {
-  std::vector<SpecialToken> tokens;
-  for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    const TokenType type = vocabulary.TypeOf(id);
-    const bool control = type == TokenType::kControl || type == TokenType::kUnknown;
-    if (!control && type != TokenType::kUserDefined) continue;
-    tokens.push_back({.text = std::string(vocabulary.TextOf(id)), .id = id, .control = control});
-  }
-  return SpecialTokens(std::move(tokens));
+  return SpecialTokens()
+      .With(vocabulary, TokenType::kControl)
+      .With(vocabulary, TokenType::kUnknown)
+      .With(vocabulary, TokenType::kUserDefined);
 }
 
 bool SpecialTokens::has_control() const {
   return std::any_of(tokens_.begin(), tokens_.end(),
-                     [](const SpecialToken& token) { return token.control; });
+                     [](const Stored& token) { return token.control; });
 }
 
-void SpecialTokens::Insert(uint32_t token) {
-  uint32_t node = 0;
-  const std::string& text = tokens_[token].text;
-  for (const char c : text) {
-    const uint64_t key = node * 256ull + static_cast<uint8_t>(c);
-    const auto [at, added] = children_.try_emplace(key, static_cast<uint32_t>(ends_.size()));
-    if (added) ends_.push_back(kNone);
-    node = at->second;
-  }
-  if (ends_[node] == kNone) ends_[node] = token;
+void SpecialTokens::Add(std::string_view text, Stored token) {
+  if (text.empty() || text.size() > kSpecialTokenBytesMax) return;
+  token.begin = static_cast<uint32_t>(texts_.size());
+  token.length = static_cast<uint16_t>(text.size());
+  texts_ += text;
+  tokens_.push_back(token);
   can_begin_[static_cast<uint8_t>(text.front())] = true;
+}
+
+void SpecialTokens::Sort() {
+  std::stable_sort(tokens_.begin(), tokens_.end(),
+                   [this](const Stored& a, const Stored& b) { return TextOf(a) < TextOf(b); });
 }
 
 SpecialTokens::Match SpecialTokens::LongestAt(std::string_view text, size_t position,
                                               size_t trusted_end) const {
   Match longest;
-  uint32_t node = 0;
-  for (size_t at = position; at < text.size(); ++at) {
-    const auto child = children_.find(node * 256ull + static_cast<uint8_t>(text[at]));
-    if (child == children_.end()) break;
-    node = child->second;
-    if (ends_[node] == kNone) continue;
-    const SpecialToken& token = tokens_[ends_[node]];
-    if (!token.control || at < trusted_end) longest = {&token, position, at + 1, at + 1};
-  }
+  ForEachPrefixOf(
+      text.substr(position), tokens_.begin(), tokens_.end(),
+      [this](const Stored& token) { return TextOf(token); },
+      [&](auto token) {
+        const size_t end = position + token->length;
+        if (!token->control || end <= trusted_end) longest = {&*token, position, end, end};
+      });
   return longest;
 }
 

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
@@ -44,9 +43,11 @@ class SpecialTokens {
  public:
   SpecialTokens() : SpecialTokens(std::vector<SpecialToken>()) {}
   // Of two tokens with one text the first counts; those without text never match.
-  explicit SpecialTokens(std::vector<SpecialToken> tokens);
+  explicit SpecialTokens(const std::vector<SpecialToken>& tokens);
   // All control, unknown and user-defined tokens of a vocabulary.
   static SpecialTokens Of(const Vocabulary& vocabulary);
+  // These, and behind them a vocabulary's tokens of one type.
+  SpecialTokens With(const Vocabulary& vocabulary, TokenType type) &&;
 
   bool empty() const { return tokens_.empty(); }
   bool has_control() const;
@@ -56,21 +57,33 @@ class SpecialTokens {
                                   std::span<const TrustedRange> trusted) const;
 
  private:
+  // A file can have a million of them, hence the small ones.
+  struct Stored {
+    uint32_t begin = 0;  // in texts_
+    uint16_t length = 0;
+    bool control : 1 = false;
+    bool takes_spaces_before : 1 = false;
+    bool takes_spaces_behind : 1 = false;
+    bool whole_words : 1 = false;
+    TokenId id = kNoToken;
+  };
   struct Match {
-    const SpecialToken* token = nullptr;
+    const Stored* token = nullptr;
     size_t begin = 0;  // with the white space that it takes
     size_t end = 0;
     size_t next = 0;  // where to go on if it does not count
   };
-  void Insert(uint32_t token);
+  void Add(std::string_view text, Stored token);
+  void Sort();
+  std::string_view TextOf(const Stored& token) const {
+    return std::string_view(texts_).substr(token.begin, token.length);
+  }
   Match LongestAt(std::string_view text, size_t position, size_t trusted_end) const;
   // With white space; without a token if it is part of a word and must not be.
   Match Widened(Match match, std::string_view text, size_t begin_min) const;
 
-  static constexpr uint32_t kNone = 0xFFFFFFFF;
-  std::vector<SpecialToken> tokens_;
-  std::vector<uint32_t> ends_;  // of each node, its token or kNone; 0 is the root
-  std::unordered_map<uint64_t, uint32_t> children_;  // node * 256 + byte -> node
+  std::string texts_;
+  std::vector<Stored> tokens_;  // sorted by text
   std::array<bool, 256> can_begin_{};
 };
 

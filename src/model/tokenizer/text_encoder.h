@@ -31,6 +31,10 @@ class TextEncoder {
   virtual Result<std::vector<TokenId>> Encode(const PlainText& text) const = 0;
   // The bytes that a normal token of this stored text stands for.
   virtual std::string Spell(std::string_view stored_text) const = 0;
+  // The same for a user-defined token.
+  virtual std::string SpellUserDefined(std::string_view stored_text) const {
+    return std::string(stored_text);
+  }
   // Whether Decode takes off a space that Encode put in front of a text.
   virtual bool AddsSpace() const = 0;
 };

@@ -7,6 +7,8 @@
 #include "model/text/utf8.h"
 #include "model/tokenizer/byte_level_bpe.h"
 #include "model/tokenizer/byte_tokens.h"
+#include "model/tokenizer/marked_bpe.h"
+#include "model/tokenizer/pre_tokenizer_families.h"
 #include "model/tokenizer/sentence_piece.h"
 #include "model/tokenizer/special_tokens.h"
 
@@ -63,10 +65,24 @@ std::vector<TokenId> EndOfGeneration(const Vocabulary& vocabulary, std::vector<T
 Result<std::unique_ptr<const TextEncoder>> MakeEncoder(const Metadata& metadata,
                                                        const Vocabulary& vocabulary) {
   BATON_ASSIGN_OR_RETURN(const auto kind, metadata.String("tokenizer.ggml.model"));
-  if (kind == "llama") return SentencePieceEncoder::Create(metadata, vocabulary);
-  if (kind == "gpt2") return ByteLevelBpeEncoder::Create(metadata, vocabulary);
-  return MakeError(Code::kUnimplemented, "tokenizer '{}' is not supported; supported: llama, gpt2",
-                   kind);
+  if (kind == "llama" || kind == "t5") return SentencePieceEncoder::Create(metadata, vocabulary);
+  if (kind == "gemma4") return MakeMarkedBpe(metadata, vocabulary);
+  if (kind != "gpt2")
+    return MakeError(Code::kUnimplemented,
+                     "tokenizer '{}' is not supported; supported: llama, t5, gemma4, gpt2", kind);
+  BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
+  const auto family = FindPreTokenizerFamily(pre);
+  if (family && family->marks_spaces) return MakeMarkedBpe(metadata, vocabulary);
+  return ByteLevelBpeEncoder::Create(metadata, vocabulary);
+}
+
+TokensAround AroundOf(const Vocabulary& vocabulary) {
+  TokensAround around;
+  if (vocabulary.adds_bos() && vocabulary.bos() != kNoToken)
+    around.before.push_back(vocabulary.bos());
+  if (vocabulary.adds_eos() && vocabulary.eos() != kNoToken)
+    around.behind.push_back(vocabulary.eos());
+  return around;
 }
 
 // The trusted bytes of `prompt`, as ranges of all its texts in a row.
@@ -132,6 +148,7 @@ Result<Tokenizer> Tokenizer::FromMetadata(const Metadata& metadata) {
   TokenizerParts parts;
   parts.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
   parts.special = SpecialTokens::Of(*parts.vocabulary);
+  parts.around = AroundOf(*parts.vocabulary);
   parts.kind = kind;
   parts.pre_tokenizer = pre;
   BATON_ASSIGN_OR_RETURN(parts.encoder, MakeEncoder(metadata, *parts.vocabulary));
@@ -148,11 +165,10 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, EncodeOpti
   const size_t trusted = options.parse_special ? 1 : 0;
   BATON_ASSIGN_OR_RETURN(std::vector<TokenId> tokens,
                          state_->Encode(text, std::span(&all, trusted)));
-  const Vocabulary& vocabulary = state_->vocabulary();
-  if (options.add_special && vocabulary.adds_bos() && vocabulary.bos() != kNoToken)
-    tokens.insert(tokens.begin(), vocabulary.bos());
-  if (options.add_special && vocabulary.adds_eos() && vocabulary.eos() != kNoToken)
-    tokens.push_back(vocabulary.eos());
+  if (!options.add_special) return tokens;
+  const auto& [before, behind] = state_->parts.around;
+  tokens.insert(tokens.begin(), before.begin(), before.end());
+  tokens.insert(tokens.end(), behind.begin(), behind.end());
   return tokens;
 }
 
@@ -170,7 +186,7 @@ std::string Tokenizer::Piece(TokenId token, bool with_control) const {
     case TokenType::kNormal:
       return state_->parts.encoder->Spell(text);
     case TokenType::kUserDefined:
-      return std::string(text);
+      return state_->parts.encoder->SpellUserDefined(text);
     case TokenType::kByte: {
       const int byte = ByteOfToken(text);
       return byte < 0 ? std::string() : std::string(1, static_cast<char>(byte));

@@ -34,13 +34,19 @@ struct PromptSegment {
 
 struct EncodeOptions {
   bool parse_special = false;  // the text may spell control tokens: only for trusted text
-  bool add_special = false;    // BOS before and EOS after, as far as the vocabulary asks for them
+  bool add_special = false;    // what the model wants around a text: BOS, EOS, [gMASK] ...
+};
+
+struct TokensAround {
+  std::vector<TokenId> before;
+  std::vector<TokenId> behind;
 };
 
 struct TokenizerParts {
   std::unique_ptr<const Vocabulary> vocabulary;
   std::unique_ptr<const TextEncoder> encoder;  // may refer to `vocabulary`
   SpecialTokens special;                       // those that are matched in any text as it comes
+  TokensAround around;                         // with add_special
   std::vector<TokenId> more_ends;              // end a generation beside those of the vocabulary
   std::string kind;
   std::string pre_tokenizer;

@@ -117,7 +117,7 @@ TEST(TokenizerJson, RolesComeFromTheConfigurationAndThePostProcessor) {
   EXPECT_EQ(vocabulary.eos(), kEnd);
   EXPECT_EQ(vocabulary.size(), 300);
   EXPECT_EQ(vocabulary.TypeOf(299), TokenType::kUnused);
-  EXPECT_EQ(read->chat_template, "{{ 1 }}");
+  EXPECT_EQ(read->chat_templates.standard, "{{ 1 }}");
   EXPECT_THAT(*read->tokenizer.Encode("he", {.add_special = true}), ElementsAre(kStart, kHe));
   EXPECT_THAT(read->tokenizer.end_of_generation(), ElementsAre(kEnd, kCall));
   // Llama's class obeys its own flags.
@@ -127,17 +127,46 @@ TEST(TokenizerJson, RolesComeFromTheConfigurationAndThePostProcessor) {
   EXPECT_THAT(*llama->tokenizer.Encode("he", {.add_special = true}), ElementsAre(kHe, kEnd));
 }
 
+// GLM-4's.
+TEST(TokenizerJson, AnyNumberOfTokensAroundAText) {
+  object json = ByteTokenizer();
+  const auto special = [](std::string_view text) {
+    return object{{"SpecialToken", object{{"id", text}, {"type_id", 0}}}};
+  };
+  const object text = {{"Sequence", object{{"id", "A"}, {"type_id", 0}}}};
+  const object around = {{"type", "TemplateProcessing"},
+                         {"single", array{special("<|start|>"), special("<call>"), text,
+                                          special("<|end|>"), special("<|end|>")}}};
+  json["post_processor"] = {{"type", "Sequence"}, {"processors", array{around, around}}};
+  const auto read = Read(json, R"({"eos_token": "<|end|>"})");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_THAT(*read->tokenizer.Encode("he", {.add_special = true}),
+              ElementsAre(kStart, kCall, kStart, kCall, kHe, kEnd, kEnd, kEnd, kEnd));
+  EXPECT_EQ(read->tokenizer.vocabulary().bos(), kNoToken);
+  EXPECT_EQ(read->tokenizer.vocabulary().eos(), kEnd);
+  // Tokens with a role steer, so no text becomes one.
+  EXPECT_THAT(*read->tokenizer.Encode("<call>"), Not(Contains(kCall)));
+  array many;
+  for (int i = 0; i < 20; ++i) many.push_back(special("<call>"));
+  json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", many}};
+  EXPECT_THAT(ErrorOf(json), HasSubstr("more than 16 tokens"));
+}
+
 TEST(TokenizerJson, ChatTemplatesByName) {
-  EXPECT_EQ(*ChatTemplateIn(R"({"chat_template": [{"name": "tool_use", "template": "a"},
-                                                  {"name": "default", "template": "b"}]})"),
-            "b");
-  EXPECT_EQ(*ChatTemplateIn("{}"), "");
-  EXPECT_FALSE(ChatTemplateIn(R"({"chat_template": 5})").ok());
+  const auto named = ChatTemplatesIn(R"({"chat_template": [{"name": "tool_use", "template": "a"},
+      {"name": "default", "template": "b"}, {"name": "rag", "template": "c"}]})");
+  ASSERT_TRUE(named.ok());
+  EXPECT_EQ(named->For({}), "b");
+  EXPECT_EQ(named->For({{"tools", nullptr}}), "b");
+  EXPECT_EQ(named->For({{"tools", array{}}}), "a");
+  EXPECT_EQ(ChatTemplatesIn(R"({"chat_template": "x"})")->For({{"tools", array{}}}), "x");
+  EXPECT_TRUE(ChatTemplatesIn("{}")->empty());
+  EXPECT_FALSE(ChatTemplatesIn(R"({"chat_template": 5})").ok());
   const std::string json = boost::json::serialize(ByteTokenizer());
   const auto read = ReadTokenizerFiles({.tokenizer_json = json,
                                         .tokenizer_config = R"({"chat_template": "old"})",
                                         .chat_template = "new"});
-  EXPECT_EQ(read->chat_template, "new");
+  EXPECT_EQ(read->chat_templates.standard, "new");
 }
 
 TEST(TokenizerJsonHostile, NamesWhatItDoesNotKnow) {

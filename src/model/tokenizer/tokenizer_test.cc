@@ -187,8 +187,10 @@ TEST(TokenizerHostile, RefusesWhatDoesNotHoldTogether) {
 
 // Doubling the text may not much more than double the time.
 TEST(TokenizerHostile, TimeIsLinearInLongRuns) {
-  for (const char* pre : {"llama-bpe", "gpt-2", "qwen2", "deepseek-llm", "deepseek-coder",
-                          "deepseek-v3", "tekken", "gpt-4o", "falcon", "default"}) {
+  for (const char* pre :
+       {"llama-bpe", "gpt-2", "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3", "tekken",
+        "gpt-4o", "falcon", "default", "kimi-k2", "superbpe", "tiny_aya", "afmoe", "youtu",
+        "chameleon", "exaone-moe", "jais-2", "spark2_5"}) {
     const auto tokenizer = FromHeader(ByteHeader(pre));
     ASSERT_TRUE(tokenizer.ok());
     for (const std::string unit :

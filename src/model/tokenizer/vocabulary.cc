@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/tokenizer/pre_tokenizer_families.h"
+
 namespace baton {
 namespace {
 
@@ -27,10 +29,12 @@ Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
 Vocabulary Vocabulary::FromParts(VocabularyParts parts) {
   CHECK(parts.offsets.size() == parts.types.size() + 1);
   CHECK(parts.offsets.back() == parts.texts.size());
+  CHECK(parts.scores.empty() || parts.scores.size() == parts.types.size());
   Vocabulary vocabulary;
   vocabulary.arena_ = std::move(parts.texts);
   vocabulary.offsets_ = std::move(parts.offsets);
   vocabulary.types_ = std::move(parts.types);
+  vocabulary.scores_ = std::move(parts.scores);
   vocabulary.bos_ = parts.bos;
   vocabulary.eos_ = parts.eos;
   vocabulary.unknown_ = parts.unknown;
@@ -110,19 +114,34 @@ Result<TokenId> Vocabulary::Role(const Metadata& metadata, std::string_view name
   return static_cast<TokenId>(id);
 }
 
-// SentencePiece vocabularies have the roles of its trainer's defaults where the file is silent.
+// Where a file is silent, each kind of tokenizer has roles of its own: those of SentencePiece's
+// trainer, or of T5.
 Status Vocabulary::ReadRoles(const Metadata& metadata) {
+  struct Defaults {
+    std::string_view model;
+    TokenId unknown = kNoToken;
+    TokenId bos = kNoToken;
+    TokenId eos = kNoToken;
+    bool adds_bos = false;
+    bool adds_eos = false;
+  };
+  constexpr Defaults kKinds[] = {{"llama", 0, 1, 2, true, false},
+                                 {"t5", 2, kNoToken, 1, false, true},
+                                 {"gemma4", 3, 2, 1, true, false}};
   BATON_ASSIGN_OR_RETURN(const auto model, metadata.StringOr("tokenizer.ggml.model", ""));
-  const bool sentence_piece = model == "llama";
-  BATON_ASSIGN_OR_RETURN(unknown_, Role(metadata, "unknown", sentence_piece ? 0 : kNoToken));
-  BATON_ASSIGN_OR_RETURN(bos_, Role(metadata, "bos", sentence_piece ? 1 : kNoToken));
-  BATON_ASSIGN_OR_RETURN(eos_, Role(metadata, "eos", sentence_piece ? 2 : kNoToken));
-  BATON_ASSIGN_OR_RETURN(eot_, Role(metadata, "eot", kNoToken));
+  Defaults kind;
+  for (const Defaults& known : kKinds) {
+    if (known.model == model) kind = known;
+  }
   BATON_ASSIGN_OR_RETURN(const auto pre, metadata.StringOr("tokenizer.ggml.pre", ""));
-  const bool bos_by_default = sentence_piece || pre == "llama-bpe";
-  BATON_ASSIGN_OR_RETURN(adds_bos_,
-                         metadata.BoolOr("tokenizer.ggml.add_bos_token", bos_by_default));
-  BATON_ASSIGN_OR_RETURN(adds_eos_, metadata.BoolOr("tokenizer.ggml.add_eos_token", false));
+  if (const auto family = FindPreTokenizerFamily(pre); family && model == "gpt2")
+    kind.adds_bos = family->adds_bos;
+  BATON_ASSIGN_OR_RETURN(unknown_, Role(metadata, "unknown", kind.unknown));
+  BATON_ASSIGN_OR_RETURN(bos_, Role(metadata, "bos", kind.bos));
+  BATON_ASSIGN_OR_RETURN(eos_, Role(metadata, "eos", kind.eos));
+  BATON_ASSIGN_OR_RETURN(eot_, Role(metadata, "eot", kNoToken));
+  BATON_ASSIGN_OR_RETURN(adds_bos_, metadata.BoolOr("tokenizer.ggml.add_bos_token", kind.adds_bos));
+  BATON_ASSIGN_OR_RETURN(adds_eos_, metadata.BoolOr("tokenizer.ggml.add_eos_token", kind.adds_eos));
   return OkStatus();
 }
 

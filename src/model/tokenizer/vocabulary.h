@@ -30,6 +30,7 @@ struct VocabularyParts {
   std::string texts;              // one behind the other, by id
   std::vector<uint32_t> offsets;  // in `texts`, one more than there are tokens
   std::vector<TokenType> types;
+  std::vector<float> scores;  // as many, or none
   TokenId bos = kNoToken;
   TokenId eos = kNoToken;
   TokenId unknown = kNoToken;

@@ -1,6 +1,7 @@
 // A text on its way through a normalizer, with what is trusted of it.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,11 @@
 #include "model/tokenizer/special_tokens.h"
 
 namespace baton {
+
+// What a normalizer may make of a text. (A ligature of 3 bytes can become 33.)
+inline size_t NormalizedBytesMax(size_t bytes) {
+  return 16 * bytes + (64 << 10);
+}
 
 // Bytes [begin, end) of a text become `by`.
 struct TextEdit {

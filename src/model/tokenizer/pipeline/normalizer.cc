@@ -20,11 +20,6 @@ using Edits = std::vector<TextEdit>;
 
 constexpr int kDepthMax = 16;
 
-// What may become of a text. (A ligature of 3 bytes can become 33.)
-size_t GrownBytesMax(size_t bytes) {
-  return 16 * bytes + (64 << 10);
-}
-
 // --- Unicode normal forms ---
 
 struct Form {
@@ -146,7 +141,7 @@ Result<Edits> ReplaceEdits(std::string_view text, const Pattern& pattern, const 
   Edits edits;
   Pattern::Finder finder(pattern, text.size());
   BATON_ASSIGN_OR_RETURN(const std::vector<FoundRange> found, finder.FindAll(text));
-  if (found.size() * by.size() > GrownBytesMax(text.size()))
+  if (found.size() * by.size() > NormalizedBytesMax(text.size()))
     return MakeError(Code::kResourceExhausted, "the normalizer puts {} bytes into a text {} times",
                      by.size(), found.size());
   for (const FoundRange& range : found) {
@@ -218,7 +213,7 @@ Status Normalizer::Add(const boost::json::value& json, int depth) {
 }
 
 Result<MarkedText> Normalizer::Apply(MarkedText text, bool begins) const {
-  const size_t bytes_max = GrownBytesMax(text.bytes.size());
+  const size_t bytes_max = NormalizedBytesMax(text.bytes.size());
   for (const Step& step : steps_) {
     if (step.only_at_begin && !begins) continue;
     BATON_ASSIGN_OR_RETURN(const Edits edits, step.edits(text.bytes));

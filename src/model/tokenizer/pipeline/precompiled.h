@@ -1,15 +1,12 @@
-// The character map of a SentencePiece model, as tokenizer.json holds it ("Precompiled"): a double
-// array trie from character sequences to what replaces them. Formats: sentencepiece's normalizer.cc
-// (a 32-bit size, the trie, the replacements, each ended by a zero byte) and darts-clone's units.
+// The normalizer "Precompiled": a SentencePiece model's character map as tokenizer.json holds it.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "model/tokenizer/character_map.h"
 #include "model/tokenizer/pipeline/marked_text.h"
 
 namespace baton {
@@ -23,11 +20,8 @@ class Precompiled {
   std::vector<TextEdit> Edits(std::string_view text) const;
 
  private:
-  // What the shortest entry that begins `text` says.
-  std::optional<std::string_view> Find(std::string_view text) const;
-
-  std::vector<uint32_t> units_;
-  std::string replacements_;
+  explicit Precompiled(CharacterMap map) : map_(std::move(map)) {}
+  CharacterMap map_;
 };
 
 }  // namespace baton

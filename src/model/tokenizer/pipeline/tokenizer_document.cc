@@ -1,8 +1,11 @@
 #include "model/tokenizer/pipeline/tokenizer_document.h"
 
+#include <algorithm>
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 
+#include "base/log.h"
 #include "model/tokenizer/pipeline/json_fields.h"
 #include "model/tokenizer/vocabulary.h"
 
@@ -12,9 +15,13 @@ namespace {
 using boost::system::error_code;
 
 constexpr size_t kDepthMax = 64;
-constexpr size_t kTreeValuesMax = 1 << 20;  // 24 bytes each
+// A value takes 24 bytes, and its name in an object about as many. Honest files have one in 14 to
+// 30 bytes of text, and are small or mostly vocabulary.
+constexpr size_t kTreeValuesMin = 16 << 10;
+constexpr size_t kTreeBytesPerValue = 24;
 constexpr size_t kMergesMax = 16 << 20;
 constexpr size_t kFileBytesMax = 1u << 30;
+constexpr size_t kShownBytesMax = 32;
 
 // What Boost.JSON's parser calls. Returning false ends the parse.
 class Handler {
@@ -24,7 +31,7 @@ class Handler {
   static constexpr size_t max_key_size = SIZE_MAX;
   static constexpr size_t max_string_size = SIZE_MAX;
 
-  explicit Handler(bool tokenizer) : tokenizer_(tokenizer) {}
+  Handler(bool tokenizer, size_t values_max) : tokenizer_(tokenizer), values_max_(values_max) {}
 
   TokenizerDocument Take() && {
     document_.rest = std::move(stack_.release().as_object());
@@ -106,8 +113,8 @@ class Handler {
     return false;
   }
   bool Count(error_code& error) {
-    if (++values_ <= kTreeValuesMax) return true;
-    return Fail(fmt::format("it has more than {} values", kTreeValuesMax), error);
+    if (++values_ <= values_max_) return true;
+    return Fail(fmt::format("it has more than {} values", values_max_), error);
   }
   bool on_double(double number, int64_t integer, error_code& error) {
     if (part_ != Part::kRest) return on_double(number, std::string_view(), error);
@@ -247,6 +254,7 @@ class Handler {
   }
 
   const bool tokenizer_;  // whether model.vocab and model.merges go their own way
+  const size_t values_max_;
   boost::json::value_stack stack_;
   TokenizerDocument document_;
   std::string message_;
@@ -263,13 +271,15 @@ class Handler {
   int pair_size_ = 0;
 };
 
-Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bool tokenizer) {
+Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bool tokenizer,
+                                size_t values_max) {
+  if (values_max == 0) values_max = std::max(kTreeValuesMin, json.size() / kTreeBytesPerValue);
   if (json.size() > kFileBytesMax)
     return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", what, json.size(),
                      kFileBytesMax);
   boost::json::parse_options options;
   options.max_depth = kDepthMax;
-  boost::json::basic_parser<Handler> parser(options, tokenizer);
+  boost::json::basic_parser<Handler> parser(options, tokenizer, values_max);
   error_code error;
   const size_t used = parser.write_some(false, json.data(), json.size(), error);
   const std::string& message = parser.handler().message();
@@ -280,18 +290,20 @@ Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bo
   if (!parser.done() || rest.find_first_not_of(" \t\r\n") != std::string_view::npos)
     return MakeError(Code::kInvalidArgument, "{} is not one JSON value", what);
   if (json.substr(std::min(json.find_first_not_of(" \t\r\n"), json.size())).substr(0, 1) != "{")
-    return MakeError(Code::kInvalidArgument, "{} is not a JSON object", what);
+    return MakeError(Code::kInvalidArgument, "{} is not a JSON object: it begins with '{}'", what,
+                     log::Escape(json.substr(0, kShownBytesMax)));
   return std::move(parser.handler()).Take();
 }
 
 }  // namespace
 
 Result<TokenizerDocument> ParseTokenizerDocument(std::string_view json) {
-  return Parse(json, "tokenizer.json", true);
+  return Parse(json, "tokenizer.json", true, 0);
 }
 
-Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what) {
-  BATON_ASSIGN_OR_RETURN(TokenizerDocument document, Parse(json, what, false));
+Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what,
+                                               size_t values_max) {
+  BATON_ASSIGN_OR_RETURN(TokenizerDocument document, Parse(json, what, false, values_max));
   return std::move(document.rest);
 }
 

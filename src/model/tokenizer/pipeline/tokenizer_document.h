@@ -39,7 +39,9 @@ struct TokenizerDocument {
 
 Result<TokenizerDocument> ParseTokenizerDocument(std::string_view json);
 
-// A JSON object with a bounded number of values; `what` names the file in errors.
-Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what);
+// A JSON object with at most `values_max` values, or with as many as honest files of this size have
+// (0); `what` names the file in errors.
+Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what,
+                                               size_t values_max = 0);
 
 }  // namespace baton

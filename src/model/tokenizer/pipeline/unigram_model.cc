@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "model/text/utf8.h"
+#include "model/tokenizer/prefix_search.h"
 
 namespace baton {
 namespace {
@@ -24,25 +25,25 @@ UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordin
   std::sort(sorted_.begin(), sorted_.end(), [&vocabulary](TokenId a, TokenId b) {
     return vocabulary.TextOf(a) < vocabulary.TextOf(b);
   });
-  unknown_score_ = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
-  unknown_score_ -= kUnknownPenalty;
+  const double lowest = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
+  unknown_score_ = options_.lowest_score.value_or(lowest) - kUnknownPenalty;
+}
+
+Status UnigramModel::CheckTexts(const Vocabulary& vocabulary) {
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    const size_t bytes = vocabulary.TextOf(id).size();
+    if (bytes > kUnigramTokenBytesMax)
+      return MakeError(Code::kInvalidArgument, "token {} has {} bytes, more than {}", id, bytes,
+                       kUnigramTokenBytesMax);
+  }
+  return OkStatus();
 }
 
 std::vector<TokenId> UnigramModel::TokensAtBeginOf(std::string_view text) const {
   std::vector<TokenId> tokens;
-  auto low = sorted_.begin();
-  auto high = sorted_.end();
-  for (size_t depth = 0; depth < text.size() && low != high; ++depth) {
-    const auto byte = static_cast<uint8_t>(text[depth]);
-    // Those of [low, high) agree in the bytes before; which go on with this one?
-    const auto byte_of = [&](TokenId id) {
-      const std::string_view token = vocabulary_.TextOf(id);
-      return token.size() > depth ? static_cast<int>(static_cast<uint8_t>(token[depth])) : -1;
-    };
-    low = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) < byte; });
-    high = std::partition_point(low, high, [&](TokenId id) { return byte_of(id) == byte; });
-    if (low != high && vocabulary_.TextOf(*low).size() == depth + 1) tokens.push_back(*low);
-  }
+  ForEachPrefixOf(
+      text, sorted_.begin(), sorted_.end(), [this](TokenId id) { return vocabulary_.TextOf(id); },
+      [&tokens](auto at) { tokens.push_back(*at); });
   return tokens;
 }
 

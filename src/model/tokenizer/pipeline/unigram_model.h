@@ -1,6 +1,7 @@
 // Unigram: of all ways to cut a piece into tokens, the one whose scores have the largest sum.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "model/tokenizer/byte_tokens.h"
@@ -12,6 +13,8 @@ namespace baton {
 struct UnigramOptions {
   TokenId unknown = kNoToken;
   bool byte_fallback = false;
+  // Below which the unknown token scores; the lowest of all scores where it is absent.
+  std::optional<double> lowest_score;
 };
 
 // Longer tokens are refused: it bounds the work for one byte of text.
@@ -19,6 +22,8 @@ inline constexpr size_t kUnigramTokenBytesMax = 256;
 
 class UnigramModel final : public PieceModel {
  public:
+  // Whether no token is too long.
+  static Status CheckTexts(const Vocabulary& vocabulary);
   // `scores` of the first tokens of `vocabulary`; `ordinary` as in BpeModel, of all.
   UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordinary, std::vector<double> scores,
                UnigramOptions options);

@@ -1,0 +1,82 @@
+// Which token has which id, type and role, put together from the files of a folder: the model's own
+// vocabulary, the tokens added to it, and what the configurations say.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "model/tokenizer/added_token.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/vocabulary.h"
+
+namespace baton {
+
+class TokenTable {
+ public:
+  // `vocab_size` as ReadTokenizerFiles() takes it.
+  explicit TokenTable(int32_t vocab_size) : vocab_size_(vocab_size) {}
+
+  // Tokens for which the embedding has no row are left out.
+  void Add(AddedToken added);
+  // A token of the model's own. Its text must outlive this object.
+  struct Own {
+    std::string_view text;
+    TokenId id = kNoToken;
+  };
+  // Once, behind all Add(). `own(i)` is the i-th of `count`. Fails where two tokens want one id.
+  Status Place(size_t count, const std::function<Own(size_t)>& own);
+
+  int32_t size() const { return static_cast<int32_t>(texts_.size()); }
+  std::string_view TextOf(TokenId id) const { return texts_[static_cast<size_t>(id)]; }
+  // Linear: for the few tokens that a configuration names.
+  TokenId Find(std::string_view text) const;
+  bool IsOwn(TokenId id) const { return own_[static_cast<size_t>(id)]; }
+  const std::deque<AddedToken>& added() const { return added_; }
+
+  // bos_token, eos_token, unk_token and pad_token of a configuration; they become control tokens.
+  // BOS and EOS must be in the vocabulary.
+  Status ReadRoles(const boost::json::object& config, std::string_view file);
+  // A token with a role is a control token, even where no file added it.
+  void AddControl(TokenId id);
+  // All tokens of these texts steer.
+  void MakeControl(const std::unordered_set<std::string>& texts);
+  void SetBos(TokenId id) { roles_.bos = id; }
+  void SetEos(TokenId id) { roles_.eos = id; }
+  void SetUnknown(TokenId id) { roles_.unknown = id; }
+  TokenId bos() const { return roles_.bos; }
+  TokenId eos() const { return roles_.eos; }
+  TokenId unknown() const { return roles_.unknown; }
+
+  // Of the model's own tokens; those that were added have types by themselves.
+  void SetType(TokenId id, TokenType type) { types_[static_cast<size_t>(id)] = type; }
+  // Once, behind all of the above. `around` says whether BOS and EOS are added. Fails where two
+  // tokens have one text.
+  Result<Vocabulary> Finish(const TokensAround& around, std::vector<float> scores = {});
+  // Behind Finish(): which tokens the model may make of text.
+  std::vector<bool> Ordinary() const;
+
+  // The ids of generation_config.json's eos_token_id.
+  Result<std::vector<TokenId>> ReadEnds(const boost::json::object& generation) const;
+
+ private:
+  Status PlaceAdded(const AddedToken& added);
+  static Status CheckTexts(const Vocabulary& vocabulary);
+
+  const int32_t vocab_size_;
+  std::deque<AddedToken> added_;         // never moves them: `texts_` points into it
+  std::vector<std::string_view> texts_;  // by id
+  std::vector<bool> own_;                // by id
+  std::vector<TokenType> types_;
+  VocabularyParts roles_;
+};
+
+}  // namespace baton
