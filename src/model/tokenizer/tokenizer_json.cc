@@ -300,8 +300,8 @@ class Reader {
       }
       normalized.push_back(std::move(token));
     }
-    parts_.special = SpecialTokens(std::move(as_they_come));
-    pipeline_.special = SpecialTokens(std::move(normalized));
+    parts_.special = SpecialTokens(as_they_come);
+    pipeline_.special = SpecialTokens(normalized);
     return OkStatus();
   }
 
