@@ -114,8 +114,8 @@ TEST(ClusterFile, SaysWhatIsWrong) {
   EXPECT_THAT(
       error("[[device]]\nis = \"phone\"\n[[link]]\nis = \"1gbe\"\nbetween = [\"phone\", \"x\"]"),
       HasSubstr("'x'"));
-  EXPECT_THAT(error("[[device]]\nis = \"phone\"\ncount = 4096\n[[device]]\nis = \"laptop\""),
-              HasSubstr("more than 4096"));
+  EXPECT_THAT(error("[[device]]\nis = \"phone\"\ncount = 1024\n[[device]]\nis = \"laptop\""),
+              HasSubstr("more than 1024"));
 }
 
 ModelCost SmallModel() {

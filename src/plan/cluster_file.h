@@ -11,7 +11,7 @@
 
 namespace baton::plan {
 
-inline constexpr int kClusterNodesMax = 4096;
+inline constexpr int kClusterNodesMax = 1024;
 
 // A device and its link to all others, as `--add` names it: "dgx-spark" or "dgx-spark:25gbe".
 struct Addition {

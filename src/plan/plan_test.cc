@@ -125,6 +125,20 @@ TEST(Planner, SplitsLayersOnlyWhenOneNodeCannotHoldThem) {
   EXPECT_EQ(whole->chosen.decode.size(), 1u);
 }
 
+TEST(Planner, TakesAsManyNodesAsTheModelNeeds) {
+  ClusterProfile cluster;
+  for (uint8_t i = 1; i <= 12; ++i) {
+    cluster.nodes.push_back(Node(i, 1, 50, i <= 2 ? 3.0 : 2.2));
+    for (uint8_t j = 1; j < i; ++j) Connect(cluster, i, j, 1);
+  }
+  const auto many = Make(cluster, Llama8B(), {.context_tokens = 2048}, Id(1));
+  ASSERT_TRUE(many.ok()) << many.error().message();
+  EXPECT_GT(many->chosen.decode.size(), 6u);
+  EXPECT_LT(many->chosen.decode.size(), 12u);
+  for (const StagePlan& stage : many->chosen.decode)
+    EXPECT_LE(stage.memory_bytes, cluster.FindNode(stage.node)->device.memory_bytes);
+}
+
 TEST(Planner, SaysWhatIsLacking) {
   ClusterProfile cluster;
   cluster.nodes = {Node(1, 20, 200, 4)};

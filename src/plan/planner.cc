@@ -225,6 +225,28 @@ std::vector<Group> BestGroups(const CostTable& costs, const std::vector<size_t>&
   return groups;
 }
 
+// Where the nodes weighed cannot hold the model: the largest memories, as many as it takes.
+std::vector<Group> FittingGroups(const CostTable& costs) {
+  const auto& all = costs.cluster().nodes;
+  std::vector<size_t> nodes;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].has_model) nodes.push_back(i);
+  }
+  std::stable_sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
+    return all[a].device.memory_bytes > all[b].device.memory_bytes;
+  });
+  const size_t most = std::min(nodes.size(), static_cast<size_t>(costs.model().n_layers()));
+  std::vector<Group> groups;
+  std::vector<size_t> order;
+  for (size_t i = 0; i < most && groups.empty(); ++i) {
+    order.push_back(nodes[i]);
+    for (const Goal goal : {Goal::kDecodeSum, Goal::kPrefillLargest}) {
+      if (auto group = Partition(costs, order, goal)) groups.push_back(*std::move(group));
+    }
+  }
+  return groups;
+}
+
 struct Candidates {
   std::vector<Group> prefill;  // the empty group first: decode computes the prompt itself
   std::vector<Group> decode;
@@ -307,6 +329,8 @@ Result<Candidates> CandidatesFor(const CostTable& costs, const Constraints& cons
     BATON_ASSIGN_OR_RETURN(nodes, IndicesOf(cluster, constraints.nodes));
   }
   Candidates candidates = FreeCandidates(costs, nodes);
+  if (candidates.decode.empty() && constraints.nodes.empty())
+    candidates.decode = FittingGroups(costs);
   if (!constraints.decode_on.empty()) {
     BATON_ASSIGN_OR_RETURN(candidates.decode,
                            Told(costs, constraints.decode_on, constraints.split));
