@@ -1,6 +1,5 @@
 // Every field of a GGUF file wrong in turn: what it says is refused or harmless, at once, and for
 // little memory.
-#include <chrono>
 #include <cstring>
 #include <set>
 
@@ -8,6 +7,7 @@
 
 #include "model/gguf/reader.h"
 #include "model/model.h"
+#include "model/testing/cpu_stopwatch.h"
 #include "model/testing/heap_meter.h"
 #include "model/testing/scratch_file.h"
 #include "model/testing/small_model.h"
@@ -105,12 +105,12 @@ struct Outcome {
 
 Outcome OpenAsModel(std::span<const uint8_t> bytes) {
   const ScratchFile scratch(bytes);
-  const auto begin = std::chrono::steady_clock::now();
+  const CpuStopwatch watch;
   const HeapMeter meter;
   const auto model = Model::Open(scratch.path());
   Outcome outcome;
   outcome.peak_bytes = meter.peak_bytes();
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  outcome.seconds = watch.Seconds();
   if (!model.ok()) {
     outcome.error = model.error().message();
     EXPECT_THAT(outcome.error, testing::StartsWith(scratch.path()));
