@@ -118,6 +118,7 @@ double PeakOf(const KernelTable& table, OperandKind kind) {
       return RateOf([&] { sink = peaks.brain(kIterations); }) * kIterations *
              static_cast<double>(peaks.brain_ops_per_iteration);
     case OperandKind::kInt8:
+    case OperandKind::kSuperInt8:
       break;
   }
   return RateOf([&] { sink = static_cast<double>(peaks.int8(kIterations)); }) * kIterations *

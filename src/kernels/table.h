@@ -5,14 +5,15 @@
 // instruction set. kernels/reference spells that order out in scalar code; every other table gives
 // the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
 //
-//   matrix product    per output row, K in order. Quantised, per 32 weights: acc =
-//                     fma(float(exact dot of integers), scale * x.scale, acc), where scale is d or
-//                     the exact d * sub-scale; with sub-blocks of 16: both =
-//                     fma(float(dot1), scale1, float(dot0) * scale0), acc = fma(both, x.scale,
-//                     acc); then, for types with minima, acc = fma(minimum, x.scale * sum of x.q,
-//                     acc) per sub-block. F32: acc = fma(w, x, acc). BF16, F16: the same with w and
-//                     x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors'
-//                     own BF16 dot products), factors below 2^-50 zero (half.h)
+//   matrix product    per output row, K in order. Blocks of 32 weights: acc = fma(float(exact dot
+//                     of integers), d * x.scale, acc); then, for types with minima, acc =
+//                     fma(minimum, x.scale * sum of x.q, acc). Blocks of 256: from 0, per
+//                     sub-block, part = fma(float(exact dot), the exact d * sub-scale, part), and
+//                     after those of 32 weights, for types with minima, part = fma(minimum, sum of
+//                     x.q, part) per sub-block; then acc = fma(part, x.scale, acc). F32: acc =
+//                     fma(w, x, acc). BF16, F16: the same with w and x rounded to BF16, K in the
+//                     order 1, 0, 3, 2, 5, 4, ... (as the processors' own BF16 dot products),
+//                     factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -50,17 +51,21 @@ inline constexpr size_t kAttentionRowsMax = 48;
 struct alignas(64) OperandBlock {
   int8_t q[32];
   float scale;
-  float scaled_sum;           // scale * sum of q
-  int32_t offset8;            // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
-  int32_t offset128;          // -128 * sum of q: likewise for 8-bit weights and codebooks
-  int32_t offset32[2];        // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
-  float scaled_half_sums[2];  // scale * sums of the two halves
+  float sum;            // of q; times scale in OperandKind::kInt8
+  int32_t offset8;      // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
+  int32_t offset128;    // -128 * sum of q: likewise for 8-bit weights and codebooks
+  int32_t offset32[2];  // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
+  float half_sums[2];   // sums of the two halves; times scale in OperandKind::kInt8
 };
 static_assert(sizeof(OperandBlock) == 64);
 
-// How a weight type wants its activations.
-enum class OperandKind : uint8_t { kFloat, kBrain, kInt8 };
-inline constexpr size_t kOperandKinds = 3;
+// How a weight type wants its activations. In integers, each 32 have a scale, or each 256, as the
+// weights that they meet do.
+enum class OperandKind : uint8_t { kFloat, kBrain, kInt8, kSuperInt8 };
+inline constexpr size_t kOperandKinds = 4;
+constexpr bool IsIntegers(OperandKind kind) {
+  return kind == OperandKind::kInt8 || kind == OperandKind::kSuperInt8;
+}
 
 // Activations are regrouped into tiles of KernelTable::tile_tokens tokens (the last may hold
 // fewer). A tile of T tokens is [k][T] floats, [k / 2][T] pairs of BF16 (zero where the number of
@@ -72,6 +77,7 @@ inline size_t OperandBytes(OperandKind kind, size_t columns) {
     case OperandKind::kBrain:
       return (columns + 1) / 2 * sizeof(uint32_t);
     case OperandKind::kInt8:
+    case OperandKind::kSuperInt8:
       break;
   }
   return columns / 32 * sizeof(OperandBlock);
@@ -188,9 +194,10 @@ struct KernelTable {
   MatrixKernels mlx4, mlx8, mlx8_half;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
-  // int8: round to nearest even of x * 127 / amax per 32; a block with |x| < 1e-30 is zero; a block
-  // with an infinity or a NaN gets a NaN scale.
+  // int8: round to nearest even of x * 127 / amax per 32, or per 256 (super); where |x| < 1e-30 in
+  // all of them, zero; where one is an infinity or a NaN, the scale is NaN.
   void (*prepare_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
+  void (*prepare_super_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
   void (*prepare_float)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
   void (*prepare_brain)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
 
@@ -231,6 +238,8 @@ inline auto PrepareOf(const KernelTable& table, OperandKind kind) {
       return table.prepare_float;
     case OperandKind::kBrain:
       return table.prepare_brain;
+    case OperandKind::kSuperInt8:
+      return table.prepare_super_int8;
     case OperandKind::kInt8:
       break;
   }

@@ -267,7 +267,7 @@ Status CheckSource(const MatrixSource& source, const MatrixKernels* kernels) {
                      InfoOf(source.type).name);
   }
   const size_t unit =
-      kernels->operand == OperandKind::kInt8 ? InfoOf(source.type).block_elements : 1;
+      kernels::IsIntegers(kernels->operand) ? InfoOf(source.type).block_elements : 1;
   if (source.rows == 0 || source.columns == 0 || source.columns % unit != 0) {
     return MakeError(Code::kInvalidArgument, "{} weights of {} rows and {} columns",
                      InfoOf(source.type).name, source.rows, source.columns);
@@ -388,7 +388,7 @@ const uint8_t* CpuDevice::Gather(const uint8_t* rows, OperandKind kind, size_t c
                                  std::span<const int32_t> gather) {
   const size_t token_bytes = kernels::OperandBytes(kind, columns);
   uint8_t* into = gathered_[static_cast<int>(kind)].Get(gather.size() * token_bytes);
-  const bool blocks = kind == OperandKind::kInt8;
+  const bool blocks = kernels::IsIntegers(kind);
   const size_t element = blocks ? sizeof(kernels::OperandBlock) : sizeof(float);
   ForEachRow(gather.size(), [&](size_t i, int) {
     const RowGroup group = row_groups_[i];

@@ -50,16 +50,18 @@ struct Integers<BlockMXFP4>
     : CodebookIntegers<kCodebookMXFP4, kFewBitsAreFast ? 24 : 255, kFewBitsAreFast ? 12 : 128> {};
 
 // What products depend on; block types that agree in it share them.
-template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum>
+template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum, bool kIsSuper>
 struct BlockKind {
   static constexpr int kMax = kLargest;
   static constexpr int kZero = kZeroAt;
-  static constexpr size_t kSubs = kSubBlocks;
+  static constexpr size_t kSubs = kSubBlocks;  // of 32 columns
   static constexpr bool kMinimum = kHasMinimum;
+  static constexpr bool kSuper = kIsSuper;  // 256 columns share a scale of x
+  static constexpr OperandKind kOperand = kSuper ? OperandKind::kSuperInt8 : OperandKind::kInt8;
 };
 template <typename Block>
 using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, 32 / Block::kSubBlock,
-                         Block::kMinimum>;
+                         Block::kMinimum, Block::kElements == 256>;
 
 // Where the dot product of sub-block kSub begins, so that kZero counts as zero.
 template <typename Kind, size_t kSub>
@@ -240,63 +242,71 @@ inline void AddMinimum(const From (&from)[kSideBySide], const OperandBlock* x,
     const F32x16 minimum = from[p].Minimum(kSub);
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      const float xs = From::Kind::kSubs == 1 ? x[t].scaled_sum : x[t].scaled_half_sums[kSub];
+      const float xs = From::Kind::kSubs == 1 ? x[t].sum : x[t].half_sums[kSub];
       sums[p][t] = Fma(minimum, Broadcast(xs), sums[p][t]);
     }
   }
 }
 
-// sums += dots * (scale * scale of x).
-template <typename From, size_t kSideBySide, size_t kTokens>
-inline void AddWhole(const From (&from)[kSideBySide], const OperandBlock* x,
-                     F32x16 (&sums)[kSideBySide][kTokens]) {
+// sums += dots of sub-block kSub * scale, and, where x has a scale for these 32 columns alone,
+// times that.
+template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
+inline void AddSubBlock(const From (&from)[kSideBySide], const OperandBlock* x,
+                        F32x16 (&sums)[kSideBySide][kTokens]) {
   I32x16 dot[kSideBySide][kTokens];
-  Dot<0>(from, x, dot);
+  Dot<kSub>(from, x, dot);
 #pragma GCC unroll 2
   for (size_t p = 0; p < kSideBySide; ++p) {
-    const F32x16 scale = from[p].Scale(0);
-#pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t)
-      sums[p][t] = Fma(ToFloat(dot[p][t]), Times(scale, Broadcast(x[t].scale)), sums[p][t]);
-  }
-  if constexpr (From::Kind::kMinimum) AddMinimum<0>(from, x, sums);
-}
-
-template <typename From, size_t kSideBySide, size_t kTokens>
-inline void AddHalves(const From (&from)[kSideBySide], const OperandBlock* x,
-                      F32x16 (&sums)[kSideBySide][kTokens]) {
-  I32x16 dot[kSideBySide][kTokens];
-  F32x16 both[kSideBySide][kTokens];
-  Dot<0>(from, x, dot);
-#pragma GCC unroll 2
-  for (size_t p = 0; p < kSideBySide; ++p) {
-    const F32x16 first = from[p].Scale(0);
-#pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) both[p][t] = Times(ToFloat(dot[p][t]), first);
-  }
-  Dot<1>(from, x, dot);
-#pragma GCC unroll 2
-  for (size_t p = 0; p < kSideBySide; ++p) {
-    const F32x16 second = from[p].Scale(1);
+    const F32x16 scale = from[p].Scale(kSub);
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      both[p][t] = Fma(ToFloat(dot[p][t]), second, both[p][t]);
-      sums[p][t] = Fma(both[p][t], Broadcast(x[t].scale), sums[p][t]);
+      const F32x16 both = From::Kind::kSuper ? scale : Times(scale, Broadcast(x[t].scale));
+      sums[p][t] = Fma(ToFloat(dot[p][t]), both, sums[p][t]);
     }
-  }
-  if constexpr (From::Kind::kMinimum) {
-    AddMinimum<0>(from, x, sums);
-    AddMinimum<1>(from, x, sums);
   }
 }
 
 template <typename From, size_t kSideBySide, size_t kTokens>
 inline void AddBlock(const From (&from)[kSideBySide], const OperandBlock* x,
                      F32x16 (&sums)[kSideBySide][kTokens]) {
-  if constexpr (From::Kind::kSubs == 1) {
-    AddWhole(from, x, sums);
+  using Kind = typename From::Kind;
+  static_assert(Kind::kSubs == 1 || Kind::kSuper);
+  AddSubBlock<0>(from, x, sums);
+  if constexpr (Kind::kSubs == 2) AddSubBlock<1>(from, x, sums);
+  if constexpr (Kind::kMinimum) AddMinimum<0>(from, x, sums);
+  if constexpr (Kind::kMinimum && Kind::kSubs == 2) AddMinimum<1>(from, x, sums);
+}
+
+// `blocks` of them, one after the other; before(b) comes before block b. x: of the first block.
+template <typename From, size_t kSideBySide, size_t kTokens, typename Before>
+inline void AddBlocks(From (&from)[kSideBySide], size_t blocks, const OperandBlock* x, size_t tile,
+                      const Before& before, F32x16 (&sums)[kSideBySide][kTokens]) {
+  for (size_t b = 0; b < blocks; ++b, x += tile) {
+    before(b);
+    AddBlock(from, x, sums);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) from[p].Next();
+  }
+}
+
+// The same for what x has one scale for, if it has: a band.
+template <typename From, size_t kSideBySide, size_t kTokens, typename Before>
+inline void AddBand(From (&from)[kSideBySide], size_t blocks, const OperandBlock* x, size_t tile,
+                    const Before& before, F32x16 (&sums)[kSideBySide][kTokens]) {
+  if constexpr (From::Kind::kSuper) {
+    F32x16 parts[kSideBySide][kTokens];
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) Clear<kTokens>(parts[p]);
+    asm volatile("" : "+m"(sums));  // they wait in memory: registers are for parts
+    AddBlocks(from, panel::kBandBlocks, x, tile, before, parts);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) {
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t)
+        sums[p][t] = Fma(parts[p][t], Broadcast(x[t].scale), sums[p][t]);
+    }
   } else {
-    AddHalves(from, x, sums);
+    AddBlocks(from, blocks, x, tile, before, sums);
   }
 }
 
@@ -307,8 +317,8 @@ inline const OperandBlock* BlocksOf(const Operands& operands, size_t column) {
 
 // ---- as the loops over tokens and panels want them (products.h) ----
 
-// Two panels share each broadcast where there are registers: two of them a token and panel, three
-// with sub-blocks.
+// Two panels share each broadcast where there are registers: two of them a token and panel, and
+// what minima of sub-blocks take.
 template <typename Kind>
 constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
                                 : Kind::kSubs == 1 ? 6
@@ -319,7 +329,7 @@ template <typename BlockKind>
 struct PreparedWeights {
   using Kind = BlockKind;
   using Block = PreparedBlock<Kind>;
-  static constexpr OperandKind kOperand = OperandKind::kInt8;
+  static constexpr OperandKind kOperand = Kind::kOperand;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
 
   template <size_t kTokens, size_t kSideBySide>
@@ -328,11 +338,10 @@ struct PreparedWeights {
     Block from[kSideBySide];
     for (size_t p = 0; p < kSideBySide; ++p)
       from[p] = {prepared + p * (columns.end - columns.begin) / 32 * Block::kBytes};
-    const OperandBlock* x = BlocksOf(operands, columns.begin);
-    for (size_t k = columns.begin; k < columns.end; k += 32, x += operands.tile) {
-      AddBlock(from, x, sums);
-#pragma GCC unroll 2
-      for (size_t p = 0; p < kSideBySide; ++p) from[p].Next();
+    for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
+      AddBand(
+          from, panel::BandBlocks(k, columns.end), BlocksOf(operands, k), operands.tile,
+          [](size_t) {}, sums);
     }
   }
 };
@@ -343,7 +352,7 @@ struct BlockWeights {
   using F = panel::Format<BlockType>;
   using Prepared = PreparedWeights<Kind>;
   using Block = PanelBlock<BlockType>;
-  static constexpr OperandKind kOperand = OperandKind::kInt8;
+  static constexpr OperandKind kOperand = Kind::kOperand;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   // One stream of weights, from one end to the other, is what processors fetch fastest themselves.
@@ -378,22 +387,19 @@ struct BlockWeights {
   static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
                          F32x16 (&sums)[kSideBySide][kTokens]) {
     const size_t stride = PanelBytes(columns.all);
-    const OperandBlock* x = BlocksOf(operands, columns.begin);
     for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
       const uint8_t* band = panels + F::BandAt(k);
       const size_t blocks = panel::BandBlocks(k, columns.all);
       if constexpr (kSideBySide == 1) PrefetchScales(band);
       auto from = SideBySide<kSideBySide>(band, stride, blocks);
-      for (size_t b = 0; b < blocks; ++b, x += operands.tile) {
+      const auto prefetch = [&](size_t b) {
         if constexpr (kSideBySide > 1) {
 #pragma GCC unroll 2
           for (size_t p = kSideBySide; p < 2 * kSideBySide; ++p)
             PrefetchEighth(band + p * stride, b);
         }
-        AddBlock(from.of, x, sums);
-#pragma GCC unroll 2
-        for (size_t p = 0; p < kSideBySide; ++p) from.of[p].Next();
-      }
+      };
+      AddBand(from.of, blocks, BlocksOf(operands, k), operands.tile, prefetch, sums);
     }
   }
 

@@ -7,25 +7,32 @@
 
 // ---- activations ----
 
-inline OperandBlock Quantize(const float* x) {
-  OperandBlock block{};
-  const uint32_t largest = LargestMagnitude32(x);
+// x = scale * q, for some activations together.
+struct Quantization {
+  float scale;
+  float inverse;  // 0: q is zero
+};
+
+// `largest`: the bits of the largest magnitude.
+inline Quantization QuantizationOf(uint32_t largest) {
   float amax;
   __builtin_memcpy(&amax, &largest, sizeof(amax));
-  if (amax < 1e-30f) return block;
-  block.scale = amax / 127.0f;
-  if (largest >= 0x7f800000u) {
-    block.scale = block.scaled_sum = __builtin_nanf("");
-    block.scaled_half_sums[0] = block.scaled_half_sums[1] = block.scale;
-    return block;
-  }
-  const float inverse = 127.0f / amax;
-  const int32_t first = Quantize16(x, inverse, block.q);
-  const int32_t second = Quantize16(x + 16, inverse, block.q + 16);
+  if (amax < 1e-30f) return {0, 0};
+  if (largest >= 0x7f800000u) return {__builtin_nanf(""), 0};
+  return {amax / 127.0f, 127.0f / amax};
+}
+
+// `unit`: what sums are multiplied by.
+inline OperandBlock Quantize(const float* x, const Quantization& by, float unit) {
+  OperandBlock block{};
+  block.scale = by.scale;
+  const bool zero = by.inverse == 0;
+  const int32_t first = zero ? 0 : Quantize16(x, by.inverse, block.q);
+  const int32_t second = zero ? 0 : Quantize16(x + 16, by.inverse, block.q + 16);
   const int32_t sum = first + second;
-  block.scaled_sum = block.scale * static_cast<float>(sum);
-  block.scaled_half_sums[0] = block.scale * static_cast<float>(first);
-  block.scaled_half_sums[1] = block.scale * static_cast<float>(second);
+  block.sum = unit * static_cast<float>(sum);
+  block.half_sums[0] = unit * static_cast<float>(first);
+  block.half_sums[1] = unit * static_cast<float>(second);
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * first;
@@ -35,7 +42,23 @@ inline OperandBlock Quantize(const float* x) {
 
 void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
   auto* blocks = reinterpret_cast<OperandBlock*>(into) + at;
-  for (size_t b = 0; b < columns / 32; ++b) blocks[b * tile] = Quantize(x + b * 32);
+  for (size_t b = 0; b < columns / 32; ++b, x += 32) {
+    const Quantization by = QuantizationOf(LargestMagnitude32(x));
+    blocks[b * tile] = Quantize(x, by, by.scale);
+  }
+}
+
+void PrepareSuperInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  auto* blocks = reinterpret_cast<OperandBlock*>(into) + at;
+  for (size_t b = 0; b < columns / 32; b += 8) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < 8; ++i) {
+      const uint32_t of_block = LargestMagnitude32(x + i * 32);
+      if (of_block > largest) largest = of_block;
+    }
+    const Quantization by = QuantizationOf(largest);
+    for (size_t i = 0; i < 8; ++i, x += 32) blocks[(b + i) * tile] = Quantize(x, by, 1.0f);
+  }
 }
 
 void PrepareFloat(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
@@ -491,8 +514,8 @@ inline float PeakBrain(size_t iterations) {
 
 template <typename Block>
 constexpr MatrixKernels BlockKernels() {
-  return {OperandKind::kInt8, panel::PanelBytes<Block>, panel::Pack<Block>, panel::UnpackRow<Block>,
-          MultiplyAll<BlockWeights<Block>>};
+  return {BlockWeights<Block>::kOperand, panel::PanelBytes<Block>, panel::Pack<Block>,
+          panel::UnpackRow<Block>, MultiplyAll<BlockWeights<Block>>};
 }
 
 constexpr KernelTable BodyTable(const char* name) {
@@ -523,6 +546,7 @@ constexpr KernelTable BodyTable(const char* name) {
       .mlx8 = BlockKernels<BlockMlx8>(),
       .mlx8_half = BlockKernels<BlockMlx8Half>(),
       .prepare_int8 = PrepareInt8,
+      .prepare_super_int8 = PrepareSuperInt8,
       .prepare_float = PrepareFloat,
       .prepare_brain = PrepareBrain,
       .rms_norm = RmsNorm,

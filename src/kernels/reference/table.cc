@@ -85,23 +85,40 @@ template <typename Block>
 float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   float sum = 0;
   for (size_t b = 0; b < columns / 32; ++b) {
-    const auto w = Load<Block>(row, b * 32 / Block::kElements);
+    const auto w = Load<Block>(row, b);
     const auto x = Load<OperandBlock>(operand, b);
-    const size_t sub = b * 32 % Block::kElements / Block::kSubBlock;
-    const Scaling first = ScalingOf(w, sub);
-    if (Block::kSubBlock == 32) {
-      sum = std::fma(DotOf(w, b, x, 0, 32), first.scale * x.scale, sum);
-      if (Block::kMinimum) sum = std::fma(first.minimum, x.scaled_sum, sum);
-      continue;
-    }
-    const Scaling second = ScalingOf(w, sub + 1);
-    const float half = DotOf(w, b, x, 0, 16) * first.scale;
-    const float both = std::fma(DotOf(w, b, x, 16, 32), second.scale, half);
-    sum = std::fma(both, x.scale, sum);
-    if (Block::kMinimum) {
-      sum = std::fma(first.minimum, x.scaled_half_sums[0], sum);
-      sum = std::fma(second.minimum, x.scaled_half_sums[1], sum);
-    }
+    const Scaling scaling = ScalingOf(w, 0);
+    sum = std::fma(DotOf(w, b, x, 0, 32), scaling.scale * x.scale, sum);
+    if (Block::kMinimum) sum = std::fma(scaling.minimum, x.sum, sum);
+  }
+  return sum;
+}
+
+// Block b of 32 columns of a block of 256, before x.scale.
+template <typename Block>
+float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
+  constexpr size_t kSubs = 32 / Block::kSubBlock;
+  const size_t first = b * kSubs % (Block::kElements / Block::kSubBlock);
+  for (size_t s = 0; s < kSubs; ++s) {
+    const size_t begin = s * Block::kSubBlock;
+    const float dot = DotOf(w, b, x, begin, begin + Block::kSubBlock);
+    part = std::fma(dot, ScalingOf(w, first + s).scale, part);
+  }
+  if (!Block::kMinimum) return part;
+  for (size_t s = 0; s < kSubs; ++s)
+    part = std::fma(ScalingOf(w, first + s).minimum, kSubs == 1 ? x.sum : x.half_sums[s], part);
+  return part;
+}
+
+template <typename Block>
+float SuperDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  float sum = 0;
+  for (size_t super = 0; super < columns / 256; ++super) {
+    const auto w = Load<Block>(row, super);
+    float part = 0;
+    for (size_t b = super * 8; b < super * 8 + 8; ++b)
+      part = AddBlock(w, b, Load<OperandBlock>(operand, b), part);
+    sum = std::fma(part, Load<OperandBlock>(operand, super * 8).scale, sum);
   }
   return sum;
 }
@@ -145,8 +162,15 @@ constexpr MatrixKernels FloatKernels() {
 
 template <DType kType, typename Block>
 constexpr MatrixKernels IntegerKernels() {
-  return {OperandKind::kInt8, PanelBytes<kType>, Pack<kType>, UnpackRow<kType, Block>,
-          Multiply<kType, OperandKind::kInt8, Dot<Block>>};
+  constexpr bool kSuper = Block::kElements == 256;
+  constexpr OperandKind kOperand = kSuper ? OperandKind::kSuperInt8 : OperandKind::kInt8;
+  return {kOperand,
+          PanelBytes<kType>,
+          Pack<kType>,
+          UnpackRow<kType, Block>,
+          Multiply < kType,
+          kOperand,
+          kSuper ? SuperDot<Block> : Dot < Block >> };
 }
 
 // ---- activations ----
@@ -159,14 +183,15 @@ uint32_t LargestMagnitude(const float* x, size_t n) {
   return largest;
 }
 
-OperandBlock Quantize(const float* x) {
+// 32 activations, of which some have the largest magnitude amax. Sums are multiplied by the scale
+// where the 32 have it for themselves.
+OperandBlock Quantize(const float* x, float amax, bool alone) {
   OperandBlock block{};
-  const float amax = std::bit_cast<float>(LargestMagnitude(x, 32));
   if (amax < 1e-30f) return block;
   block.scale = amax / 127.0f;
   if (!(amax <= std::numeric_limits<float>::max())) {
-    block.scale = block.scaled_sum = std::numeric_limits<float>::quiet_NaN();
-    block.scaled_half_sums[0] = block.scaled_half_sums[1] = block.scale;
+    block.scale = std::numeric_limits<float>::quiet_NaN();
+    if (alone) block.sum = block.half_sums[0] = block.half_sums[1] = block.scale;
     return block;
   }
   const float inverse = 127.0f / amax;
@@ -176,9 +201,10 @@ OperandBlock Quantize(const float* x) {
     sums[i / 16] += block.q[i];
   }
   const int32_t sum = sums[0] + sums[1];
-  block.scaled_sum = block.scale * static_cast<float>(sum);
-  block.scaled_half_sums[0] = block.scale * static_cast<float>(sums[0]);
-  block.scaled_half_sums[1] = block.scale * static_cast<float>(sums[1]);
+  const float unit = alone ? block.scale : 1.0f;
+  block.sum = unit * static_cast<float>(sum);
+  block.half_sums[0] = unit * static_cast<float>(sums[0]);
+  block.half_sums[1] = unit * static_cast<float>(sums[1]);
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * sums[0];
@@ -186,10 +212,14 @@ OperandBlock Quantize(const float* x) {
   return block;
 }
 
+// kScaled activations share a scale.
+template <size_t kScaled>
 void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
-  for (size_t b = 0; b < columns / 32; ++b) {
-    const OperandBlock block = Quantize(x + b * 32);
-    std::memcpy(into + (b * tile + at) * sizeof(block), &block, sizeof(block));
+  for (size_t k = 0; k < columns; k += 32) {
+    const float* scaled = x + k / kScaled * kScaled;
+    const auto amax = std::bit_cast<float>(LargestMagnitude(scaled, kScaled));
+    const OperandBlock block = Quantize(x + k, amax, kScaled == 32);
+    std::memcpy(into + (k / 32 * tile + at) * sizeof(block), &block, sizeof(block));
   }
 }
 
@@ -649,7 +679,8 @@ const KernelTable kReferenceTable = {
     .mlx4 = IntegerKernels<DType::kMlx4, BlockMlx4>(),
     .mlx8 = IntegerKernels<DType::kMlx8, BlockMlx8>(),
     .mlx8_half = IntegerKernels<DType::kMlx8Half, BlockMlx8Half>(),
-    .prepare_int8 = PrepareInt8,
+    .prepare_int8 = PrepareInt8<32>,
+    .prepare_super_int8 = PrepareInt8<256>,
     .prepare_float = PrepareFloat,
     .prepare_brain = PrepareBrain,
     .rms_norm = RmsNorm,
