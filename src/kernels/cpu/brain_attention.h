@@ -267,42 +267,66 @@ inline float PowerOfTwoUpTo1(float t) {
   return lanes[0];
 }
 
-// Scores become weights relative to the new maximum, zero where a key is not in sight. Returns what
-// earlier sums shrink by. `softcap` is one of scores times log2(e).
-inline float Weigh(const float* scores, const Sight& sight, float softcap, float* max,
-                   float* totals, FactorPair* weights) {
-  constexpr size_t kLines = kKeyBlock / 16;
-  F32x16 lines[kLines];
-  F32x16 largest = Broadcast(*max);
-#pragma GCC unroll 4
-  for (size_t i = 0; i < kLines; ++i) {
-    lines[i] = Load(scores + i * 16);
-    if (softcap > 0) lines[i] = SoftCap(lines[i], softcap);
-    if (sight.visible < kKeyBlock) {
-      const size_t of_line = sight.visible < i * 16 ? 0 : sight.visible - i * 16;
-      lines[i] = Select(FirstLanes(of_line), lines[i], Broadcast(-__builtin_inff()));
-    }
-    if (sight.hidden > 0) {
-      lines[i] = Select(HiddenLanes(i * 16, sight.hidden), Broadcast(-__builtin_inff()), lines[i]);
-    }
-    largest = Max(lines[i], largest);
+// Scores as they count: bent by `softcap`, which is one of scores times log2(e), and -infinity
+// where a key is not in sight.
+inline void HideScores(const Sight& sight, float softcap, float* scores) {
+  const F32x16 out_of_sight = Broadcast(-__builtin_inff());
+  for (size_t i = 0; i < kKeyBlock; i += 16) {
+    F32x16 line = Load(scores + i);
+    if (softcap > 0) line = SoftCap(line, softcap);
+    line = Select(FirstLanes(sight.visible < i ? 0 : sight.visible - i), line, out_of_sight);
+    Store(Select(HiddenLanes(i, sight.hidden), out_of_sight, line), scores + i);
   }
-  F32x16 sums = Load(totals);
-  float shrink = 1.0f;
-  if (Any(Less(Broadcast(*max), largest))) {
-    const float now = Largest(largest);
-    shrink = PowerOfTwoUpTo1(*max - now);
-    sums = Times(sums, Broadcast(shrink));
-    *max = now;
-  }
-  const F32x16 top = Broadcast(*max);
+}
+
+inline float LargestOf(const float* scores, float so_far) {
+  F32x16 largest = Broadcast(so_far);
 #pragma GCC unroll 4
-  for (size_t i = 0; i < kLines; ++i) {
-    const F32x16 weight = PowerOfTwoUpTo1(Subtract(lines[i], top));
-    sums = Add(sums, StoreFactors(weight, weights + i * 8));
+  for (size_t i = 0; i < kKeyBlock; i += 16) largest = Max(Load(scores + i), largest);
+  return Largest(largest);
+}
+
+// Scores become weights relative to `top`, and their sums join `totals`, which shrink before.
+inline void WeighRow(const float* scores, float top, float shrink, float* totals,
+                     FactorPair* weights) {
+  F32x16 sums = Times(Load(totals), Broadcast(shrink));
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kKeyBlock; i += 16) {
+    const F32x16 weight = PowerOfTwoUpTo1(Subtract(Load(scores + i), Broadcast(top)));
+    sums = Add(sums, StoreFactors(weight, weights + i / 2));
   }
   Store(sums, totals);
-  return shrink;
+}
+
+// The scores of some rows become weights relative to each row's new maximum, zero where a key is
+// not in sight. `shrink`: what earlier sums shrink by. One row after the other in each step, so
+// that none waits for another's maximum.
+template <size_t kRows>
+inline void WeighRows(const AttentionTile& tile, const BrainState& state,
+                      const SegmentState& segment, size_t row, size_t begin, float* shrink) {
+  const bool whole = tile.softcap == 0 && VisibleTo(tile, row, begin) == kKeyBlock &&
+                     HiddenFrom(tile, row + kRows - 1, begin) == 0;
+  alignas(64) float tops[16];
+  alignas(64) float shrinks[16];
+  float* max = segment.max + row;
+  const F32x16 before = Load(max, FirstLanes(kRows));
+  bool sees[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    float* scores = state.scores + r * kKeyBlock;
+    const Sight sight = {HiddenFrom(tile, row + r, begin), VisibleTo(tile, row + r, begin)};
+    sees[r] = sight.hidden < sight.visible;
+    if (!whole) HideScores(sight, tile.softcap * kLog2E, scores);
+    tops[r] = LargestOf(scores, max[r]);
+  }
+  const F32x16 now = Load(tops, FirstLanes(kRows));
+  Store(now, max, FirstLanes(kRows));
+  Store(Select(Less(before, now), PowerOfTwoUpTo1(Subtract(before, now)), Broadcast(1.0f)),
+        shrinks);
+  for (size_t r = 0; r < kRows; ++r) {
+    shrink[r] = shrinks[r];
+    WeighRow(state.scores + r * kKeyBlock, sees[r] ? tops[r] : 0.0f, shrink[r],
+             segment.totals + (row + r) * 16, state.weights + r * kKeyBlock / 2);
+  }
 }
 
 template <size_t kRows>
@@ -318,17 +342,7 @@ inline void AddBlockRows(const AttentionTile& tile, const BrainState& state,
                       state.keys + at / 16 * pairs * kPairBytes, pairs, state.scores + at);
   }
   float shrink[kRows];
-  for (size_t r = 0; r < kRows; ++r) {
-    FactorPair* weights = state.weights + r * kKeyBlock / 2;
-    const Sight seen = {HiddenFrom(tile, row + r, begin), VisibleTo(tile, row + r, begin)};
-    if (seen.hidden >= seen.visible) {
-      shrink[r] = 1.0f;
-      for (size_t i = 0; i < kKeyBlock; i += 16) StoreFactors(Zero(), weights + i / 2);
-    } else {
-      shrink[r] = Weigh(state.scores + r * kKeyBlock, seen, tile.softcap * kLog2E,
-                        segment.max + row + r, segment.totals + (row + r) * 16, weights);
-    }
-  }
+  WeighRows<kRows>(tile, state, segment, row, begin, shrink);
   const size_t value_width = ValueWidthOf(tile);
   float* into = segment.sums + row * value_width;
   const size_t row_bytes = value_width / 16 * kPairBytes;
