@@ -38,6 +38,18 @@ std::string StateOf(const json::value& node) {
   return Flag(node.get_object().at("device"), "measured") ? "live" : "measuring";
 }
 
+// What nodes' sensors say, where they have some.
+void ShowSensors(const json::value& cluster) {
+  std::vector<std::vector<std::string>> rows = {{"NODE", "SENSORS OF", "NOW"}};
+  for (const json::value& node : List(cluster, "nodes")) {
+    for (const json::value& sensor : List(node, "sensors"))
+      rows.push_back({Text(node, "name"), Text(sensor, "device"), Text(sensor, "text")});
+  }
+  if (rows.size() == 1) return;
+  fmt::print("\n");
+  PrintTable(rows);
+}
+
 int ShowNodes(const json::value& cluster) {
   std::vector<std::vector<std::string>> rows = {
       {"NAME", "ID", "STATE", "PREFILL", "READ", "MEMORY", "MODELS", "DEVICE"}};
@@ -51,6 +63,7 @@ int ShowNodes(const json::value& cluster) {
                     std::to_string(List(node, "models").size()), Text(device, "name")});
   }
   PrintTable(rows);
+  ShowSensors(cluster);
   if (List(cluster, "links").empty()) return 0;
   fmt::print("\n");
   rows = {{"FROM", "TO", "RTT", "BANDWIDTH"}};

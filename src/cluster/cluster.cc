@@ -232,6 +232,11 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     AdvanceAll();
   }
 
+  void SetSensors(std::vector<os::SensorReading> sensors) {
+    sensors_ = std::move(sensors);
+    PublishSelf();
+  }
+
   bool Measuring() const {
     return std::any_of(unmeasured_since_.begin(), unmeasured_since_.end(), [&](const auto& item) {
       const auto& [node, since] = item;
@@ -468,6 +473,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     for (const std::string& address : net::LocalAddresses()) record.add_addresses(address);
     record.set_mesh_port(mesh_->port());
     *record.mutable_device() = ToProto(options_.device);
+    for (const os::SensorReading& reading : sensors_) *record.add_sensors() = ToProto(reading);
     for (const LocalModel& model : options_.models) {
       ModelOnDisk& file = *record.add_models();
       file.set_name(model.name);
@@ -496,6 +502,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
                   .device = FromProto(record.device()),
                   .addresses = {record.addresses().begin(), record.addresses().end()},
                   .mesh_port = static_cast<uint16_t>(record.mesh_port())};
+    for (const Sensor& sensor : record.sensors()) node.sensors.push_back(FromProto(sensor));
     if (node.self) {
       node.models = options_.models;
       return node;
@@ -638,6 +645,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   asio::io_context& io_;
   const os::Clock& clock_;
   ClusterOptions options_;
+  std::vector<os::SensorReading> sensors_;
   ModelShelf shelf_;
   asio::steady_timer tick_;
   net::Mesh* mesh_ = nullptr;
@@ -693,6 +701,9 @@ Result<std::shared_ptr<const Model>> Cluster::OpenModel(const std::string& model
 }
 void Cluster::SetDevice(plan::DeviceProfile device) {
   impl_->SetDevice(std::move(device));
+}
+void Cluster::SetSensors(std::vector<os::SensorReading> sensors) {
+  impl_->SetSensors(std::move(sensors));
 }
 bool Cluster::Measuring() const {
   return impl_->Measuring();

@@ -17,6 +17,7 @@
 #include "kv/export.h"
 #include "model/model.h"
 #include "net/mesh.h"
+#include "os/sensors.h"
 #include "plan/planner.h"
 
 namespace baton::cluster {
@@ -82,6 +83,7 @@ struct NodeView {
   std::vector<LocalModel> models;  // without paths where it is another node
   std::vector<std::string> addresses;
   uint16_t mesh_port = 0;
+  std::vector<os::SensorReading> sensors;  // empty where there are none
 };
 
 struct LinkView {
@@ -152,6 +154,8 @@ class Cluster final : public net::MeshEvents {
 
   // This device has been measured.
   void SetDevice(plan::DeviceProfile device);
+  // What this node's sensors say now, for everybody to see.
+  void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.
   bool Measuring() const;
   // What would be done, without doing it.

@@ -405,6 +405,25 @@ TEST_F(ClusterTest, ANodeThatStillMeasuresIsWaitedForOrLeftOut) {
   EXPECT_EQ(answer.tokens.size(), 4U);
 }
 
+TEST_F(ClusterTest, EverybodySeesWhatSensorsSay) {
+  StartNodes(2);
+  const std::vector<os::SensorReading> readings = {
+      {.device = "cpu", .temperature_c = 71, .throttled = false},
+      {.device = "NVIDIA GB10",
+       .power_w = 35.5,
+       .clock_mhz = 2400,
+       .memory_used_bytes = 10,
+       .memory_total_bytes = 24}};
+  nodes_[1]->cluster->SetSensors(readings);
+  const auto seen = [&] {
+    for (const NodeView& node : nodes_[0]->cluster->View().nodes) {
+      if (node.id == Id(1)) return node.sensors;
+    }
+    return std::vector<os::SensorReading>();
+  };
+  EXPECT_TRUE(RunUntil([&] { return seen() == readings; }));
+}
+
 TEST_F(ClusterTest, AnInstanceGivesItsOwnContext) {
   StartNodes(2);
   plan::Workload narrow = nodes_[0]->cluster->default_workload();

@@ -1,5 +1,6 @@
 #include "cluster/convert.h"
 
+#include <cmath>
 #include <cstring>
 
 namespace baton::cluster {
@@ -24,6 +25,33 @@ pb::SequenceKey ToProto(const kv::SequenceKey& key) {
 
 kv::SequenceKey FromProto(const pb::SequenceKey& key) {
   return {RequestId(key.request()), key.epoch()};
+}
+
+Sensor ToProto(const os::SensorReading& reading) {
+  Sensor sensor;
+  sensor.set_device(reading.device);
+  if (reading.temperature_c) sensor.set_temperature_c(*reading.temperature_c);
+  if (reading.power_w) sensor.set_power_w(*reading.power_w);
+  if (reading.clock_mhz) sensor.set_clock_mhz(*reading.clock_mhz);
+  if (reading.throttled) sensor.set_throttled(*reading.throttled);
+  if (reading.memory_used_bytes) sensor.set_memory_used_bytes(*reading.memory_used_bytes);
+  if (reading.memory_total_bytes) sensor.set_memory_total_bytes(*reading.memory_total_bytes);
+  return sensor;
+}
+
+os::SensorReading FromProto(const Sensor& sensor) {
+  os::SensorReading reading{.device = sensor.device()};
+  // A peer may say anything; what follows are numbers to show.
+  const auto finite = [](double value) {
+    return std::isfinite(value) ? std::optional(value) : std::nullopt;
+  };
+  if (sensor.has_temperature_c()) reading.temperature_c = finite(sensor.temperature_c());
+  if (sensor.has_power_w()) reading.power_w = finite(sensor.power_w());
+  if (sensor.has_clock_mhz()) reading.clock_mhz = finite(sensor.clock_mhz());
+  if (sensor.has_throttled()) reading.throttled = sensor.throttled();
+  if (sensor.has_memory_used_bytes()) reading.memory_used_bytes = sensor.memory_used_bytes();
+  if (sensor.has_memory_total_bytes()) reading.memory_total_bytes = sensor.memory_total_bytes();
+  return reading;
 }
 
 pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {

@@ -31,6 +31,9 @@ std::string ToBytes(const NodeId& id);
 pb::SequenceKey ToProto(const kv::SequenceKey& key);
 kv::SequenceKey FromProto(const pb::SequenceKey& key);
 
+Sensor ToProto(const os::SensorReading& reading);
+os::SensorReading FromProto(const Sensor& sensor);
+
 pb::DeviceProfile ToProto(const plan::DeviceProfile& device);
 plan::DeviceProfile FromProto(const pb::DeviceProfile& device);
 

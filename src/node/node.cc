@@ -12,6 +12,7 @@
 #include "net/discovery.h"
 #include "net/mesh.h"
 #include "node/profile.h"
+#include "node/sensor_watch.h"
 #include "os/file.h"
 #include "os/system.h"
 
@@ -123,6 +124,9 @@ class Node::Impl {
       os::NameThisThread("io");
       io_.run();
     });
+    sensors_ = std::make_unique<SensorWatch>(clock_, [this](auto readings) {
+      asio::post(io_, [this, readings = std::move(readings)] { cluster_->SetSensors(readings); });
+    });
     if (!measured) measurer_ = std::thread([this, measuring] { Measure(measuring); });
     return OkStatus();
   }
@@ -130,6 +134,7 @@ class Node::Impl {
   ~Impl() {
     if (measurer_.joinable()) measurer_.join();
     discovery_.reset();
+    sensors_.reset();
     if (thread_.joinable()) {
       std::promise<void> stopped;
       asio::post(io_, [&] {
@@ -287,6 +292,7 @@ class Node::Impl {
   std::unique_ptr<cluster::Cluster> cluster_;
   std::unique_ptr<serve::ApiServer> api_;
   std::unique_ptr<net::Discovery> discovery_;
+  std::unique_ptr<SensorWatch> sensors_;
   std::thread thread_;
   std::thread measurer_;
 };

@@ -51,6 +51,22 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"layer_overhead_us", device.layer_overhead_us}};
 }
 
+// What is not known is absent.
+json::object ToJson(const os::SensorReading& reading) {
+  json::object sensor = {{"device", reading.device}};
+  const auto set = [&](const char* key, const auto& value) {
+    if (value) sensor[key] = *value;
+  };
+  set("temperature_c", reading.temperature_c);
+  set("power_w", reading.power_w);
+  set("clock_mhz", reading.clock_mhz);
+  set("throttled", reading.throttled);
+  set("memory_used_bytes", reading.memory_used_bytes);
+  set("memory_total_bytes", reading.memory_total_bytes);
+  if (std::string text = Describe(reading); !text.empty()) sensor["text"] = std::move(text);
+  return sensor;
+}
+
 json::object ToJson(const cluster::NodeView& node) {
   json::array models;
   for (const cluster::LocalModel& model : node.models)
@@ -58,6 +74,8 @@ json::object ToJson(const cluster::NodeView& node) {
         {{"name", model.name}, {"fingerprint", model.fingerprint}, {"bytes", model.bytes}});
   json::array addresses;
   for (const std::string& address : node.addresses) addresses.emplace_back(address);
+  json::array sensors;
+  for (const os::SensorReading& reading : node.sensors) sensors.push_back(ToJson(reading));
   return {{"id", node.id.ToString()},
           {"name", node.name},
           {"version", node.software_version},
@@ -66,6 +84,7 @@ json::object ToJson(const cluster::NodeView& node) {
           {"addresses", std::move(addresses)},
           {"mesh_port", node.mesh_port},
           {"device", ToJson(node.device)},
+          {"sensors", std::move(sensors)},
           {"models", std::move(models)}};
 }
 

@@ -37,8 +37,33 @@ void Metrics::Count(const char* name, const char* help, double total) {
   counter.Increment(std::max(0.0, total - counter.Value()));
 }
 
-void Metrics::Gauge(const char* name, const char* help, double value) {
-  prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({}).Set(value);
+void Metrics::Gauge(const char* name, const char* help, double value,
+                    const prometheus::Labels& labels) {
+  prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels).Set(value);
+}
+
+// Of this node: every node tells its own.
+void Metrics::ShowSensors(const cluster::ClusterView& view) {
+  for (const cluster::NodeView& node : view.nodes) {
+    if (!node.self) continue;
+    for (const os::SensorReading& reading : node.sensors) {
+      const prometheus::Labels labels = {{"device", reading.device}};
+      if (reading.temperature_c)
+        Gauge("baton_temperature_celsius", "Where the device is hottest.", *reading.temperature_c,
+              labels);
+      if (reading.power_w)
+        Gauge("baton_power_watts", "What the device takes.", *reading.power_w, labels);
+      if (reading.clock_mhz)
+        Gauge("baton_clock_hertz", "Clock of the device's fastest core.", *reading.clock_mhz * 1e6,
+              labels);
+      if (reading.throttled)
+        Gauge("baton_throttled", "1 while heat or power slow the device down.", *reading.throttled,
+              labels);
+      if (reading.memory_used_bytes)
+        Gauge("baton_device_memory_used_bytes", "Memory of the device's own that is in use.",
+              static_cast<double>(*reading.memory_used_bytes), labels);
+    }
+  }
 }
 
 std::string Metrics::Render(const cluster::ClusterCounters& counters,
@@ -71,6 +96,7 @@ std::string Metrics::Render(const cluster::ClusterCounters& counters,
   Gauge("vllm:num_requests_running", "Requests under way.", counters.requests_running);
   Gauge("baton_nodes_live", "Nodes with a live link, this one included.", as_double(live));
   Gauge("baton_instances", "Instances known.", as_double(view.instances.size()));
+  ShowSensors(view);
   for (const double seconds : observed.ttft_s) ttft_->Observe(seconds);
   for (const double seconds : observed.total_s) total_->Observe(seconds);
   for (const double seconds : observed.per_token_s) per_token_->Observe(seconds);

@@ -20,7 +20,9 @@ class Metrics {
 
  private:
   void Count(const char* name, const char* help, double total);
-  void Gauge(const char* name, const char* help, double value);
+  void Gauge(const char* name, const char* help, double value,
+             const prometheus::Labels& labels = {});
+  void ShowSensors(const cluster::ClusterView& view);
 
   prometheus::Registry registry_;
   prometheus::Histogram* ttft_;
