@@ -29,6 +29,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   TlsStream& stream() { return stream_; }
   uint64_t sent_bytes() const { return sent_bytes_; }
   uint64_t received_bytes() const { return received_bytes_; }
+  // Waiting to be sent.
+  size_t queued_bytes() const { return queued_bytes_; }
 
   // One frame, for the handshake. `proven` as in wire::DecodeFrameHeader.
   asio::awaitable<Result<wire::Frame>> ReadFrame(bool proven);

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "net/handshake.h"
+#include "net/link_meter.h"
 #include "net/probe.h"
 #include "os/system.h"
 
@@ -33,6 +34,7 @@ using wire::FrameType;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kHeartbeat{350};
+constexpr int kProbeFramesAtOnce = 4;
 constexpr std::chrono::milliseconds kRedialFirst{200};
 constexpr std::chrono::milliseconds kRedialMost{5000};
 constexpr std::chrono::milliseconds kPatience{1000};  // the higher id lets the lower one dial first
@@ -58,12 +60,12 @@ struct Link {
   std::array<std::shared_ptr<Connection>, 2> lanes;
   os::TimePoint last_heard{};
   os::TimePoint last_ping{};
-  double rtt_min_us = 0;
-  double rtt_ewma_us = 0;
+  LinkMeter meter;
   ProbePlan probe_plan;
-  ProbeMeter probe_meter;
-  uint64_t probe_id = 0;
-  double send_bytes_per_s = 0;
+  ProbeMeter probe_meter;        // of the peer's probes
+  uint64_t probe_id = 0;         // of ours under way, 0: none
+  uint64_t probe_left = 0;       // bytes not yet given to the lane
+  bool probe_disturbed = false;  // others were given to the lane meanwhile
 
   bool complete() const { return lanes[0] != nullptr && lanes[1] != nullptr; }
 };
@@ -169,9 +171,9 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     const auto found = links_.find(peer);
     if (found == links_.end()) return {};
     const Link& link = *found->second;
-    LinkStats stats{.rtt_min_us = link.rtt_min_us,
-                    .rtt_ewma_us = link.rtt_ewma_us,
-                    .send_bytes_per_s = link.send_bytes_per_s};
+    LinkStats stats{.rtt_min_us = link.meter.rtt_min_us(),
+                    .rtt_ewma_us = link.meter.rtt_ewma_us(),
+                    .send_bytes_per_s = link.meter.bytes_per_s()};
     for (const auto& lane : link.lanes) {
       stats.sent_bytes += lane->sent_bytes();
       stats.received_bytes += lane->received_bytes();
@@ -262,8 +264,10 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       if (on_sent) on_sent(MakeError(Code::kUnavailable, "no link to {}", peer.Short()));
       return;
     }
-    found->second->lanes[static_cast<size_t>(LaneOf(type))]->Send({type, std::move(payload)},
-                                                                  std::move(on_sent));
+    const Lane lane = LaneOf(type);
+    if (lane == Lane::kBulk) found->second->probe_disturbed = true;
+    found->second->lanes[static_cast<size_t>(lane)]->Send({type, std::move(payload)},
+                                                          std::move(on_sent));
   }
 
   asio::io_context& io() { return io_; }
@@ -425,7 +429,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     SendRoster(peer);
     SendPing(*link);
     events_.OnPeerUp(link->peer);
-    StartProbe(*link);
+    StartProbe(link);
   }
 
   void OnLaneClosed(const LinkPtr& link, const Error& reason) {
@@ -460,10 +464,11 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       TakeDown(link->peer.id, Error(Code::kInvalidArgument, "a link message that is no protobuf"));
       return;
     }
-    OnLinkMessage(*link, message);
+    OnLinkMessage(link, message);
   }
 
-  void OnLinkMessage(Link& link, const LinkMessage& message) {
+  void OnLinkMessage(const LinkPtr& owner, const LinkMessage& message) {
+    Link& link = *owner;
     switch (message.body_case()) {
       case LinkMessage::kPing: {
         LinkMessage reply;
@@ -479,7 +484,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       case LinkMessage::kProbeStart:
         return link.probe_meter.OnStart(message.probe_start());
       case LinkMessage::kProbeReport:
-        return OnProbeReport(link, message.probe_report());
+        return OnProbeReport(owner, message.probe_report());
       default:
         return;  // a newer peer's message: ignored by design
     }
@@ -500,11 +505,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   void OnPong(Link& link, const Pong& pong) {
     const auto now = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
     if (pong.sent_ns() > now) return;
-    const double rtt_us = static_cast<double>(now - pong.sent_ns()) / 1e3;
-    constexpr double kWeight = 0.2;
-    link.rtt_min_us = link.rtt_min_us == 0 ? rtt_us : std::min(link.rtt_min_us, rtt_us);
-    link.rtt_ewma_us =
-        link.rtt_ewma_us == 0 ? rtt_us : link.rtt_ewma_us + kWeight * (rtt_us - link.rtt_ewma_us);
+    link.meter.OnRoundTrip(clock_.Now(), static_cast<double>(now - pong.sent_ns()) / 1e3);
   }
 
   // --- Roster ---
@@ -532,14 +533,29 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
 
   // --- Bandwidth ---
 
-  void StartProbe(Link& link) {
-    link.probe_id = os::RandomU64();
+  void StartProbe(const LinkPtr& link) {
+    link->probe_id = os::RandomU64() | 1;
+    link->probe_left = link->probe_plan.bytes();
+    link->probe_disturbed = false;
     LinkMessage message;
-    message.mutable_probe_start()->set_probe_id(link.probe_id);
-    message.mutable_probe_start()->set_bytes(link.probe_plan.bytes());
-    SendLink(link, Lane::kBulk, message);
-    for (uint64_t sent = 0; sent < link.probe_plan.bytes(); sent += kProbeFrameBytes)
-      link.lanes[1]->Send({FrameType::kProbe, Bytes(kProbeFrameBytes)}, {});
+    message.mutable_probe_start()->set_probe_id(link->probe_id);
+    message.mutable_probe_start()->set_bytes(link->probe_plan.bytes());
+    SendLink(*link, Lane::kBulk, message);
+    for (int i = 0; i < kProbeFramesAtOnce; ++i) SendProbeFrame(link);
+  }
+
+  // A few at a time, each of which is followed by another: others need not wait for all of them.
+  void SendProbeFrame(const LinkPtr& link) {
+    if (link->probe_left == 0) return;
+    link->probe_left -= kProbeFrameBytes;
+    // The link owns the connection, so what the connection keeps must not own the link.
+    link->lanes[1]->Send(
+        {FrameType::kProbe, Bytes(kProbeFrameBytes)},
+        [weak = weak_from_this(), weak_link = std::weak_ptr(link)](const Status& sent) {
+          const auto self = weak.lock();
+          const auto link = weak_link.lock();
+          if (self != nullptr && link != nullptr && sent.ok()) self->SendProbeFrame(link);
+        });
   }
 
   void OnProbeBytes(Link& link, uint64_t count) {
@@ -550,13 +566,27 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     SendLink(link, Lane::kControl, message);
   }
 
-  void OnProbeReport(Link& link, const ProbeReport& report) {
-    if (report.probe_id() != link.probe_id) return;
-    const auto rate = link.probe_plan.OnReport(report);
+  void OnProbeReport(const LinkPtr& link, const ProbeReport& report) {
+    if (report.probe_id() != link->probe_id) return;
+    link->probe_id = 0;
+    const os::TimePoint now = clock_.Now();
+    if (link->probe_disturbed && link->meter.bytes_per_s() > 0) return link->meter.Postpone(now);
+    const auto bytes = static_cast<double>(link->probe_plan.bytes());
+    const auto rate = link->probe_plan.OnReport(report);
     if (!rate) return StartProbe(link);
-    link.probe_id = 0;
-    link.send_bytes_per_s = *rate;
-    events_.OnLinkMeasured(link.peer.id);
+    if (link->meter.OnProbed(now, *rate, bytes / *rate)) events_.OnLinkMeasured(link->peer.id);
+  }
+
+  // Looks at what the bulk lane carries, and measures anew where it is time and nobody minds.
+  void WatchBandwidth(const LinkPtr& link) {
+    const os::TimePoint now = clock_.Now();
+    if (link->probe_id != 0) return;
+    const Connection& bulk = *link->lanes[1];
+    if (link->meter.OnSent(now, bulk.sent_bytes(), bulk.queued_bytes() > 0))
+      events_.OnLinkMeasured(link->peer.id);
+    if (!link->meter.ProbeDue(now)) return;
+    link->probe_plan = ProbePlan(link->meter.bytes_per_s());
+    StartProbe(link);
   }
 
   // --- Time ---
@@ -577,6 +607,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     for (auto& [peer, link] : links_) {
       if (now - link->last_heard > kSilenceMax) silent.push_back(peer);
       if (now - link->last_ping >= kHeartbeat) SendPing(*link);
+      WatchBandwidth(link);
     }
     for (const NodeId& peer : silent)
       TakeDown(peer, MakeError(Code::kUnavailable, "{} has been silent for {} ms", peer.Short(),

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "net/identity.h"
 #include "net/invitation.h"
+#include "net/link_meter.h"
 #include "net/mesh.h"
 #include "net/probe.h"
 #include "net/roster.h"
@@ -197,6 +198,76 @@ TEST(Probe, MeterCountsTheLastThreeQuarters) {
   EXPECT_EQ(report->bytes(), 300u);
   EXPECT_EQ(report->elapsed_us(), 30'000u);
   EXPECT_EQ(meter.OnBytes(100, now), std::nullopt) << "bytes that nobody announced";
+}
+
+TEST(Probe, OfAKnownLinkLastsLongEnoughToTrust) {
+  EXPECT_EQ(ProbePlan(1e3).bytes(), 4 * kProbeFrameBytes);
+  const uint64_t bytes = ProbePlan(1e9).bytes();
+  EXPECT_EQ(bytes % kProbeFrameBytes, 0U);
+  ProbeReport report;  // the last three quarters
+  report.set_bytes(bytes * 3 / 4);
+  report.set_elapsed_us(report.bytes() / 1000);
+  EXPECT_TRUE(ProbePlan(1e9).OnReport(report).has_value());
+  EXPECT_EQ(ProbePlan(1e15).bytes(), ProbePlan::kMostBytes);
+}
+
+TEST(LinkMeter, TheLeastRoundTripOfTheLastMinutes) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  EXPECT_EQ(meter.rtt_min_us(), 0);
+  meter.OnRoundTrip(now, 80);
+  meter.OnRoundTrip(now, 300);
+  EXPECT_EQ(meter.rtt_min_us(), 80);
+  EXPECT_GT(meter.rtt_ewma_us(), 80);
+  // The way has become longer, for good.
+  for (int i = 0; i < 300; ++i) meter.OnRoundTrip(now += std::chrono::seconds(1), 500);
+  EXPECT_EQ(meter.rtt_min_us(), 500);
+}
+
+TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
+  for (const double bytes_per_s : {1e5, 1e7, 1e9, 1e10}) {
+    LinkMeter meter;
+    os::TimePoint now{std::chrono::hours(1)};
+    const os::TimePoint began = now;
+    double probing_s = 0;
+    int probes = 0;
+    EXPECT_FALSE(meter.ProbeDue(now)) << "the first is not the meter's to ask for";
+    meter.OnProbed(now, bytes_per_s, 0.1);
+    while (now < began + std::chrono::hours(24)) {
+      now += std::chrono::seconds(1);
+      meter.OnSent(now, 0, false);
+      if (!meter.ProbeDue(now)) continue;
+      const double seconds = static_cast<double>(ProbePlan(bytes_per_s).bytes()) / bytes_per_s;
+      probing_s += seconds;
+      ++probes;
+      meter.OnProbed(now, bytes_per_s, seconds);
+    }
+    EXPECT_GT(probes, 10) << bytes_per_s;
+    EXPECT_LT(probing_s / os::SecondsBetween(began, now), 0.01) << bytes_per_s;
+  }
+}
+
+TEST(LinkMeter, ABusyLinkIsLeftAloneAndTellsWhatItCarries) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  EXPECT_TRUE(meter.OnProbed(now, 1e8, 0.06));
+  EXPECT_FALSE(meter.OnProbed(now, 1.05e8, 0.06)) << "no news";
+  uint64_t sent = 0;
+  int news = 0;
+  for (int i = 0; i < 1000; ++i) {
+    now += milliseconds(100);
+    news += meter.OnSent(now, sent += 20'000'000, true);
+    EXPECT_FALSE(meter.ProbeDue(now));
+  }
+  EXPECT_NEAR(meter.bytes_per_s(), 2e8, 1);
+  EXPECT_EQ(news, 1);
+  // A trickle is no measure of a link.
+  for (int i = 0; i < 10; ++i) meter.OnSent(now += milliseconds(100), sent += 1000, false);
+  EXPECT_NEAR(meter.bytes_per_s(), 2e8, 1);
+  EXPECT_FALSE(meter.ProbeDue(now + milliseconds(500)));
+  EXPECT_TRUE(meter.ProbeDue(now + std::chrono::seconds(3)));
+  EXPECT_TRUE(meter.OnProbed(now, 0.5e8, 0.06)) << "it has become slower";
+  EXPECT_NEAR(meter.bytes_per_s(), 0.5e8, 1);
 }
 
 TEST(HostPort, ParsesWhatPeopleWrite) {

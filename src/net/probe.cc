@@ -4,6 +4,14 @@
 
 namespace baton::net {
 
+ProbePlan::ProbePlan(double bytes_per_s) {
+  // The meter counts three quarters: a half more is enough, and a little.
+  const double enough = bytes_per_s * kEnoughUs * 1e-6 * 1.5;
+  const auto frames =
+      static_cast<uint64_t>(std::min<double>(enough, kMostBytes)) / kProbeFrameBytes;
+  bytes_ = std::clamp<uint64_t>((frames + 1) * kProbeFrameBytes, 4 * kProbeFrameBytes, kMostBytes);
+}
+
 std::optional<double> ProbePlan::OnReport(const ProbeReport& report) {
   const bool enough = report.elapsed_us() >= kEnoughUs || bytes_ >= kMostBytes;
   if (!enough) {

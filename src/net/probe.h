@@ -20,6 +20,10 @@ class ProbePlan {
   static constexpr uint64_t kMostBytes = 128 << 20;
   static constexpr uint64_t kEnoughUs = 60'000;
 
+  // Of a link that nothing is known of, or of one that was measured before.
+  ProbePlan() = default;
+  explicit ProbePlan(double bytes_per_s);
+
   uint64_t bytes() const { return bytes_; }
   // Digests a report; the rate once it is trustworthy, nothing if a larger probe should follow.
   std::optional<double> OnReport(const ProbeReport& report);

@@ -1,0 +1,74 @@
+#include "net/link_meter.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace baton::net {
+namespace {
+
+constexpr double kRttWeight = 0.2;
+constexpr double kObservedWeight = 0.3;
+constexpr double kNews = 0.1;
+
+double LeastKnown(double a, double b) {
+  if (a == 0 || b == 0) return std::max(a, b);
+  return std::min(a, b);
+}
+
+}  // namespace
+
+void LinkMeter::OnRoundTrip(os::TimePoint now, double rtt_us) {
+  if (now - half_began_ >= kRttWindow / 2) {
+    rtt_before_us_ = rtt_now_us_;
+    rtt_now_us_ = 0;
+    half_began_ = now;
+  }
+  rtt_now_us_ = LeastKnown(rtt_now_us_, rtt_us);
+  rtt_ewma_us_ = rtt_ewma_us_ == 0 ? rtt_us : rtt_ewma_us_ + kRttWeight * (rtt_us - rtt_ewma_us_);
+}
+
+double LinkMeter::rtt_min_us() const {
+  return LeastKnown(rtt_now_us_, rtt_before_us_);
+}
+
+double LinkMeter::bytes_per_s() const {
+  return std::max(probed_bytes_per_s_, observed_bytes_per_s_);
+}
+
+bool LinkMeter::IsNews() {
+  if (std::abs(bytes_per_s() - told_bytes_per_s_) <= kNews * told_bytes_per_s_) return false;
+  told_bytes_per_s_ = bytes_per_s();
+  return true;
+}
+
+bool LinkMeter::OnProbed(os::TimePoint now, double bytes_per_s, double seconds) {
+  probed_bytes_per_s_ = bytes_per_s;
+  observed_bytes_per_s_ = 0;
+  const auto pause = std::chrono::duration<double>(seconds / kProbeShare);
+  next_probe_ =
+      now + std::max<os::Duration>(kProbeInterval, std::chrono::duration_cast<os::Duration>(pause));
+  return IsNews();
+}
+
+bool LinkMeter::OnSent(os::TimePoint now, uint64_t sent_bytes, bool more_waits) {
+  const double seconds = os::SecondsBetween(looked_at_, now);
+  const auto sent = static_cast<double>(sent_bytes - sent_bytes_);
+  const bool full = more_waited_ && more_waits && seconds > 0;
+  if (sent_bytes != sent_bytes_ || more_waits) busy_at_ = now;
+  sent_bytes_ = sent_bytes;
+  more_waited_ = more_waits;
+  looked_at_ = now;
+  if (!full) return false;
+  const double rate = sent / seconds;
+  observed_bytes_per_s_ =
+      observed_bytes_per_s_ == 0
+          ? rate
+          : observed_bytes_per_s_ + kObservedWeight * (rate - observed_bytes_per_s_);
+  return probed_bytes_per_s_ > 0 && IsNews();
+}
+
+bool LinkMeter::ProbeDue(os::TimePoint now) const {
+  return probed_bytes_per_s_ > 0 && now >= next_probe_ && now - busy_at_ >= kIdle;
+}
+
+}  // namespace baton::net

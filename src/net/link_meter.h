@@ -1,0 +1,60 @@
+// LinkMeter: what is known of one direction of a link, and when it is worth a probe again. Pure.
+//
+// Round trips come from heartbeats: the least of the last minutes, since a queue only ever adds to
+// one. Bandwidth comes from probes, which are repeated while the link is idle and take less than a
+// hundredth of it; what a busy link was seen to carry is a floor until then.
+#pragma once
+
+#include <cstdint>
+
+#include "os/clock.h"
+
+namespace baton::net {
+
+class LinkMeter {
+ public:
+  // Of the time, what probes may take; and how long they wait for one another at least.
+  static constexpr double kProbeShare = 0.005;
+  static constexpr std::chrono::seconds kProbeInterval{60};
+  // A link is idle if nothing but probes was sent for so long.
+  static constexpr std::chrono::seconds kIdle{2};
+  static constexpr std::chrono::seconds kRttWindow{120};
+
+  void OnRoundTrip(os::TimePoint now, double rtt_us);
+  // A probe that nothing disturbed gave this rate and took this long in all. Both it and OnSent()
+  // return true if the bandwidth is news: more than a tenth off what was news before.
+  bool OnProbed(os::TimePoint now, double bytes_per_s, double seconds);
+  // Called every now and then while there is no probe: what the link has sent in all, and whether
+  // more waits. Where it waits twice in a row, all that it could carry was sent in between.
+  bool OnSent(os::TimePoint now, uint64_t sent_bytes, bool more_waits);
+
+  bool ProbeDue(os::TimePoint now) const;
+  // A probe was disturbed by others.
+  void Postpone(os::TimePoint now) { next_probe_ = now + kProbeInterval; }
+
+  // 0: not measured yet.
+  double rtt_min_us() const;
+  double rtt_ewma_us() const { return rtt_ewma_us_; }
+  double bytes_per_s() const;
+
+ private:
+  bool IsNews();
+
+  // The least round trip of two halves of a window, the one that runs and the one before.
+  double rtt_now_us_ = 0;
+  double rtt_before_us_ = 0;
+  os::TimePoint half_began_{};
+  double rtt_ewma_us_ = 0;
+
+  double probed_bytes_per_s_ = 0;
+  double observed_bytes_per_s_ = 0;
+  double told_bytes_per_s_ = 0;
+  os::TimePoint next_probe_{};
+
+  uint64_t sent_bytes_ = 0;
+  bool more_waited_ = false;
+  os::TimePoint looked_at_{};
+  os::TimePoint busy_at_{};
+};
+
+}  // namespace baton::net
