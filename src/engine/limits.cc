@@ -22,18 +22,20 @@ constexpr size_t kMatrixRows = 1024;       // of the product with many tokens
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
+constexpr int kBatches[] = {4, 16, 64};
 constexpr double kPatienceSeconds = 0.3;
 constexpr device::KvShape kHeads{8, 64};
 constexpr size_t kQueryHeads = 32;
-constexpr int kKeys = 2048;
+constexpr int kContexts[] = {512, 2048, 8192};
+constexpr int kUsualKeys = 2048;
 
 // The shortest of some runs: others on the machine only ever add time. What takes long is not
 // repeated.
 double Shortest(const os::Clock& clock, const std::function<void()>& run,
-                const std::function<void()>& before = {}) {
+                const std::function<void()>& before = {}, int repetitions = kRepetitions) {
   double shortest = std::numeric_limits<double>::max();
   const auto started = clock.Now();
-  for (int i = 0; i < kRepetitions; ++i) {
+  for (int i = 0; i < repetitions; ++i) {
     if (i > 0 && os::SecondsBetween(started, clock.Now()) > kPatienceSeconds) break;
     if (before) before();
     const auto begin = clock.Now();
@@ -71,17 +73,23 @@ class Meter {
 
   Result<TypeLimits> MeasureType(DType type, const std::function<void()>& flush) {
     TypeLimits limits{.type = type};
+    BATON_ASSIGN_OR_RETURN(const auto some, Pack(type, kMatrixRows));
     // A slow device is asked for a sixteenth of the work first.
     size_t tokens = kTokens / 16;
-    BATON_ASSIGN_OR_RETURN(double wide, ProductSeconds(type, kMatrixRows, tokens, {}));
+    BATON_ASSIGN_OR_RETURN(double wide, ProductSeconds(*some, tokens, {}));
     if (16 * wide < kPatienceSeconds) {
       tokens = kTokens;
-      BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(type, kMatrixRows, tokens, {}));
+      BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(*some, tokens, {}));
     }
-    limits.matrix_flops_per_s = 2.0 * kMatrixRows * kColumns * static_cast<double>(tokens) / wide;
+    limits.matrix_flops_per_s = FlopsOf(kMatrixRows, tokens) / wide;
     const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
-    BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(type, rows, 1, flush));
+    BATON_ASSIGN_OR_RETURN(const auto all, Pack(type, rows));
+    BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(*all, 1, flush));
     limits.read_bytes_per_s = static_cast<double>(rows * BytesOf(type, kColumns)) / narrow;
+    for (const int batch : kBatches) {
+      BATON_ASSIGN_OR_RETURN(const double seconds, ProductSeconds(*all, batch, flush, 2));
+      limits.batches.push_back({batch, FlopsOf(rows, batch) / seconds});
+    }
     return limits;
   }
 
@@ -89,18 +97,27 @@ class Meter {
   Result<double> LayerOverhead();
 
  private:
-  Result<double> ProductSeconds(DType type, size_t rows, size_t tokens,
-                                const std::function<void()>& before) {
-    BATON_ASSIGN_OR_RETURN(const auto matrix,
-                           device_.Pack({type, rows, kColumns, RowsOf(type, kColumns)}));
+  Result<ContextLimits> MeasureContext(KvType type, int keys);
+
+  static double FlopsOf(size_t rows, size_t tokens) {
+    return 2.0 * kColumns * static_cast<double>(rows * tokens);
+  }
+
+  Result<std::unique_ptr<device::Matrix>> Pack(DType type, size_t rows) {
+    return device_.Pack({type, rows, kColumns, RowsOf(type, kColumns)});
+  }
+
+  Result<double> ProductSeconds(const device::Matrix& matrix, size_t tokens,
+                                const std::function<void()>& before,
+                                int repetitions = kRepetitions) {
     BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, tokens, kColumns));
-    BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, tokens, rows));
+    BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, tokens, matrix.rows()));
     return Shortest(
         clock_,
         [&] {
-          device_.MatMul(x.rows, {{matrix.get(), y.rows}});
+          device_.MatMul(x.rows, {{&matrix, y.rows}});
         },
-        before);
+        before, repetitions);
   }
 
   device::RowReader RowsOf(DType type, size_t columns) const {
@@ -112,9 +129,9 @@ class Meter {
   const std::vector<uint8_t> weights_;
 };
 
-Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
+Result<ContextLimits> Meter::MeasureContext(KvType type, int keys) {
   const device::KvLayout kv{kHeads, type};
-  const int pages = kKeys / device::kPageTokens;
+  const int pages = keys / device::kPageTokens;
   BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kv.layer_bytes()));
   std::vector<int32_t> indices;
   for (int i = 0; i < pages; ++i) indices.push_back(i);
@@ -124,7 +141,7 @@ Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
   BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
   const auto attend = [&](size_t queries) {
     return Shortest(clock_, [&] {
-      const device::KvRows last{layer, kKeys - static_cast<int>(queries), queries};
+      const device::KvRows last{layer, keys - static_cast<int>(queries), queries};
       device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain, {},
                      into.rows.Slice(0, queries));
     });
@@ -136,10 +153,22 @@ Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
     seconds = attend(queries);
   }
   const auto many = static_cast<double>(queries);
-  return AttentionLimits{
-      .type = type,
-      .flops_per_s = 4.0 * static_cast<double>(width) * many * (kKeys - many / 2) / seconds,
+  return ContextLimits{
+      .keys = keys,
+      .flops_per_s = 4.0 * static_cast<double>(width) * many * (keys - many / 2) / seconds,
       .read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / attend(1)};
+}
+
+Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
+  AttentionLimits limits{.type = type};
+  for (const int keys : kContexts) {
+    BATON_ASSIGN_OR_RETURN(const ContextLimits context, MeasureContext(type, keys));
+    limits.contexts.push_back(context);
+    if (keys != kUsualKeys) continue;
+    limits.flops_per_s = context.flops_per_s;
+    limits.read_bytes_per_s = context.read_bytes_per_s;
+  }
+  return limits;
 }
 
 // The ops of one layer of a decode step on a model so narrow that nothing but overhead is left.

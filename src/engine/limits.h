@@ -12,17 +12,32 @@
 
 namespace baton::engine {
 
+// Products with so many tokens; multiply and add count as two.
+struct BatchLimits {
+  int tokens = 0;
+  double flops_per_s = 0;
+};
+
 struct TypeLimits {
   DType type = DType::kF32;
-  double matrix_flops_per_s = 0;  // products with 512 tokens; multiply and add count as two
-  double read_bytes_per_s = 0;    // products with one token: bytes of weights per second
+  double matrix_flops_per_s = 0;     // products with 512 tokens
+  double read_bytes_per_s = 0;       // products with one token: bytes of weights per second
+  std::vector<BatchLimits> batches;  // in between, fewest first
+};
+
+// Over so many keys.
+struct ContextLimits {
+  int keys = 0;
+  double flops_per_s = 0;       // 512 queries, 4 per (query width, key)
+  double read_bytes_per_s = 0;  // one query: bytes of K and V per second
 };
 
 // Of one KvType.
 struct AttentionLimits {
   KvType type = KvType::kF16;
-  double flops_per_s = 0;       // 512 queries over 2048 keys, 4 per (query width, key)
-  double read_bytes_per_s = 0;  // one query over 2048 keys: bytes of K and V per second
+  double flops_per_s = 0;               // over 2048 keys
+  double read_bytes_per_s = 0;          // over 2048 keys
+  std::vector<ContextLimits> contexts;  // fewest keys first
 };
 
 struct Limits {
@@ -32,7 +47,7 @@ struct Limits {
   double layer_overhead_us = 0;            // a decode step's cost per layer that no byte explains
 };
 
-// Uses the device alone for about six seconds. Takes about 400 MiB while it runs.
+// Uses the device alone for about eight seconds. Takes about 400 MiB while it runs.
 Result<Limits> MeasureLimits(device::Device& device, const os::Clock& clock);
 
 }  // namespace baton::engine
