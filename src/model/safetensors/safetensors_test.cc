@@ -283,6 +283,37 @@ TEST(Config, Positions) {
                   (1 + 0.05f * std::log(4.0f)) / (1 + 0.1f * std::log(4.0f)));
 }
 
+// What transformers makes of folders that say little, which differs from family to family.
+TEST(Config, PositionsLeftOut) {
+  const auto with = [](const std::string& architecture, const std::string& more) {
+    const HubConfig read =
+        ReadConfig(fmt::format(R"({{"architectures": ["{}"], {}"max_position_embeddings": 256}})",
+                               architecture, more),
+                   "", "")
+            .value();
+    const auto header = gguf::ParseHeader(read.metadata, read.metadata.size()).value();
+    const std::string prefix = std::string(read.architecture->gguf) + ".rope.";
+    return fmt::format(
+        "{} {} {} {}", header.metadata.StringOr(prefix + "scaling.type", "none").value(),
+        header.metadata.NumberOr(prefix + "scaling.factor", 1).value(),
+        header.metadata.NumberOr(prefix + "scaling.original_context_length", 0).value(),
+        header.metadata.NumberOr(prefix + "freq_base", 0).value());
+  };
+  EXPECT_EQ(with("GptOssForCausalLM", ""), "yarn 32 4096 0");
+  EXPECT_EQ(with("GptOssForCausalLM", R"("rope_theta": 1e5, "rope_scaling": null, )"),
+            "yarn 32 4096 100000");
+  EXPECT_EQ(with("GptOssForCausalLM", R"("rope_parameters": {"rope_theta": 1e5}, )"),
+            "none 1 0 100000");
+  EXPECT_EQ(with("MixtralForCausalLM", ""), "none 1 0 1000000");
+  EXPECT_EQ(with("LlamaForCausalLM", ""), "none 1 0 0");
+  const std::string older = R"("rope_scaling": {"type": "linear", "factor": 8}, )";
+  EXPECT_EQ(with("LlamaForCausalLM", older), "linear 8 0 0");
+  EXPECT_EQ(with("Gemma2ForCausalLM", older), "linear 8 0 0");
+  EXPECT_EQ(with("Gemma3ForCausalLM", older), "none 1 0 0");
+  EXPECT_EQ(with("Gemma3ForCausalLM", R"("rope_scaling": {"rope_type": "linear", "factor": 8}, )"),
+            "linear 8 0 0");
+}
+
 TEST(Config, LayersOfExperts) {
   const auto with = [](const std::string& more) {
     const auto read = ReadConfig(R"({"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 32,
