@@ -131,12 +131,15 @@ Result<MlxGroups> ReadMlxGroups(const object& groups, MlxGroups otherwise) {
   BATON_ASSIGN_OR_RETURN(const auto bits, IntegerIn(groups, "bits"));
   BATON_ASSIGN_OR_RETURN(const auto size, IntegerIn(groups, "group_size"));
   BATON_ASSIGN_OR_RETURN(const auto mode, TextOr(groups, "mode", "affine"));
-  const MlxGroups read = {bits.value_or(otherwise.bits), size.value_or(otherwise.size)};
-  const bool size_ok = read.size == 32 || read.size == 64 || read.size == 128;
-  if ((read.bits != 4 && read.bits != 8) || !size_ok || mode != "affine")
+  const MlxGroups read = {bits.value_or(otherwise.bits), size.value_or(otherwise.size),
+                          mode == "mxfp4"};
+  const bool affine = mode == "affine" && (read.bits == 4 || read.bits == 8) &&
+                      (read.size == 32 || read.size == 64 || read.size == 128);
+  if (!affine && !(read.mxfp4 && read.bits == 4 && read.size == 32))
     return MakeError(Code::kUnimplemented,
                      "config.json: quantization by {} bits in groups of {}, mode '{}', is not "
-                     "supported; supported: 4 or 8 bits in groups of 32, 64 or 128, affine",
+                     "supported; supported: 4 or 8 bits in groups of 32, 64 or 128, affine, and 4 "
+                     "bits in groups of 32, mxfp4",
                      read.bits, read.size, log::Escape(mode.substr(0, 32)));
   return read;
 }

@@ -23,6 +23,7 @@ inline constexpr size_t kConfigBytesMax = 1 << 20;
 struct MlxGroups {
   int64_t bits = 0;
   int64_t size = 0;
+  bool mxfp4 = false;  // 4 bits in groups of 32 are MXFP4's, with exponents for scales
 };
 
 struct Quantization {
