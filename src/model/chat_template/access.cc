@@ -293,6 +293,9 @@ Result<Value> GetAttribute(Runtime& runtime, const Value& value, std::string_vie
     const Value* found = value.As<NamespacePtr>()->Find(name);
     return found != nullptr ? *found : UndefinedAttribute(value, name);
   }
+  const bool in_group = value.is_list() && value.list().is_group && value.list().items.size() == 2;
+  if (in_group && (name == "grouper" || name == "list"))
+    return value.list().items[name == "grouper" ? 0 : 1];
   if (value.Is<FunctionPtr>() && name == "name")
     return runtime.MakeText(value.As<FunctionPtr>()->name);
   if (value.is_dict()) {

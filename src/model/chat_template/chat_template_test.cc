@@ -69,6 +69,33 @@ TEST(Jinja, ExpressionsPrintAsInPython) {
   for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
 }
 
+TEST(Jinja, CaseOfAllAlphabets) {
+  const Case cases[] = {
+      {"{{ 'ΟΔΥΣΣΕΥΣ ΣΑΣ.' | lower }} {{ \"ΑΣ'Α\".lower() }}", "οδυσσευς σας. ασ'α"},
+      {"{{ 'İ' | lower | length }} {{ 'ŉﬀᾲΐ'.upper() }}",
+       "2 \u02BCNFF\u1FBA\u0399\u0399\u0308\u0301"},
+      {"{{ 'straße' | upper }} {{ 'ﬁn ßa ᾲ ǆ' | title }}", "STRASSE FIn SSa ᾺΙ Ǆ"},
+      {"{{ 'ﬁn ßa ᾲ ǆ'.title() }} {{ 'ßǅⅷ'.swapcase() }}", "Fin Ssa Ὰͅ ǅ SSǅⅧ"},
+      {"{{ 'Straße ﬀ'.casefold() }} {{ 'éÉ' | capitalize }}", "strasse ff Éé"},
+      {"{{ [1] is lower }} {{ ['A'] is upper }}", "False True"},
+  };
+  for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
+}
+
+TEST(Jinja, Groups) {
+  const std::string rows = R"({"rows": [{"n": "x", "g": "p"}, {"n": "Y", "g": "q"},
+                                        {"n": "w", "g": "P"}]})";
+  EXPECT_EQ(Render("{% for g in rows | groupby('g') %}{{ g.grouper }}{{ g.list | length }}"
+                   "{{ g[0] }};{% endfor %}",
+                   rows),
+            "p2p;q1q;");
+  EXPECT_EQ(Render("{{ rows | sort(attribute='g,n') | map(attribute='n') | join }}", rows), "wxY");
+  EXPECT_EQ(Render("{{ rows | sort(attribute='g,n', case_sensitive=true) | map(attribute='n') | "
+                   "join }}",
+                   rows),
+            "wxY");
+}
+
 TEST(Jinja, StatementsAndWhiteSpace) {
   const Case cases[] = {
       {"a\n{% if n %}\nb\n{% endif %}\nc\n", "a\nb\nc"},

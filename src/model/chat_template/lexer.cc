@@ -317,6 +317,7 @@ class Lexer {
       return 1;
     }
     if (c == '\n') return 1;
+    if (c == 'N') return 0;  // by a name of Unicode's, of which we have no list
     if (c == 'x') return UnescapeHex(at, 2, value);
     if (c == 'u') return UnescapeHex(at, 4, value);
     if (c == 'U') return UnescapeHex(at, 8, value);

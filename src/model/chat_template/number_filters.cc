@@ -123,10 +123,11 @@ Result<Value> Sum(Runtime& runtime, const Value& value, const Arguments& argumen
 
 Result<Value> FileSizeFormat(Runtime& runtime, const Value& value, const Arguments& arguments) {
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("filesizeformat", {"binary"}));
-  if (!value.is_number()) return TypeError("filesizeformat needs a number");
+  const auto number = value.is_text() ? ParseFloat(value.bytes()) : std::nullopt;
+  if (!value.is_number() && !number) return TypeError("filesizeformat needs a number");
   const bool binary = Flag(bound[0], false);
   const double base = binary ? 1024 : 1000;
-  const double bytes = value.number();
+  const double bytes = number ? *number : value.number();
   if (bytes == 1) return runtime.MakeText("1 Byte");
   if (bytes < base) return runtime.MakeText(fmt::format("{} Bytes", static_cast<int64_t>(bytes)));
   constexpr std::string_view kPrefixes = "kMGTPEZY";

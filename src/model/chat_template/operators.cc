@@ -106,6 +106,10 @@ Result<Value> OnFloats(Operator op, double a, double b) {
     case Operator::kMultiply:
       return Value(a * b);
     case Operator::kPower:
+      if (a < 0 && b != std::floor(b))
+        return TypeError(
+            fmt::format("{} ** {} is a complex number", FormatFloat(a), FormatFloat(b)));
+      if (a == 0 && b < 0) return TypeError("0.0 cannot be raised to a negative power");
       return Value(std::pow(a, b));
     default:
       break;

@@ -625,7 +625,9 @@ std::string Repr(const Value& value) {
   if (value.is_list()) return ReprList(value.list());
   if (value.is_dict()) return ReprDict(value.dict());
   if (value.Is<FunctionPtr>()) return fmt::format("<function {}>", value.As<FunctionPtr>()->name);
-  if (value.Is<LoopPtr>()) return "<LoopContext>";
+  if (value.Is<LoopPtr>())
+    return fmt::format("<LoopContext {}/{}>", value.As<LoopPtr>()->index0 + 1,
+                       value.As<LoopPtr>()->items.size());
   return "<Namespace>";
 }
 

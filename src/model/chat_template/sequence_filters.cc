@@ -27,6 +27,26 @@ Result<std::vector<Keyed>> WithKeys(Runtime& runtime, const Value& value,
   return keyed;
 }
 
+// By several attributes, with commas between them, in turn.
+Result<std::vector<Keyed>> WithListsOfKeys(Runtime& runtime, const Value& value,
+                                           std::string_view attributes, bool case_sensitive) {
+  BATON_ASSIGN_OR_RETURN(const std::vector<Value> items, Iterate(runtime, value));
+  std::vector<Keyed> keyed;
+  for (const Value& item : items) {
+    std::vector<Value> keys;
+    for (std::string_view rest = attributes;;) {
+      const size_t comma = std::min(rest.find(','), rest.size());
+      const Value attribute = runtime.MakeText(std::string(rest.substr(0, comma)));
+      BATON_ASSIGN_OR_RETURN(Value key, KeyOf(runtime, item, attribute, case_sensitive));
+      keys.push_back(std::move(key));
+      if (comma == rest.size()) break;
+      rest.remove_prefix(comma + 1);
+    }
+    keyed.push_back({runtime.MakeList(std::move(keys)), item});
+  }
+  return keyed;
+}
+
 // Stable merge sort, which, unlike std::stable_sort, survives keys that cannot be compared.
 // `before(a, b)` says whether key a comes before key b.
 template <typename Before>
@@ -127,8 +147,13 @@ Result<Value> Sort(Runtime& runtime, const Value& value, const Arguments& argume
   BATON_ASSIGN_OR_RETURN(const Bound bound,
                          arguments.Bind("sort", {"reverse", "case_sensitive", "attribute"}));
   const bool reverse = Flag(bound[0], false);
+  const bool several =
+      bound[2] && bound[2]->is_text() && bound[2]->bytes().find(',') != std::string::npos;
+  const bool case_sensitive = Flag(bound[1], false);
   BATON_ASSIGN_OR_RETURN(std::vector<Keyed> keyed,
-                         WithKeys(runtime, value, bound[2], Flag(bound[1], false)));
+                         several
+                             ? WithListsOfKeys(runtime, value, bound[2]->bytes(), case_sensitive)
+                             : WithKeys(runtime, value, bound[2], case_sensitive));
   BATON_ASSIGN_OR_RETURN(keyed, SortedBy(runtime, std::move(keyed), reverse, LessUnlessEqual));
   return runtime.MakeList(ValuesOf(keyed));
 }
@@ -190,8 +215,7 @@ Result<Value> GroupBy(Runtime& runtime, const Value& value, const Arguments& arg
       members.push_back(keyed[end].value);
     BATON_ASSIGN_OR_RETURN(Value shown, KeyOf(runtime, keyed[i].value, bound[0], true));
     if (shown.is_undefined()) shown = keyed[i].key;
-    groups.push_back(
-        runtime.MakeList({shown, runtime.MakeList(std::move(members))}, ListKind::kTuple));
+    groups.push_back(runtime.MakeGroup(std::move(shown), std::move(members)));
     i = end;
   }
   return runtime.MakeList(std::move(groups));

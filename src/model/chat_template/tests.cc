@@ -2,6 +2,7 @@
 
 #include "model/chat_template/filters.h"
 #include "model/chat_template/operators.h"
+#include "model/chat_template/python_format.h"
 #include "model/chat_template/text_methods.h"
 
 namespace baton::jinja {
@@ -19,13 +20,6 @@ bool IsSequence(const Value& value) {
 bool IsIterable(const Value& value) {
   return value.is_undefined() || value.is_text() || value.is_list() || value.is_dict() ||
          value.Is<LoopPtr>();
-}
-
-bool HasCase(const Value& value, std::string_view method) {
-  if (!value.is_text()) return false;
-  Runtime scratch(value.bytes().size() + 1024);
-  const auto answer = FindTextMethod(method)(scratch, value, {});
-  return answer.ok() && IsTruthy(*answer);
 }
 
 // Tests of the value alone.
@@ -49,8 +43,6 @@ constexpr PlainRow kPlain[] = {
     {"iterable", IsIterable},
     {"callable", [](const Value& v) { return v.Is<FunctionPtr>() || v.is_undefined(); }},
     {"escaped", [](const Value& v) { return v.is_text() && v.text().markup; }},
-    {"lower", [](const Value& v) { return HasCase(v, "islower"); }},
-    {"upper", [](const Value& v) { return HasCase(v, "isupper"); }},
     {"filter", [](const Value& v) { return v.is_text() && HasFilter(v.bytes()); }},
     {"test", [](const Value& v) { return v.is_text() && HasTest(v.bytes()); }},
 };
@@ -102,14 +94,23 @@ const OperatorRow* FindOperator(std::string_view name) {
   return at == std::end(kOperators) ? nullptr : at;
 }
 
-bool IsArithmeticTest(std::string_view name) {
-  return name == "odd" || name == "even" || name == "divisibleby" || name == "sameas";
+// Of any value, as it prints.
+Result<bool> HasCase(Runtime& runtime, const Value& value, std::string_view method) {
+  BATON_RETURN_IF_ERROR(runtime.StepBytes(8 * WeightOf(value)));
+  BATON_ASSIGN_OR_RETURN(const Value answer,
+                         FindTextMethod(method)(runtime, ToText(runtime, value), {}));
+  return IsTruthy(answer);
+}
+
+bool IsComputed(std::string_view name) {
+  return name == "odd" || name == "even" || name == "divisibleby" || name == "sameas" ||
+         name == "lower" || name == "upper";
 }
 
 }  // namespace
 
 bool HasTest(std::string_view name) {
-  return FindPlain(name) != nullptr || FindOperator(name) != nullptr || IsArithmeticTest(name);
+  return FindPlain(name) != nullptr || FindOperator(name) != nullptr || IsComputed(name);
 }
 
 Result<bool> ApplyTest(Runtime& runtime, std::string_view name, const Value& value,
@@ -123,7 +124,11 @@ Result<bool> ApplyTest(Runtime& runtime, std::string_view name, const Value& val
     BATON_RETURN_IF_ERROR(arguments.Bind(name, {}));
     return IsDivisible(runtime, value, Value(int64_t{2}), name == "odd" ? 1 : 0);
   }
-  if (FindOperator(name) == nullptr && !IsArithmeticTest(name))
+  if (name == "lower" || name == "upper") {
+    BATON_RETURN_IF_ERROR(arguments.Bind(name, {}));
+    return HasCase(runtime, value, name == "lower" ? "islower" : "isupper");
+  }
+  if (FindOperator(name) == nullptr && !IsComputed(name))
     return TypeError(fmt::format("No test named '{}' found.", name));
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind(name, {"other"}, 1));
   if (name == "divisibleby") return IsDivisible(runtime, value, *bound[0], 0);

@@ -131,12 +131,14 @@ Result<Value> Truncate(Runtime& runtime, const Value& value, const Arguments& ar
   BATON_ASSIGN_OR_RETURN(const int64_t length, Integer(bound[0], 255));
   BATON_ASSIGN_OR_RETURN(const int64_t leeway, Integer(bound[3], 5));
   const std::string end = TextOr(bound[2], "...");
-  if (!value.is_undefined()) BATON_RETURN_IF_ERROR(CheckText(value));
-  const Value text = ToText(runtime, value);
   const int64_t keep = length - static_cast<int64_t>(CountUtf8(end));
   if (keep < 0)
     return TypeError(fmt::format("expected length >= {}, got {}", CountUtf8(end), length));
-  if (static_cast<int64_t>(CountUtf8(text.bytes())) - leeway <= length) return text;
+  BATON_RETURN_IF_ERROR(runtime.StepBytes(WeightOf(value)));
+  BATON_ASSIGN_OR_RETURN(const int64_t characters, Length(value));
+  if (characters - leeway <= length) return value;  // whatever it is
+  BATON_RETURN_IF_ERROR(CheckText(value));
+  const Value text = ToText(runtime, value);
   BATON_ASSIGN_OR_RETURN(Value cut,
                          GetSlice(runtime, text, Value(None{}), Value(keep), Value(None{})));
   const size_t space = cut.bytes().rfind(' ');
@@ -185,11 +187,36 @@ Result<Value> StringFilter(Runtime& runtime, const Value& value, const Arguments
   return ToText(runtime, value);
 }
 
+// Python's pprint breaks lines behind so many characters, by rules of its own.
+constexpr size_t kPprintWidth = 80;
+
+// With the keys of dictionaries in order, as pprint shows them.
+Value SortedByKey(Runtime& runtime, const Value& value) {
+  if (value.is_list()) {
+    std::vector<Value> items;
+    for (const Value& item : value.list().items) items.push_back(SortedByKey(runtime, item));
+    return runtime.MakeList(std::move(items), value.list().kind);
+  }
+  if (!value.is_dict()) return value;
+  auto entries = value.dict().entries();
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    const auto less = Less(a.first, b.first);
+    return less.ok() ? *less : TypeName(a.first) < TypeName(b.first);
+  });
+  const auto sorted = runtime.NewDict();
+  for (const auto& [key, item] : entries) sorted->Set(key, SortedByKey(runtime, item));
+  return Value(DictPtr(sorted));
+}
+
 Result<Value> Pprint(Runtime& runtime, const Value& value, const Arguments& arguments) {
   BATON_RETURN_IF_ERROR(arguments.Bind("pprint", {}));
   BATON_RETURN_IF_ERROR(runtime.StepOver(value));
   TextBuilder builder;
-  builder.AppendDerived(Repr(value), HasUntrusted(value));
+  const std::string line = Repr(SortedByKey(runtime, value));
+  if (CountUtf8(line) > kPprintWidth)
+    return MakeError(Code::kUnimplemented, "pprint of more than {} characters is not supported",
+                     kPprintWidth);
+  builder.AppendDerived(line, HasUntrusted(value));
   return runtime.MakeText(std::move(builder));
 }
 
@@ -212,7 +239,7 @@ Result<Value> EscapeFilter(Runtime& runtime, const Value& value, const Arguments
 Result<Value> UrlEncode(Runtime& runtime, const Value& value, const Arguments& arguments) {
   BATON_RETURN_IF_ERROR(arguments.Bind("urlencode", {}));
   if (value.is_dict() || value.is_list())
-    return TypeError("urlencode of a mapping is not supported");
+    return MakeError(Code::kUnimplemented, "urlencode of a mapping is not supported");
   const std::string text = Str(value);
   BATON_RETURN_IF_ERROR(runtime.StepBytes(text.size() * 4));
   std::string encoded;
@@ -264,6 +291,10 @@ Result<Value> StripTags(Runtime& runtime, const Value& value, const Arguments& a
   return runtime.MakeText(std::move(builder));
 }
 
+bool IsBlank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 // `line` in rows of at most `width` characters, broken between words.
 std::string Wrapped(std::string_view line, size_t width, bool break_words,
                     std::string_view separator) {
@@ -275,9 +306,9 @@ std::string Wrapped(std::string_view line, size_t width, bool break_words,
   };
   std::string spaces;  // that go in front of the next word if it fits
   for (size_t at = 0; at < line.size();) {
-    const bool space = line[at] == ' ';
+    const bool space = IsBlank(line[at]);
     size_t end = at;
-    while (end < line.size() && (line[end] == ' ') == space) ++end;
+    while (end < line.size() && IsBlank(line[end]) == space) ++end;
     std::string_view word = line.substr(at, end - at);
     at = end;
     if (space) {

@@ -7,6 +7,7 @@
 #include <utf8proc.h>
 
 #include "model/chat_template/python_format.h"
+#include "model/text/case_mapping.h"
 #include "model/text/utf8.h"
 
 namespace baton::jinja {
@@ -34,34 +35,79 @@ bool IsScriptDigit(char32_t c) {
 bool IsUpperOrTitle(char32_t c) {
   return Category(c) == UTF8PROC_CATEGORY_LU || Category(c) == UTF8PROC_CATEGORY_LT;
 }
+// Not all of those that have another case are letters: Roman numerals, circled letters.
+bool IsSmall(char32_t c) {
+  return Category(c) == UTF8PROC_CATEGORY_LL || utf8proc_islower(static_cast<utf8proc_int32_t>(c));
+}
+bool IsLarge(char32_t c) {
+  return Category(c) == UTF8PROC_CATEGORY_LU || utf8proc_isupper(static_cast<utf8proc_int32_t>(c));
+}
 bool IsCased(char32_t c) {
-  return IsUpperOrTitle(c) || Category(c) == UTF8PROC_CATEGORY_LL;
+  return IsSmall(c) || IsLarge(c) || IsUpperOrTitle(c);
 }
 
-std::string Upper(char32_t c) {
-  if (c == 0xDF) return "SS";
-  return ToUtf8(static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
-}
-std::string Lower(char32_t c) {
-  return ToUtf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
-}
-std::string Title(char32_t c) {
-  if (c == 0xDF) return "Ss";
-  return ToUtf8(static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
+// Where the character in front of `at` begins.
+size_t StepBack(std::string_view text, size_t at) {
+  do --at;
+  while (at > 0 && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80);
+  return at;
 }
 
-std::string ChangeCharacter(char32_t c, Case to, bool first_of_text, bool after_cased) {
+// Whether a capital sigma at bytes [at, end) ends a word: SpecialCasing.txt's Final_Sigma.
+bool EndsWord(std::string_view text, size_t at, size_t end) {
+  char32_t before = 0;
+  do {
+    if (at == 0) return false;
+    at = StepBack(text, at);
+    before = Utf8At(text, at).code_point;
+  } while (IsCaseIgnorable(before));
+  if (!IsCased(before)) return false;
+  while (end < text.size()) {
+    const Utf8Character after = Utf8At(text, end);
+    if (!IsCaseIgnorable(after.code_point)) return !IsCased(after.code_point);
+    end += after.length;
+  }
+  return true;
+}
+
+std::string InUtf8(const std::u32string& characters) {
+  std::string text;
+  for (const char32_t c : characters) text += ToUtf8(c);
+  return text;
+}
+
+// One character of a text.
+struct Letter {
+  std::string_view text;
+  size_t at = 0;
+  Utf8Character character;
+  bool after_cased = false;
+};
+
+std::string Lower(const Letter& letter) {
+  const char32_t c = letter.character.code_point;
+  if (c == 0x3A3 && EndsWord(letter.text, letter.at, letter.at + letter.character.length))
+    return "\u03C2";
+  return InUtf8(LowerCase(c));
+}
+
+std::string ChangeCharacter(const Letter& letter, Case to) {
+  const char32_t c = letter.character.code_point;
   switch (to) {
     case Case::kLower:
-      return Lower(c);
+      return Lower(letter);
     case Case::kUpper:
-      return Upper(c);
+      return InUtf8(UpperCase(c));
     case Case::kSwap:
-      return IsUpperOrTitle(c) ? Lower(c) : Upper(c);
+      if (Category(c) == UTF8PROC_CATEGORY_LT) return ToUtf8(c);
+      if (IsLarge(c)) return Lower(letter);
+      return IsSmall(c) ? InUtf8(UpperCase(c)) : ToUtf8(c);
     case Case::kTitle:
-      return after_cased ? Lower(c) : Title(c);
+      return letter.after_cased ? Lower(letter) : InUtf8(TitleCase(c));
     case Case::kCapitalize:
-      return first_of_text ? Title(c) : Lower(c);
+      return letter.at == 0 ? InUtf8(TitleCase(c)) : Lower(letter);
+    case Case::kFold:
+      return InUtf8(FoldCase(c));
   }
   return {};
 }
@@ -542,7 +588,7 @@ struct Row {
 };
 constexpr Row kMethods[] = {
     {"capitalize", ChangeCaseMethod<Case::kCapitalize>},
-    {"casefold", ChangeCaseMethod<Case::kLower>},
+    {"casefold", ChangeCaseMethod<Case::kFold>},
     {"center", Justify<Side::kBoth>},
     {"count", Count},
     {"endswith", EndsWith},
@@ -662,7 +708,7 @@ Value ChangeCase(Runtime& runtime, const Text& text, Case to) {
     const Utf8Character character = Utf8At(text.bytes(), at);
     while (span < text.untrusted().size() && text.untrusted()[span].end <= at) ++span;
     const bool untrusted = span < text.untrusted().size() && text.untrusted()[span].begin <= at;
-    builder.AppendDerived(ChangeCharacter(character.code_point, to, at == 0, after_cased),
+    builder.AppendDerived(ChangeCharacter({text.bytes(), at, character, after_cased}, to),
                           untrusted);
     after_cased = IsCased(character.code_point);
     at += character.length;
@@ -674,7 +720,7 @@ std::string ToLower(std::string_view text) {
   std::string lower;
   for (size_t at = 0; at < text.size();) {
     const Utf8Character character = Utf8At(text, at);
-    lower += Lower(character.code_point);
+    lower += Lower({text, at, character});
     at += character.length;
   }
   return lower;

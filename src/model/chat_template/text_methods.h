@@ -20,7 +20,7 @@ enum class Side { kLeft, kRight, kBoth };
 Value StripText(Runtime& runtime, const Value& text, const std::string* characters, Side side);
 Result<Value> ReplaceText(Runtime& runtime, const Text& text, const Text& from, const Text& to,
                           int64_t count);
-enum class Case { kLower, kUpper, kTitle, kCapitalize, kSwap };
+enum class Case { kLower, kUpper, kTitle, kCapitalize, kSwap, kFold };
 Value ChangeCase(Runtime& runtime, const Text& text, Case to);
 std::string ToLower(std::string_view text);
 // Bytes [begin, end) of a text as a value.

@@ -238,6 +238,13 @@ Value Runtime::MakeList(std::vector<Value> items, ListKind kind) {
   return Value(ListPtr(std::make_shared<List>(kind, std::move(items), &heap)));
 }
 
+Value Runtime::MakeGroup(Value grouper, std::vector<Value> members) {
+  std::vector<Value> pair = {std::move(grouper), MakeList(std::move(members))};
+  auto group = std::make_shared<List>(ListKind::kTuple, std::move(pair), &heap);
+  group->is_group = true;
+  return Value(ListPtr(std::move(group)));
+}
+
 Value Runtime::MakeNamespace(std::vector<std::pair<std::string, Value>> entries) {
   auto made = std::make_shared<Namespace>();
   made->entries = std::move(entries);

@@ -156,6 +156,7 @@ struct List {
   ListKind kind = ListKind::kList;
   std::vector<Value> items;
   mutable bool consumed = false;  // generators give their items once
+  bool is_group = false;          // of groupby: a tuple with the attributes grouper and list
   int nesting = 1;
   uint64_t weight = 0;
   Heap* heap = nullptr;
@@ -246,6 +247,7 @@ struct Runtime {
   Value MakeText(std::string trusted) { return MakeText(Text(std::move(trusted))); }
   Value MakeText(TextBuilder builder) { return MakeText(std::move(builder).Build()); }
   Value MakeList(std::vector<Value> items, ListKind kind = ListKind::kList);
+  Value MakeGroup(Value grouper, std::vector<Value> members);
   std::shared_ptr<Dict> NewDict() { return std::make_shared<Dict>(&heap); }
   Value MakeNamespace(std::vector<std::pair<std::string, Value>> entries);
 

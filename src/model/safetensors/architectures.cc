@@ -70,6 +70,13 @@ Status ReadLlama(ConfigReader& config) {
   return config.AddWindow();
 }
 
+Status ReadMixtral(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
+  config.AddHalves();
+  BATON_RETURN_IF_ERROR(config.AddRope({.theta = 1e6}));
+  return config.AddWindow();
+}
+
 Status ReadQwen3Moe(ConfigReader& config) {
   BATON_ASSIGN_OR_RETURN(const bool normalized, config.BoolOr("norm_topk_prob", false));
   config.AddBool("expert_weights_norm", normalized);
@@ -110,14 +117,24 @@ constexpr FieldRow kGemmaFields[] = {
     {"final_logit_softcapping", "final_logit_softcapping", FieldKind::kNumber},
 };
 
-Status ReadGemma(ConfigReader& config) {
+Status ReadGemma(ConfigReader& config, const RopeHabits& rope) {
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_activation", "gelu_pytorch_tanh"));
   BATON_RETURN_IF_ERROR(config.RequireBool("use_bidirectional_attention", false, false));
   config.AddNoneWhereNull("attn_logit_softcapping");
   config.AddNoneWhereNull("final_logit_softcapping");
   BATON_RETURN_IF_ERROR(config.AddQueryScale("query_pre_attn_scalar"));
-  BATON_RETURN_IF_ERROR(config.AddRope());
+  BATON_RETURN_IF_ERROR(config.AddRope(rope));
   return config.AddWindow();
+}
+
+Status ReadGemma2(ConfigReader& config) {
+  return ReadGemma(config, {});
+}
+
+// transformers writes what rope_scaling says over {"rope_type": "default"}, which "type" is no
+// match for.
+Status ReadGemma3(ConfigReader& config) {
+  return ReadGemma(config, {.older_type = false});
 }
 
 // ---- gpt-oss ----
@@ -155,10 +172,15 @@ constexpr FieldRow kGptOssFields[] = {
     {"experts_per_token", "expert_used_count"},
 };
 
+// Those of transformers' GptOssConfig.
+constexpr char kGptOssRope[] = R"({"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0,
+  "beta_slow": 1.0, "truncate": false, "original_max_position_embeddings": 4096})";
+
 Status ReadGptOss(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
   BATON_RETURN_IF_ERROR(config.RequireNumber("swiglu_limit", 7));
-  BATON_RETURN_IF_ERROR(config.AddRope());
+  BATON_RETURN_IF_ERROR(config.RequireNumber("swiglu_alpha", 1.702));
+  BATON_RETURN_IF_ERROR(config.AddRope({.parameters = kGptOssRope}));
   return config.AddWindow();
 }
 
@@ -263,14 +285,14 @@ constexpr Architecture kArchitectures[] = {
     {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadLlama,
      kNoDefaults},
-    {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
+    {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMixtral},
     {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadLlama},
     {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma, nullptr, true, true},
-    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma, nullptr, true, true},
-    {"Gemma3ForConditionalGeneration", "gemma3", kGemmaModules, kGemmaFields, ReadGemma,
+    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true},
+    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3, nullptr, true, true},
+    {"Gemma3ForConditionalGeneration", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3,
      kGemma3Defaults, true, true},
     {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss},
     {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},

@@ -21,6 +21,7 @@ struct Texts {
   std::string tokenizer;
   std::string tokenizer_config;
   std::string chat_template;
+  std::string tool_template;
   // Read only where there is no tokenizer.json.
   std::string tokenizer_model;
   std::string added_tokens;
@@ -31,6 +32,7 @@ struct Texts {
             .tokenizer_config = tokenizer_config,
             .generation_config = generation_config,
             .chat_template = chat_template,
+            .tool_template = tool_template,
             .tokenizer_model = tokenizer_model,
             .added_tokens = added_tokens,
             .special_tokens_map = special_tokens_map};
@@ -40,6 +42,7 @@ struct Texts {
                                            &tokenizer_config, &chat_template};
     if (tokenizer.empty())
       all.insert(all.end(), {&tokenizer_model, &added_tokens, &special_tokens_map});
+    if (!tool_template.empty()) all.push_back(&tool_template);
     return all;
   }
 };
@@ -68,6 +71,7 @@ Result<Texts> ReadTexts(const std::string& folder) {
   BATON_ASSIGN_OR_RETURN(texts.tokenizer, ReadIfThere(folder, kTokenizerName));
   BATON_ASSIGN_OR_RETURN(texts.tokenizer_config, ReadIfThere(folder, kTokenizerConfigName));
   BATON_ASSIGN_OR_RETURN(texts.chat_template, ReadChatTemplate(folder));
+  BATON_ASSIGN_OR_RETURN(texts.tool_template, ReadIfThere(folder, kToolTemplateName));
   if (!texts.tokenizer.empty()) return texts;
   BATON_ASSIGN_OR_RETURN(texts.tokenizer_model, ReadIfThere(folder, kTokenizerModelName));
   BATON_ASSIGN_OR_RETURN(texts.added_tokens, ReadIfThere(folder, kAddedTokensName));

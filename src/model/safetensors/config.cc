@@ -131,12 +131,15 @@ Result<MlxGroups> ReadMlxGroups(const object& groups, MlxGroups otherwise) {
   BATON_ASSIGN_OR_RETURN(const auto bits, IntegerIn(groups, "bits"));
   BATON_ASSIGN_OR_RETURN(const auto size, IntegerIn(groups, "group_size"));
   BATON_ASSIGN_OR_RETURN(const auto mode, TextOr(groups, "mode", "affine"));
-  const MlxGroups read = {bits.value_or(otherwise.bits), size.value_or(otherwise.size)};
-  const bool size_ok = read.size == 32 || read.size == 64 || read.size == 128;
-  if ((read.bits != 4 && read.bits != 8) || !size_ok || mode != "affine")
+  const MlxGroups read = {bits.value_or(otherwise.bits), size.value_or(otherwise.size),
+                          mode == "mxfp4"};
+  const bool affine = mode == "affine" && (read.bits == 4 || read.bits == 8) &&
+                      (read.size == 32 || read.size == 64 || read.size == 128);
+  if (!affine && !(read.mxfp4 && read.bits == 4 && read.size == 32))
     return MakeError(Code::kUnimplemented,
                      "config.json: quantization by {} bits in groups of {}, mode '{}', is not "
-                     "supported; supported: 4 or 8 bits in groups of 32, 64 or 128, affine",
+                     "supported; supported: 4 or 8 bits in groups of 32, 64 or 128, affine, and 4 "
+                     "bits in groups of 32, mxfp4",
                      read.bits, read.size, log::Escape(mode.substr(0, 32)));
   return read;
 }
@@ -348,17 +351,19 @@ Result<const object*> ConfigReader::RopeObject() {
   return full;
 }
 
-Status ConfigReader::AddRope() {
+Status ConfigReader::AddRope(const RopeHabits& habits) {
   BATON_ASSIGN_OR_RETURN(const object* found, RopeObject());
-  const object none;
-  const object& rope = found != nullptr ? *found : none;
-  if (Find(config_, "rope_parameters") == nullptr)
+  const value usual = boost::json::parse(habits.parameters);
+  const object& rope = found != nullptr ? *found : usual.get_object();
+  const bool newer = Find(config_, "rope_parameters") != nullptr;
+  if (!newer)
     BATON_RETURN_IF_ERROR(AddRopeNumber(config_, "rope_local_base_freq", "rope.freq_base_swa"));
   const auto number = [&](std::string_view field) {
     return NumberIn(Find(rope, field) != nullptr ? rope : config_, field);
   };
   BATON_ASSIGN_OR_RETURN(const auto theta, number("rope_theta"));
-  if (theta) header_.AddFloat32(Key("rope.freq_base"), static_cast<float>(*theta));
+  if (theta || habits.theta)
+    header_.AddFloat32(Key("rope.freq_base"), static_cast<float>(theta ? *theta : *habits.theta));
   BATON_ASSIGN_OR_RETURN(const auto part, number("partial_rotary_factor"));
   if (part && *part != 1) {
     BATON_ASSIGN_OR_RETURN(const auto hidden, Integer("hidden_size"));
@@ -372,7 +377,7 @@ Status ConfigReader::AddRope() {
     header_.AddUint32(Key("rope.dimension_count"),
                       static_cast<uint32_t>(static_cast<double>(dimensions) * *part));
   }
-  return AddRopeScaling(rope);
+  return AddRopeScaling(rope, newer || habits.older_type);
 }
 
 Status ConfigReader::AddRopeNumber(const object& rope, std::string_view field,
@@ -382,9 +387,10 @@ Status ConfigReader::AddRopeNumber(const object& rope, std::string_view field,
   return OkStatus();
 }
 
-Status ConfigReader::AddRopeScaling(const object& rope) {
+Status ConfigReader::AddRopeScaling(const object& rope, bool older_type) {
   BATON_ASSIGN_OR_RETURN(const auto older, TextOr(rope, "type", "default"));
-  BATON_ASSIGN_OR_RETURN(const auto kind, TextOr(rope, "rope_type", older));
+  BATON_ASSIGN_OR_RETURN(const auto kind,
+                         TextOr(rope, "rope_type", older_type ? older : "default"));
   // NTK scaling that is dynamic turns as if there were none up to max_position_embeddings, which is
   // as far as we go.
   if (kind == "default" || kind == "dynamic") return OkStatus();

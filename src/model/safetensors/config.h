@@ -23,6 +23,7 @@ inline constexpr size_t kConfigBytesMax = 1 << 20;
 struct MlxGroups {
   int64_t bits = 0;
   int64_t size = 0;
+  bool mxfp4 = false;  // 4 bits in groups of 32 are MXFP4's, with exponents for scales
 };
 
 struct Quantization {
@@ -48,6 +49,15 @@ struct HubConfig {
 Result<HubConfig> ReadConfig(std::string_view config, std::string_view generation_config,
                              std::string_view name, std::string_view license = "");
 
+// What transformers takes for granted of a family's positions.
+struct RopeHabits {
+  // rope_parameters, as JSON, where config.json has them by neither name.
+  const char* parameters = "{}";
+  std::optional<double> theta;  // where it is not said; else GGUF's
+  // Whether "type", as rope_scaling once had it, stands for "rope_type".
+  bool older_type = true;
+};
+
 // What Architecture::more reads and writes. Fields that are null are absent.
 class ConfigReader {
  public:
@@ -58,7 +68,7 @@ class ConfigReader {
   Status AddFields();
   // How positions turn heads: base, dimensions, scaling; of layers with a window the base, where it
   // is their own.
-  Status AddRope();
+  Status AddRope(const RopeHabits& habits = {});
   // The sliding window, and which layers have it.
   Status AddWindow();
   // That pairs which turn together lie in the two halves of a head, as everywhere on the hub.
@@ -94,7 +104,7 @@ class ConfigReader {
   std::string Key(std::string_view rest) const;
   // Of all layers, or of those without a window.
   Result<const boost::json::object*> RopeObject();
-  Status AddRopeScaling(const boost::json::object& rope);
+  Status AddRopeScaling(const boost::json::object& rope, bool older_type);
   Status AddRopeNumber(const boost::json::object& rope, std::string_view field,
                        std::string_view key);
   Status AddYarn(const boost::json::object& rope);

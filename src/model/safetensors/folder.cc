@@ -62,8 +62,8 @@ Result<std::vector<std::string>> FilesOf(const std::string& folder) {
   std::vector<std::string> files;
   for (const std::string_view name :
        {kConfigName, kGenerationConfigName, kTokenizerName, kTokenizerModelName, kAddedTokensName,
-        kSpecialTokensMapName, kTokenizerConfigName, kChatTemplateName, kOlderChatTemplateName,
-        kIndexName}) {
+        kSpecialTokensMapName, kTokenizerConfigName, kChatTemplateName, kToolTemplateName,
+        kOlderChatTemplateName, kIndexName}) {
     if (os::Exists(PathOf(folder, name))) files.push_back(PathOf(folder, name));
   }
   for (const std::string& shard : shards) files.push_back(PathOf(folder, shard));

@@ -17,6 +17,8 @@ inline constexpr std::string_view kAddedTokensName = "added_tokens.json";
 inline constexpr std::string_view kSpecialTokensMapName = "special_tokens_map.json";
 inline constexpr std::string_view kTokenizerConfigName = "tokenizer_config.json";
 inline constexpr std::string_view kChatTemplateName = "chat_template.jinja";
+// Of several templates all but the first lie in a folder of their own.
+inline constexpr std::string_view kToolTemplateName = "additional_chat_templates/tool_use.jinja";
 inline constexpr std::string_view kModelCardName = "README.md";
 inline constexpr std::string_view kOlderChatTemplateName = "chat_template.json";  // of processors
 inline constexpr std::string_view kWeightsName = "model.safetensors";

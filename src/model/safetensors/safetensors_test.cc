@@ -1,4 +1,5 @@
 #include <cmath>
+#include <filesystem>
 
 #include <gmock/gmock.h>
 
@@ -188,6 +189,21 @@ TEST(Folder, AChatTemplateMayBeInAnObject) {
   EXPECT_THAT(broken.error().message(), HasSubstr("chat_template.json"));
 }
 
+TEST(Folder, ATemplateForToolsLiesInAFolderOfItsOwn) {
+  const ScratchFolder folder;
+  HubModel().WriteTo(folder);
+  folder.Write("chat_template.jinja", "{{ a }}");
+  const auto fingerprint = [&] { return Checkpoint::Open(folder.path()).value()->Fingerprint(); };
+  const std::string without = fingerprint().value();
+  ASSERT_TRUE(std::filesystem::create_directory(folder.path() + "/additional_chat_templates"));
+  folder.Write("additional_chat_templates/tool_use.jinja", "{{ b }}");
+  folder.Write("additional_chat_templates/rag.jinja", "{{ c }}");
+  const auto files = Checkpoint::Open(folder.path()).value()->tokenizer_files();
+  EXPECT_EQ(files->chat_template, "{{ a }}");
+  EXPECT_EQ(files->tool_template, "{{ b }}");
+  EXPECT_NE(fingerprint().value(), without);
+}
+
 TEST(FolderHostile, TruncatedAtEveryPercent) {
   const std::string config = HubModel().Config();
   const std::string weights = SafetensorsFile(HubModel().Tensors());
@@ -251,8 +267,11 @@ TEST(FolderHostile, EveryFieldOfConfig) {
   EXPECT_THAT(ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 48}, "),
               HasSubstr("by 4 bits in groups of 48"));
   EXPECT_THAT(
-      ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 32, \"mode\": \"mxfp4\"}, "),
-      HasSubstr("mode 'mxfp4'"));
+      ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 32, \"mode\": \"nvfp4\"}, "),
+      HasSubstr("mode 'nvfp4'"));
+  EXPECT_THAT(
+      ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 64, \"mode\": \"mxfp4\"}, "),
+      HasSubstr("in groups of 64, mode 'mxfp4'"));
   EXPECT_THAT(ErrorWith("\"quantization_config\": {\"quant_method\": \"fp8\"}, "),
               HasSubstr("weight_block_size of nothing"));
 }
@@ -281,6 +300,37 @@ TEST(Config, Positions) {
   EXPECT_FLOAT_EQ(yarn(R"(, "attention_factor": 1.25)"), 1.25f);
   EXPECT_FLOAT_EQ(yarn(R"(, "mscale": 0.5, "mscale_all_dim": 1.0)"),
                   (1 + 0.05f * std::log(4.0f)) / (1 + 0.1f * std::log(4.0f)));
+}
+
+// What transformers makes of folders that say little, which differs from family to family.
+TEST(Config, PositionsLeftOut) {
+  const auto with = [](const std::string& architecture, const std::string& more) {
+    const HubConfig read =
+        ReadConfig(fmt::format(R"({{"architectures": ["{}"], {}"max_position_embeddings": 256}})",
+                               architecture, more),
+                   "", "")
+            .value();
+    const auto header = gguf::ParseHeader(read.metadata, read.metadata.size()).value();
+    const std::string prefix = std::string(read.architecture->gguf) + ".rope.";
+    return fmt::format(
+        "{} {} {} {}", header.metadata.StringOr(prefix + "scaling.type", "none").value(),
+        header.metadata.NumberOr(prefix + "scaling.factor", 1).value(),
+        header.metadata.NumberOr(prefix + "scaling.original_context_length", 0).value(),
+        header.metadata.NumberOr(prefix + "freq_base", 0).value());
+  };
+  EXPECT_EQ(with("GptOssForCausalLM", ""), "yarn 32 4096 0");
+  EXPECT_EQ(with("GptOssForCausalLM", R"("rope_theta": 1e5, "rope_scaling": null, )"),
+            "yarn 32 4096 100000");
+  EXPECT_EQ(with("GptOssForCausalLM", R"("rope_parameters": {"rope_theta": 1e5}, )"),
+            "none 1 0 100000");
+  EXPECT_EQ(with("MixtralForCausalLM", ""), "none 1 0 1000000");
+  EXPECT_EQ(with("LlamaForCausalLM", ""), "none 1 0 0");
+  const std::string older = R"("rope_scaling": {"type": "linear", "factor": 8}, )";
+  EXPECT_EQ(with("LlamaForCausalLM", older), "linear 8 0 0");
+  EXPECT_EQ(with("Gemma2ForCausalLM", older), "linear 8 0 0");
+  EXPECT_EQ(with("Gemma3ForCausalLM", older), "none 1 0 0");
+  EXPECT_EQ(with("Gemma3ForCausalLM", R"("rope_scaling": {"rope_type": "linear", "factor": 8}, )"),
+            "linear 8 0 0");
 }
 
 TEST(Config, LayersOfExperts) {
@@ -613,6 +663,42 @@ TEST(Folder, MlxScalesOfF32BecomeF32Weights) {
   const ScratchFolder wrong;
   model.WriteTo(wrong);
   EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not go with scales 1x2 F32"));
+}
+
+// MLX's other mode, which its copies of gpt-oss have for the experts alone.
+TEST(Folder, MlxModeMxfp4) {
+  HubModel model{.more_config = R"("quantization": {"bits": 8, "group_size": 64,
+      "model.layers.0.mlp.gate": {"bits": 4, "group_size": 32, "mode": "mxfp4"}}, )"};
+  model.more = {{"model.layers.0.mlp.gate.weight", "U32", {1, 4}, std::string(16, '\x53')},
+                {"model.layers.0.mlp.gate.scales", "U8", {1, 1}, "\x7f"}};
+  const ScratchFolder folder;
+  model.WriteTo(folder);
+  const auto checkpoint = Checkpoint::Open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message();
+  const TensorInfo& tensor = *(*checkpoint)->Find("blk.0.ffn_gate_inp.weight");
+  EXPECT_EQ(tensor.type, DType::kMXFP4);
+  EXPECT_EQ(tensor.shape, (Shape{32, 1, 1, 1}));
+  BlockMXFP4 block;
+  ASSERT_TRUE((*checkpoint)
+                  ->ReadRows(tensor, 0, 1, {reinterpret_cast<uint8_t*>(&block), sizeof(block)})
+                  .ok());
+  EXPECT_EQ(block.e, 0x7f);
+  EXPECT_EQ(block.q[0], 0x33) << "weights 0 and 16";
+  EXPECT_EQ(block.q[1], 0x55) << "weights 1 and 17";
+
+  const auto error = [&](std::vector<StoredSpec> more) {
+    const ScratchFolder wrong;
+    HubModel changed = model;
+    changed.more = std::move(more);
+    changed.WriteTo(wrong);
+    return ErrorOf(wrong);
+  };
+  const auto& [weight, scales] = std::pair(model.more[0], model.more[1]);
+  EXPECT_THAT(error({weight}), HasSubstr("of mode mxfp4 has no scales U8, or biases"));
+  EXPECT_THAT(error({weight, scales, {"model.layers.0.mlp.gate.biases", "U8", {1, 1}, "x"}}),
+              HasSubstr("of mode mxfp4 has no scales U8, or biases"));
+  EXPECT_THAT(error({weight, {scales.name, "U8", {1, 2}, "ab"}}),
+              HasSubstr("of mode mxfp4 does not go with scales 1x2 U8"));
 }
 
 // As gpt-oss lays out its experts: gate and up in turns, blocks and exponents apart.

@@ -264,6 +264,30 @@ class Mapper {
     return ChooseRows(blocks, info);
   }
 
+  // words [..., rows][cols / 8], whose bytes are those of blocks, and scales [..., rows][cols /
+  // 32].
+  Status MlxMxfp4(const Parts& parts, TensorInfo& info, Place& place) const {
+    const StoredTensor& weight = *parts.weight.tensor;
+    const StoredTensor* scales = parts.scales.tensor;
+    if (scales == nullptr || scales->type != StoredType::kU8 || parts.biases.tensor != nullptr ||
+        weight.dimensions < 2)
+      return Refuse(weight, "of mode mxfp4 has no scales U8, or biases");
+    place.conversion = Conversion::kMxfp4;
+    info.type = DType::kMXFP4;
+    Piece piece;
+    Shape scale_shape;
+    Lay(parts.weight, info.shape, piece.weight);
+    Lay(parts.scales, scale_shape, piece.scales);
+    info.shape[0] *= 8;  // below 2^62: the words are in the file
+    Shape expected = info.shape;
+    expected[0] /= 32;
+    if (info.shape[0] % 32 != 0 || scale_shape != expected)
+      return Refuse(weight,
+                    fmt::format("of mode mxfp4 does not go with scales {}", Describe(*scales)));
+    place.pieces.push_back(piece);
+    return ChooseRows(weight, info);
+  }
+
   // words [..., rows][cols * bits / 32], scales and biases [..., rows][cols / group].
   Status Mlx(const Parts& parts, TensorInfo& info, Place& place) const {
     const StoredTensor& weight = *parts.weight.tensor;
@@ -271,6 +295,7 @@ class Mapper {
     const StoredTensor* biases = parts.biases.tensor;
     const std::string_view module = weight.name.substr(0, weight.name.rfind('.'));
     const MlxGroups& groups = config_.quantization.MlxOf(module);
+    if (groups.mxfp4) return MlxMxfp4(parts, info, place);
     if (groups.bits == 0 || scales == nullptr || biases == nullptr || weight.dimensions < 2)
       return Refuse(weight, "has no scales and biases, or config.json no MLX quantization");
     BATON_ASSIGN_OR_RETURN(place.mlx.scales, ScaleTypeOf(*scales));

@@ -64,9 +64,4 @@ bool IsPunctuation(char32_t c) {
   return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }
 
-std::u32string LowerCase(char32_t character) {
-  if (character == 0x130) return U"i\u0307";
-  return {static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(character)))};
-}
-
 }  // namespace baton

@@ -1,8 +1,6 @@
 // What Unicode says about characters, as far as tokenizers ask.
 #pragma once
 
-#include <string>
-
 namespace baton {
 
 // The property White_Space.
@@ -15,7 +13,5 @@ bool IsDecimalDigit(char32_t character);
 bool IsNumeric(char32_t character);
 bool IsPunctuation(char32_t character);
 bool IsMark(char32_t character);
-// In lower case, by the full mapping without context: one character or more.
-std::u32string LowerCase(char32_t character);
 
 }  // namespace baton

@@ -31,6 +31,8 @@ std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& voc
                                                            bool byte_fallback) {
   std::vector<bool> ordinary;
   std::vector<double> scores;
+  ordinary.reserve(static_cast<size_t>(vocabulary.size()));
+  scores.reserve(static_cast<size_t>(vocabulary.size()));
   float lowest = std::numeric_limits<float>::max();
   // The library begins with the smallest positive float, so that user-defined tokens, which score
   // by it, win over all others, whose scores are negative.

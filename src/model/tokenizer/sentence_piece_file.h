@@ -13,8 +13,9 @@
 namespace baton {
 
 struct SentencePieceFile {
-  std::string texts;              // one behind the other, by id
-  std::vector<uint32_t> offsets;  // in `texts`, one more than there are pieces
+  std::string_view bytes;         // of the file, in which texts stay
+  std::vector<uint32_t> places;   // of their texts in it, by id
+  std::vector<uint16_t> lengths;  // in bytes
   std::vector<float> scores;
   std::vector<TokenType> types;
   bool unigram = true;  // else BPE
@@ -28,7 +29,10 @@ struct SentencePieceFile {
   bool removes_extra_spaces = true;
 
   TokenId size() const { return static_cast<TokenId>(types.size()); }
-  std::string_view TextOf(TokenId id) const;
+  std::string_view TextOf(TokenId id) const {
+    const auto index = static_cast<size_t>(id);
+    return bytes.substr(places[index], lengths[index]);
+  }
 };
 
 // Checks that the pieces hold together: texts that are there and valid, one unknown piece, all

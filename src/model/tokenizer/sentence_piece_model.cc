@@ -49,8 +49,9 @@ class Reader {
                            table_.Finish(parts_.around, std::move(file_.scores)));
     parts_.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
     parts_.special = MatchedWhole();
-    BATON_ASSIGN_OR_RETURN(parts_.encoder, MakeEncoder());
     BATON_ASSIGN_OR_RETURN(parts_.more_ends, table_.ReadEnds(generation));
+    Forget();
+    BATON_ASSIGN_OR_RETURN(parts_.encoder, MakeEncoder());
     parts_.kind = file_.unigram ? "sentencepiece unigram" : "sentencepiece bpe";
     return Tokenizer::FromParts(std::move(parts_));
   }
@@ -104,7 +105,15 @@ class Reader {
       const bool steers = type == TokenType::kUserDefined && LooksLikeControl(file_.TextOf(id));
       table_.SetType(id, steers ? TokenType::kControl : type);
     }
+    file_.types = {};
     return OkStatus();
+  }
+
+  // All that the vocabulary has by now.
+  void Forget() {
+    table_.Forget();
+    file_.places = {};
+    file_.lengths = {};
   }
 
   // The file's own roles, then those that configurations give.

@@ -23,9 +23,10 @@ void TokenTable::Add(AddedToken added) {
   if (!beyond) added_.push_back(std::move(added));
 }
 
-Status TokenTable::Place(size_t own_count, const std::function<Own(size_t)>& own) {
+Status TokenTable::Place(size_t own_count, std::function<Own(size_t)> own) {
+  own_ = std::move(own);
   int64_t last = -1;
-  for (size_t i = 0; i < own_count; ++i) last = std::max<int64_t>(last, own(i).id);
+  for (size_t i = 0; i < own_count; ++i) last = std::max<int64_t>(last, own_(i).id);
   for (const AddedToken& added : added_) last = std::max<int64_t>(last, added.token.id);
   const auto count = static_cast<int64_t>(own_count + added_.size());
   if (vocab_size_ > 0 && last >= vocab_size_)
@@ -34,37 +35,46 @@ Status TokenTable::Place(size_t own_count, const std::function<Own(size_t)>& own
   if (vocab_size_ == 0 && last >= count + kHolesMax)
     return MakeError(Code::kInvalidArgument, "a token has id {}, but there are {} tokens", last,
                      count);
-  texts_.resize(static_cast<size_t>(vocab_size_ > 0 ? vocab_size_ : last + 1));
-  own_.resize(texts_.size());
-  types_.assign(texts_.size(), TokenType::kUnused);
+  sources_.assign(static_cast<size_t>(vocab_size_ > 0 ? vocab_size_ : last + 1), kNoSource);
+  types_.assign(sources_.size(), TokenType::kUnused);
   for (size_t i = 0; i < own_count; ++i) {
-    const auto [text, id] = own(i);
+    const auto [text, id] = own_(i);
     if (id == kNoToken) return MakeError(Code::kInvalidArgument, "token '{}' has no id", text);
-    const auto index = static_cast<size_t>(id);
-    if (own_[index])
-      return MakeError(Code::kInvalidArgument, "tokens '{}' and '{}' have one id, {}",
-                       texts_[index], text, id);
-    texts_[index] = text;
-    own_[index] = true;
-    types_[index] = TokenType::kNormal;
+    if (IsOwn(id))
+      return MakeError(Code::kInvalidArgument, "tokens '{}' and '{}' have one id, {}", TextOf(id),
+                       text, id);
+    sources_[static_cast<size_t>(id)] = static_cast<int32_t>(i);
+    types_[static_cast<size_t>(id)] = TokenType::kNormal;
   }
-  for (const AddedToken& added : added_) BATON_RETURN_IF_ERROR(PlaceAdded(added));
+  for (size_t i = 0; i < added_.size(); ++i) BATON_RETURN_IF_ERROR(PlaceAdded(i));
   return OkStatus();
 }
 
-Status TokenTable::PlaceAdded(const AddedToken& added) {
-  std::string_view& text = texts_[static_cast<size_t>(added.token.id)];
-  const bool taken = IsOwn(added.token.id) || !text.empty();
-  if (taken && text != added.token.text)
+Status TokenTable::PlaceAdded(size_t index) {
+  const SpecialToken& token = added_[index].token;
+  const std::string_view text = TextOf(token.id);
+  const bool taken = IsOwn(token.id) || !text.empty();
+  if (taken && text != token.text)
     return MakeError(Code::kInvalidArgument, "tokens '{}' and '{}' have one id, {}", text,
-                     added.token.text, added.token.id);
-  text = added.token.text;
+                     token.text, token.id);
+  if (!taken) sources_[static_cast<size_t>(token.id)] = SourceOfAdded(index);
   return OkStatus();
+}
+
+std::string_view TokenTable::TextOf(TokenId id) const {
+  const int32_t source = sources_[static_cast<size_t>(id)];
+  if (source >= 0) return own_(static_cast<size_t>(source)).text;
+  return source == kNoSource
+             ? std::string_view()
+             : std::string_view(added_[static_cast<size_t>(SourceOfAdded(0) - source)].token.text);
 }
 
 TokenId TokenTable::Find(std::string_view text) const {
-  const auto at = std::find(texts_.begin(), texts_.end(), text);
-  return at == texts_.end() || text.empty() ? kNoToken : static_cast<TokenId>(at - texts_.begin());
+  if (text.empty()) return kNoToken;
+  for (TokenId id = 0; id < size(); ++id) {
+    if (TextOf(id) == text) return id;
+  }
+  return kNoToken;
 }
 
 Status TokenTable::ReadRoles(const object& config, std::string_view file) {
@@ -113,13 +123,13 @@ Result<Vocabulary> TokenTable::Finish(const TokensAround& around, std::vector<fl
   VocabularyParts parts = roles_;
   parts.adds_bos = has(around.before, roles_.bos);
   parts.adds_eos = has(around.behind, roles_.eos);
-  parts.offsets.reserve(texts_.size() + 1);
+  parts.offsets.reserve(sources_.size() + 1);
   size_t text_bytes = 0;
-  for (const std::string_view text : texts_) text_bytes += text.size();
+  for (TokenId id = 0; id < size(); ++id) text_bytes += TextOf(id).size();
   parts.texts.reserve(text_bytes);
-  for (const std::string_view text : texts_) {
+  for (TokenId id = 0; id < size(); ++id) {
     parts.offsets.push_back(static_cast<uint32_t>(parts.texts.size()));
-    parts.texts += text;
+    parts.texts += TextOf(id);
   }
   parts.offsets.push_back(static_cast<uint32_t>(parts.texts.size()));
   parts.types = types_;
@@ -143,11 +153,10 @@ Status TokenTable::CheckTexts(const Vocabulary& vocabulary) {
 }
 
 std::vector<bool> TokenTable::Ordinary() const {
-  std::vector<bool> ordinary = own_;
-  for (size_t id = 0; id < ordinary.size(); ++id) {
-    if (types_[id] == TokenType::kControl || types_[id] == TokenType::kUnknown)
-      ordinary[id] = false;
-  }
+  std::vector<bool> ordinary(sources_.size());
+  for (size_t id = 0; id < ordinary.size(); ++id)
+    ordinary[id] =
+        sources_[id] >= 0 && types_[id] != TokenType::kControl && types_[id] != TokenType::kUnknown;
   return ordinary;
 }
 
@@ -161,10 +170,10 @@ Result<std::vector<TokenId>> TokenTable::ReadEnds(const object& generation) cons
                      all.size());
   for (const auto& end : all) {
     const int64_t id = end.is_int64() ? end.get_int64() : -1;
-    if (id < 0 || id >= static_cast<int64_t>(texts_.size()))
+    if (id < 0 || id >= static_cast<int64_t>(sources_.size()))
       return MakeError(Code::kInvalidArgument,
                        "generation_config.json: eos_token_id {} is no token id below {}",
-                       boost::json::serialize(end), texts_.size());
+                       boost::json::serialize(end), sources_.size());
     ids.push_back(static_cast<TokenId>(id));
   }
   return ids;

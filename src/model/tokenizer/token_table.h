@@ -27,19 +27,20 @@ class TokenTable {
 
   // Tokens for which the embedding has no row are left out.
   void Add(AddedToken added);
-  // A token of the model's own. Its text must outlive this object.
+  // A token of the model's own.
   struct Own {
     std::string_view text;
     TokenId id = kNoToken;
   };
-  // Once, behind all Add(). `own(i)` is the i-th of `count`. Fails where two tokens want one id.
-  Status Place(size_t count, const std::function<Own(size_t)>& own);
+  // Once, behind all Add(). `own(i)` is the i-th of `count`, and goes on to be asked. Fails where
+  // two tokens want one id.
+  Status Place(size_t count, std::function<Own(size_t)> own);
 
-  int32_t size() const { return static_cast<int32_t>(texts_.size()); }
-  std::string_view TextOf(TokenId id) const { return texts_[static_cast<size_t>(id)]; }
+  int32_t size() const { return static_cast<int32_t>(sources_.size()); }
+  std::string_view TextOf(TokenId id) const;
   // Linear: for the few tokens that a configuration names.
   TokenId Find(std::string_view text) const;
-  bool IsOwn(TokenId id) const { return own_[static_cast<size_t>(id)]; }
+  bool IsOwn(TokenId id) const { return sources_[static_cast<size_t>(id)] >= 0; }
   const std::deque<AddedToken>& added() const { return added_; }
 
   // bos_token, eos_token, unk_token and pad_token of a configuration; they become control tokens.
@@ -61,6 +62,11 @@ class TokenTable {
   // Once, behind all of the above. `around` says whether BOS and EOS are added. Fails where two
   // tokens have one text.
   Result<Vocabulary> Finish(const TokensAround& around, std::vector<float> scores = {});
+  // Frees what no vocabulary needs; nothing may be asked after it.
+  void Forget() {
+    sources_ = {};
+    types_ = {};
+  }
   // Behind Finish(): which tokens the model may make of text.
   std::vector<bool> Ordinary() const;
 
@@ -68,13 +74,17 @@ class TokenTable {
   Result<std::vector<TokenId>> ReadEnds(const boost::json::object& generation) const;
 
  private:
-  Status PlaceAdded(const AddedToken& added);
+  Status PlaceAdded(size_t index);
   static Status CheckTexts(const Vocabulary& vocabulary);
 
+  // A text would be four times as large as where it is to be had.
+  static constexpr int32_t kNoSource = -1;
+  static int32_t SourceOfAdded(size_t index) { return kNoSource - 1 - static_cast<int32_t>(index); }
+
   const int32_t vocab_size_;
-  std::deque<AddedToken> added_;         // never moves them: `texts_` points into it
-  std::vector<std::string_view> texts_;  // by id
-  std::vector<bool> own_;                // by id
+  std::deque<AddedToken> added_;
+  std::function<Own(size_t)> own_;
+  std::vector<int32_t> sources_;  // by id: the number that `own_` takes, or of which added token
   std::vector<TokenType> types_;
   VocabularyParts roles_;
 };

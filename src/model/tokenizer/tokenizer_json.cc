@@ -337,7 +337,8 @@ Result<HubTokenizer> ReadTokenizerFiles(const TokenizerFiles& files, int32_t voc
                          ParseIfThere(files.tokenizer_config, "tokenizer_config.json"));
   BATON_ASSIGN_OR_RETURN(object generation,
                          ParseIfThere(files.generation_config, "generation_config.json"));
-  ChatTemplates templates{.standard = std::string(files.chat_template)};
+  ChatTemplates templates{.standard = std::string(files.chat_template),
+                          .with_tools = std::string(files.tool_template)};
   if (templates.empty()) {
     BATON_ASSIGN_OR_RETURN(templates, ChatTemplatesOf(config));
   }

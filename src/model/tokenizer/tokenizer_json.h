@@ -25,6 +25,7 @@ struct TokenizerFiles {
   std::string_view tokenizer_config;    // names BOS and EOS; may hold the chat template
   std::string_view generation_config;   // its eos_token_id end a generation, too
   std::string_view chat_template;       // goes before the one in tokenizer_config
+  std::string_view tool_template;       // likewise, for requests with tools
   std::string_view tokenizer_model;     // SentencePiece's; with it, and not with tokenizer_json:
   std::string_view added_tokens;        // added_tokens.json, text to id
   std::string_view special_tokens_map;  // roles, as tokenizer_config has them

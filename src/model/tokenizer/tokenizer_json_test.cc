@@ -166,6 +166,12 @@ TEST(TokenizerJson, ChatTemplatesByName) {
                                         .tokenizer_config = R"({"chat_template": "old"})",
                                         .chat_template = "new"});
   EXPECT_EQ(read->chat_templates.standard, "new");
+  const auto both = ReadTokenizerFiles({.tokenizer_json = json,
+                                        .tokenizer_config = R"({"chat_template": "old"})",
+                                        .chat_template = "new",
+                                        .tool_template = "with tools"});
+  EXPECT_EQ(both->chat_templates.For({{"tools", array{}}}), "with tools");
+  EXPECT_EQ(both->chat_templates.For({}), "new");
 }
 
 TEST(TokenizerJsonHostile, NamesWhatItDoesNotKnow) {

@@ -6,6 +6,7 @@
 #include <utf8proc.h>
 
 #include "base/check.h"
+#include "model/text/case_mapping.h"
 #include "model/text/characters.h"
 #include "model/text/utf8.h"
 #include "model/tokenizer/pipeline/json_fields.h"

@@ -19,6 +19,7 @@ UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordin
       scores_(std::move(scores)),
       options_(options),
       byte_tokens_(vocabulary) {
+  sorted_.reserve(scores_.size());
   for (TokenId id = 0; id < static_cast<TokenId>(scores_.size()); ++id) {
     if (ordinary[static_cast<size_t>(id)] && !vocabulary.TextOf(id).empty()) sorted_.push_back(id);
   }
