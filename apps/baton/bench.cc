@@ -134,15 +134,28 @@ boost::json::object Summary(const BenchOptions& options, const std::vector<Sampl
 boost::json::object Summary(const engine::Limits& limits) {
   boost::json::array types;
   for (const engine::TypeLimits& type : limits.types) {
+    boost::json::array batches;
+    for (const engine::BatchLimits& batch : type.batches) {
+      batches.push_back(
+          boost::json::object{{"tokens", batch.tokens}, {"flops_per_s", batch.flops_per_s}});
+    }
     types.push_back(boost::json::object{{"type", InfoOf(type.type).name},
                                         {"matrix_flops_per_s", type.matrix_flops_per_s},
-                                        {"read_bytes_per_s", type.read_bytes_per_s}});
+                                        {"read_bytes_per_s", type.read_bytes_per_s},
+                                        {"batches", std::move(batches)}});
   }
   boost::json::array attention;
   for (const engine::AttentionLimits& of : limits.attention) {
+    boost::json::array contexts;
+    for (const engine::ContextLimits& context : of.contexts) {
+      contexts.push_back(boost::json::object{{"keys", context.keys},
+                                             {"flops_per_s", context.flops_per_s},
+                                             {"read_bytes_per_s", context.read_bytes_per_s}});
+    }
     attention.push_back(boost::json::object{{"kv_type", NameOf(of.type)},
                                             {"flops_per_s", of.flops_per_s},
-                                            {"read_bytes_per_s", of.read_bytes_per_s}});
+                                            {"read_bytes_per_s", of.read_bytes_per_s},
+                                            {"contexts", std::move(contexts)}});
   }
   return {{"int8_ops_per_s", limits.peaks.int8_ops_per_s},
           {"float_ops_per_s", limits.peaks.float_ops_per_s},
