@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "apps/baton/models.h"
+#include "apps/baton/picture.h"
 #include "base/log.h"
 
 namespace baton::app {
@@ -54,13 +55,65 @@ void PrintTable(const std::vector<std::vector<std::string>>& rows) {
   }
 }
 
-void ShowPlan(const json::value& plan) {
+namespace {
+
+void ShowNumbers(const json::value& plan) {
   fmt::print("  {}\n", Text(plan, "reason"));
-  fmt::print("  TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}\n",
+  const double throughput = Number(plan, "throughput_tokens_per_s");
+  fmt::print("  TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}{}\n",
              Number(plan, "ttft_ms"), Number(plan, "decode_tokens_per_s"), Number(plan, "total_ms"),
              Number(plan, "exposed_ms") > 0
                  ? fmt::format(", KV exposed {:.1f} ms", Number(plan, "exposed_ms"))
-                 : "");
+                 : "",
+             throughput > 0 ? fmt::format("; {:.1f} tokens/s of all requests", throughput) : "");
+}
+
+std::string WhatBinds(const json::value& explanation, const char* phase) {
+  for (const json::value& bound : List(explanation, "bounds")) {
+    if (!Flag(bound, "slowest") || Text(bound, "phase") != phase) continue;
+    const std::string to = Text(bound, "to");
+    return to.empty() ? fmt::format("{} of {}", Text(bound, "part"), Text(bound, "node"))
+                      : fmt::format("the link from {} to {}", Text(bound, "node"), to);
+  }
+  return "";
+}
+
+void ShowWords(const char* title, const json::array& list) {
+  if (list.empty()) return;
+  fmt::print("{}\n", title);
+  for (const json::value& item : list) fmt::print("  {}\n", log::Escape(Text(item, "words")));
+}
+
+void ShowExplanation(const json::value& plan, const json::value& explanation) {
+  const std::string prefill = WhatBinds(explanation, "prefill");
+  const std::string decode = WhatBinds(explanation, "decode");
+  if (!prefill.empty()) fmt::print("  prefill is bound by the {}\n", log::Escape(prefill));
+  if (!decode.empty()) fmt::print("  decode is bound by the {}\n", log::Escape(decode));
+  for (const json::value& bound : List(explanation, "bounds")) {
+    if (Flag(bound, "hand_over") && !Flag(plan, "kv_hidden"))
+      fmt::print("  the hand-over is bound by the link from {} to {}\n",
+                 log::Escape(Text(bound, "node")), log::Escape(Text(bound, "to")));
+  }
+  ShowWords("what a better part would buy", List(explanation, "upgrades"));
+  const json::value* groups = explanation.get_object().if_contains("side_by_side");
+  if (groups != nullptr && !List(*groups, "plans").empty()) {
+    fmt::print("side by side, as instances of their own: {:.1f} tokens/s of all requests\n",
+               Number(*groups, "throughput_tokens_per_s"));
+    for (const json::value& group : List(*groups, "plans"))
+      fmt::print("  {}\n", log::Escape(Text(group, "reason")));
+  }
+  const json::array& sharded = List(explanation, "sharded");
+  if (sharded.empty()) return;
+  fmt::print("layers split\n");
+  for (const json::value& group : sharded)
+    fmt::print("  {:.1f} ms in all, decode {:.1f} tokens/s: {}\n", Number(group, "total_ms"),
+               Number(group, "decode_tokens_per_s"), log::Escape(Text(group, "words")));
+}
+
+}  // namespace
+
+void ShowPlan(const json::value& plan) {
+  ShowNumbers(plan);
   for (const json::value& stage : List(plan, "stages"))
     fmt::print("    {:<8} {:<16} layers {:>3}-{:<3} {}\n", Text(stage, "role"), Text(stage, "node"),
                static_cast<int>(Number(stage, "first_layer")),
@@ -68,14 +121,20 @@ void ShowPlan(const json::value& plan) {
                HumanBytes(static_cast<uint64_t>(Number(stage, "memory_bytes"))));
 }
 
-int ShowPlans(const json::value& result) {
+int ShowPlans(const json::value& result, bool boxes) {
+  const json::value& chosen = result.get_object().at("chosen");
+  const json::value* said = result.get_object().if_contains("explanation");
+  const json::value explanation = said != nullptr ? *said : json::value(json::object());
   fmt::print("chosen\n");
-  ShowPlan(result.get_object().at("chosen"));
+  ShowNumbers(chosen);
+  for (const std::string& line : PictureOf(chosen, explanation, boxes)) fmt::print("  {}\n", line);
+  ShowExplanation(chosen, explanation);
   const json::array& others = List(result, "alternatives");
   if (!others.empty()) fmt::print("not chosen\n");
   for (const json::value& other : others)
-    fmt::print("  {}: {:.1f} ms; {}\n", Text(other, "reason"), Number(other, "total_ms"),
-               Text(other, "why"));
+    fmt::print("  {}: TTFT {:.1f} ms, {:.1f} tokens/s, in all {:.1f} ms; {}\n",
+               Text(other, "reason"), Number(other, "ttft_ms"),
+               Number(other, "decode_tokens_per_s"), Number(other, "total_ms"), Text(other, "why"));
   return 0;
 }
 

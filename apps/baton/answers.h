@@ -21,7 +21,8 @@ void PrintTable(const std::vector<std::vector<std::string>>& rows);
 
 // One plan as serve::ToJson() has it.
 void ShowPlan(const boost::json::value& plan);
-// The chosen one and the others; returns the exit code 0.
-int ShowPlans(const boost::json::value& result);
+// The chosen one with its picture (of box characters if `boxes`), what binds it, what would better
+// it, and the others; returns the exit code 0.
+int ShowPlans(const boost::json::value& result, bool boxes);
 
 }  // namespace baton::app

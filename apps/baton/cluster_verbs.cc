@@ -128,6 +128,7 @@ struct PlacementOptions {
   int answer_tokens = 0;
   int context_tokens = 0;
   int concurrency = 0;
+  std::string objective;
   std::optional<KvType> kv_type;
   std::vector<std::string> nodes;
   std::vector<std::string> prefill_on;
@@ -143,6 +144,9 @@ void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
   verb.add_option("--answer", options.answer_tokens, "tokens of a typical answer")->check(positive);
   verb.add_option("--context", options.context_tokens, "room per request")->check(positive);
   verb.add_option("--concurrency", options.concurrency, "requests at once")->check(positive);
+  verb.add_option("--objective", options.objective,
+                  "latency of one request, throughput of many, or fit: the fewest nodes")
+      ->check(CLI::IsMember({"latency", "throughput", "fit"}));
   AddKvType(verb, "--kv-type", options.kv_type,
             "KV cache: f16, q8_0 (half the memory, lossy), or f32 (exact, slow)");
   verb.add_option("--nodes", options.nodes, "only these nodes")->delimiter(',');
@@ -161,6 +165,7 @@ json::object BodyOf(const PlacementOptions& options) {
   set_number("answer_tokens", options.answer_tokens);
   set_number("context_tokens", options.context_tokens);
   set_number("concurrency", options.concurrency);
+  if (!options.objective.empty()) body["objective"] = options.objective;
   if (options.kv_type) body["kv_type"] = NameOf(*options.kv_type);
   const auto set_list = [&](const char* key, const auto& values) {
     if (!values.empty()) body[key] = json::value_from(values);
@@ -178,7 +183,7 @@ int Plan(const Environment& environment, const ApiAddress& address, PlacementOpt
   if (!access.ok()) return Fail(access.error());
   const auto result = access->client.Post("/api/plan", BodyOf(options));
   if (!result.ok()) return Fail(result.error());
-  return options.json ? PrintJson(*result) : ShowPlans(*result);
+  return options.json ? PrintJson(*result) : ShowPlans(*result, environment.boxes);
 }
 
 // What is asked without a node.
@@ -186,6 +191,8 @@ struct WhatIf {
   std::string cluster_path;
   std::vector<std::string> additions;
   int chunk_tokens = 0;
+  bool choose_types = false;
+  bool sharded = false;
   bool balance = false;
   bool catalogue = false;
 };
@@ -205,6 +212,9 @@ int PlanElsewhere(const Environment& environment, const WhatIf& what_if,
   set(workload.concurrency, placement.concurrency);
   set(workload.chunk_tokens, what_if.chunk_tokens);
   workload.kv_type = placement.kv_type.value_or(workload.kv_type);
+  workload.objective = plan::FindObjective(placement.objective).value_or(plan::Objective::kLatency);
+  workload.choose_kv_type = what_if.choose_types && !placement.kv_type;
+  workload.choose_kv_wire_type = what_if.choose_types;
   const WhatIfOptions options{.model = placement.model,
                               .cluster_path = what_if.cluster_path,
                               .additions = what_if.additions,
@@ -214,6 +224,7 @@ int PlanElsewhere(const Environment& environment, const WhatIf& what_if,
                               .prefill_on = placement.prefill_on,
                               .decode_on = placement.decode_on,
                               .split = placement.split,
+                              .sharded = what_if.sharded,
                               .json = placement.json};
   return what_if.balance ? ShowBalance(environment, options) : PlanWhatIf(environment, options);
 }
@@ -325,6 +336,12 @@ void AddPlan(CLI::App& root, const Environment& environment, Work& chosen) {
       ->delimiter(',');
   verb->add_option("--chunk", what_if->chunk_tokens, "tokens of a prefill step in that cluster")
       ->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--choose-types", what_if->choose_types,
+                 "the planner may keep and send KV as q8_0 where that is quicker")
+      ->needs(file);
+  verb->add_flag("--sharded", what_if->sharded,
+                 "weigh also groups that split each layer, which baton cannot run yet")
+      ->needs(file);
   verb->add_flag("--balance", what_if->balance, "each device of the catalogue alone")
       ->excludes(file);
   verb->add_flag("--catalogue", what_if->catalogue, "the devices and links that have a name")

@@ -40,6 +40,10 @@ Environment ReadEnvironment() {
   environment.api = Variable("BATON_API");
   environment.api_key = Variable("BATON_API_KEY");
   environment.colour = ::isatty(STDERR_FILENO) == 1 && Variable("NO_COLOR").empty();
+  const std::string locale = Variable("LC_ALL", Variable("LC_CTYPE", Variable("LANG")));
+  const bool utf8 =
+      locale.find("UTF-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+  environment.boxes = ::isatty(STDOUT_FILENO) == 1 && utf8;
   const auto self = os::RealPath("/proc/self/exe");
   if (self.ok()) environment.executable_dir = self->substr(0, self->rfind('/'));
   return environment;

@@ -28,6 +28,7 @@ struct Environment {
   std::string api;             // $BATON_API: HOST:PORT of the node that verbs talk to
   std::string api_key;         // $BATON_API_KEY
   std::string executable_dir;  // folder of the running program: the shipped model lies near it
+  bool boxes = false;          // standard output is a terminal that shows UTF-8
   bool colour = false;         // standard error is a terminal and NO_COLOR is not set
 };
 Environment ReadEnvironment();

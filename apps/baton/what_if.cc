@@ -10,6 +10,7 @@
 #include "os/file.h"
 #include "plan/balance.h"
 #include "plan/cluster_file.h"
+#include "plan/explain.h"
 #include "plan/model_cost.h"
 #include "serve/cluster_json.h"
 
@@ -106,9 +107,12 @@ Result<Question> Ask(const Environment& environment, const WhatIfOptions& option
 Result<json::object> Answer(const Question& question, const WhatIfOptions& options) {
   BATON_ASSIGN_OR_RETURN(const plan::Constraints constraints,
                          ConstraintsOf(question.cluster, options));
-  BATON_ASSIGN_OR_RETURN(const plan::PlanResult result,
-                         plan::Make(question.cluster, question.model, question.workload,
-                                    question.cluster.nodes.front().id, constraints));
+  const NodeId& entry = question.cluster.nodes.front().id;
+  BATON_ASSIGN_OR_RETURN(
+      plan::PlanResult result,
+      plan::Make(question.cluster, question.model, question.workload, entry, constraints));
+  result.explanation = plan::Explain(question.cluster, question.model, question.workload, entry,
+                                     constraints, result.chosen, {.sharded = options.sharded});
   return serve::ToJson(result,
                        [&](const NodeId& id) { return question.cluster.FindNode(id)->name; });
 }
@@ -165,7 +169,7 @@ int PlanWhatIf(const Environment& environment, const WhatIfOptions& options) {
   auto answer = Answer(*question, options);
   if (options.additions.empty()) {
     if (!answer.ok()) return Fail(answer.error());
-    return options.json ? PrintJson(*answer) : ShowPlans(*answer);
+    return options.json ? PrintJson(*answer) : ShowPlans(*answer, environment.boxes);
   }
   json::array changes;
   for (const std::string& added : options.additions) {

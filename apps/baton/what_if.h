@@ -19,6 +19,7 @@ struct WhatIfOptions {
   std::vector<std::string> prefill_on;
   std::vector<std::string> decode_on;
   std::vector<int> split;
+  bool sharded = false;  // weigh also groups that this program cannot run yet
   bool json = false;
 };
 

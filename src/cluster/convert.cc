@@ -134,6 +134,7 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   proto.set_chunk_tokens(workload.chunk_tokens);
   proto.set_kv_type(ToProto(workload.kv_type));
   proto.set_kv_wire_type(ToProto(workload.kv_wire_type));
+  proto.set_objective(static_cast<uint32_t>(workload.objective));
   return record;
 }
 
@@ -163,6 +164,12 @@ KvType KvTypeFromProto(uint32_t number) {
   return FindKvType(static_cast<uint8_t>(std::min(number, 255u))).value_or(KvType::kF16);
 }
 
+plan::Objective ObjectiveFromProto(uint32_t number) {
+  return number <= static_cast<uint32_t>(plan::Objective::kFit)
+             ? static_cast<plan::Objective>(number)
+             : plan::Objective::kLatency;
+}
+
 plan::Workload FromProto(const pb::Workload& proto) {
   return {.prompt_tokens = proto.prompt_tokens(),
           .answer_tokens = proto.answer_tokens(),
@@ -171,7 +178,8 @@ plan::Workload FromProto(const pb::Workload& proto) {
           .concurrency = std::max(1, proto.concurrency()),
           .chunk_tokens = proto.chunk_tokens(),
           .kv_type = KvTypeFromProto(proto.kv_type()),
-          .kv_wire_type = KvTypeFromProto(proto.kv_wire_type())};
+          .kv_wire_type = KvTypeFromProto(proto.kv_wire_type()),
+          .objective = ObjectiveFromProto(proto.objective())};
 }
 
 pb::Constraints ToProto(const plan::Constraints& constraints) {

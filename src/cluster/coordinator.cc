@@ -5,9 +5,13 @@
 #include "base/log.h"
 #include "engine/stage.h"
 #include "os/system.h"
+#include "plan/explain.h"
 
 namespace baton::cluster {
 namespace {
+
+// Upgrades are planned one by one, on the thread that also moves tokens.
+constexpr size_t kNodesExplained = 8;
 
 bool Names(const plan::Constraints& constraints, const NodeId& node) {
   for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on}) {
@@ -86,17 +90,30 @@ Status Coordinator::CheckMeasured(const plan::Constraints& constraints) const {
   return OkStatus();
 }
 
-Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
-                                           const plan::Constraints& constraints,
-                                           const InstanceId& replanned) {
+Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
+                                               const plan::Workload& workload,
+                                               const plan::Constraints& constraints,
+                                               const InstanceId& replanned) {
   BATON_ASSIGN_OR_RETURN(const auto opened, host_.OpenModel(model));
   BATON_RETURN_IF_ERROR(CheckSameFile(*opened, model, constraints));
   BATON_RETURN_IF_ERROR(CheckMeasured(constraints));
-  const plan::ClusterProfile profile = ProfileOf(
-      host_.book(), opened->fingerprint(), [this](const NodeId& id) { return host_.IsLive(id); },
-      replanned);
-  return plan::Make(profile, CostOf(*opened, model), WithinModel(workload, *opened),
-                    host_.courier().self(), constraints);
+  return Question{.cluster = ProfileOf(
+                      host_.book(), opened->fingerprint(),
+                      [this](const NodeId& id) { return host_.IsLive(id); }, replanned),
+                  .model = CostOf(*opened, model),
+                  .workload = WithinModel(workload, *opened)};
+}
+
+Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
+                                           const plan::Constraints& constraints) {
+  BATON_ASSIGN_OR_RETURN(const Question question, Ask(model, workload, constraints, {}));
+  const NodeId& self = host_.courier().self();
+  BATON_ASSIGN_OR_RETURN(plan::PlanResult result, plan::Make(question.cluster, question.model,
+                                                             question.workload, self, constraints));
+  result.explanation =
+      plan::Explain(question.cluster, question.model, question.workload, self, constraints,
+                    result.chosen, {.upgrades = question.cluster.nodes.size() <= kNodesExplained});
+  return result;
 }
 
 void Coordinator::Place(const std::string& model, const plan::Workload& workload,
@@ -112,7 +129,8 @@ void Coordinator::Place(const std::string& model, const plan::Workload& workload
   PlaceEpoch(placed);
 }
 
-// Plans with what is there now and has every stage loaded, under the next epoch.
+// Plans with what is there now, or keeps what stands where that is nearly as good, and has every
+// stage loaded, under the next epoch.
 void Coordinator::PlaceEpoch(Placed& placed) {
   InstanceRecord& record = placed.record;
   const InstanceId id(record.instance());
@@ -121,7 +139,11 @@ void Coordinator::PlaceEpoch(Placed& placed) {
   record.set_epoch(record.epoch() + 1);
   const auto constraints = WithoutTheLost(
       FromProto(record.constraints()), [this](const NodeId& node) { return host_.IsLive(node); });
-  const auto result = Plan(record.model(), workload, constraints, id);
+  const auto result = [&]() -> Result<plan::PlanResult> {
+    BATON_ASSIGN_OR_RETURN(const Question question, Ask(record.model(), workload, constraints, id));
+    return plan::Reconsider(question.cluster, question.model, question.workload,
+                            host_.courier().self(), constraints, old_plan);
+  }();
   if (!result.ok())
     return Conclude(placed, InstanceRecord::FAILED, result.error().message(),
                     result.error().code());

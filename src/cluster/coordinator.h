@@ -32,9 +32,9 @@ class Coordinator {
 
   explicit Coordinator(CoordinatorHost& host) : host_(host) {}
 
+  // What would be placed now, explained.
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
-                                const plan::Constraints& constraints,
-                                const InstanceId& replanned = {});
+                                const plan::Constraints& constraints);
   // `done` may be called before this returns.
   void Place(const std::string& model, const plan::Workload& workload,
              const plan::Constraints& constraints, Done done);
@@ -52,6 +52,14 @@ class Coordinator {
     std::set<NodeId> loading;
     std::vector<Done> waiting;
   };
+  // What the planner is asked.
+  struct Question {
+    plan::ClusterProfile cluster;
+    plan::ModelCost model;
+    plan::Workload workload;
+  };
+  Result<Question> Ask(const std::string& model, const plan::Workload& workload,
+                       const plan::Constraints& constraints, const InstanceId& replanned);
   void PlaceEpoch(Placed& placed);
   void Adopt(const InstanceRecord& record);
   void SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,

@@ -59,6 +59,7 @@ CostModel::CostModel(const ModelCost& model, const Workload& workload)
   sums_.chunk_bytes = experts(chunk_);
   sums_.rest_bytes = experts(rest_);
   sums_.decode_bytes = experts(std::max(1, workload.concurrency));
+  sums_.one_bytes = experts(1);
   sums_.prompt_keys =
       SumsOf<double>(model, [&](int layer) { return KeysOfPrompt(model, layer, prompt_); });
   const double context = prompt_ + workload.answer_tokens / 2.0;
@@ -86,8 +87,26 @@ double CostModel::StepSeconds(const TypeRate& rate, LayerRange layers, double to
   return std::max(reading_s, computing_s) + Ratio(expert_bytes, rate.read_bytes_per_s);
 }
 
+double CostModel::DecodeStep(const DeviceProfile& device, const TypeRate& rate, LayerRange layers,
+                             double requests, double expert_bytes) const {
+  const bool heads = layers.last == model_.n_layers();
+  const double heads_s =
+      heads ? std::max(Ratio(static_cast<double>(model_.head_bytes), rate.read_bytes_per_s),
+                       Ratio(requests * model_.head_flops_per_token, rate.matmul_flops_per_s))
+            : 0;
+  const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
+  const double kv_s =
+      Ratio(requests * Of(sums_.seen_tokens, layers) * kv_bytes, device.kv_read_bytes_per_s);
+  return StepSeconds(rate, layers, requests, expert_bytes) + heads_s + kv_s +
+         layers.size() * device.layer_overhead_us * 1e-6;
+}
+
 StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
-  const TypeRate rate = device.RateFor(model_.weight_type);
+  return CostOf(device, device.RateFor(model_.weight_type), layers);
+}
+
+StageCost CostModel::CostOf(const DeviceProfile& device, const TypeRate& rate,
+                            LayerRange layers) const {
   const bool heads = layers.last == model_.n_layers();
   const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
   const double chunks = full_chunks_ + (rest_ > 0 ? 1 : 0);
@@ -99,21 +118,15 @@ StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) cons
   const double matrices_s =
       full_chunks_ * StepSeconds(rate, layers, chunk_, Of(sums_.chunk_bytes, layers)) +
       (rest_ > 0 ? StepSeconds(rate, layers, rest_, Of(sums_.rest_bytes, layers)) : 0);
-
-  const double requests = std::max(1, workload_.concurrency);
-  const double heads_s =
-      heads
-          ? std::max(head_s, Ratio(requests * model_.head_flops_per_token, rate.matmul_flops_per_s))
-          : 0;
-  const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
-  const double kv_s =
-      Ratio(requests * Of(sums_.seen_tokens, layers) * kv_bytes, device.kv_read_bytes_per_s);
+  const int requests = std::max(1, workload_.concurrency);
 
   StageCost cost;
   cost.prefill_whole_s = matrices_s + attention_s + head_s + chunks * overhead_s;
   cost.prefill_chunk_s = (matrices_s + attention_s) / chunks + overhead_s;
-  cost.decode_step_s = StepSeconds(rate, layers, requests, Of(sums_.decode_bytes, layers)) +
-                       heads_s + kv_s + overhead_s;
+  cost.decode_step_s = DecodeStep(device, rate, layers, requests, Of(sums_.decode_bytes, layers));
+  cost.decode_one_s = requests == 1
+                          ? cost.decode_step_s
+                          : DecodeStep(device, rate, layers, 1, Of(sums_.one_bytes, layers));
   cost.memory_bytes = MemoryOf(layers);
   return cost;
 }
@@ -127,12 +140,16 @@ StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange
   return CostModel(model, workload).CostOf(device, layers);
 }
 
+double LinkSeconds(const LinkProfile& link, double bytes) {
+  return link.rtt_us * 0.5e-6 + kSoftwareSeconds + Ratio(bytes, link.bytes_per_s);
+}
+
 double TransferSeconds(const ClusterProfile& cluster, const NodeId& from, const NodeId& to,
                        double bytes) {
   if (from == to) return 0;
   const LinkProfile* link = cluster.FindLink(from, to);
   if (link == nullptr) return kInfinity;
-  return link->rtt_us * 0.5e-6 + kSoftwareSeconds + Ratio(bytes, link->bytes_per_s);
+  return LinkSeconds(*link, bytes);
 }
 
 Exposure ExposedSend(double kv_bytes, double bytes_per_s, double prefill_s, int layers,

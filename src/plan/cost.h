@@ -15,6 +15,7 @@ struct StageCost {
   double prefill_chunk_s = 0;  // one chunk at the middle of the prompt
   double prefill_whole_s = 0;  // all chunks of the prompt, one after the other
   double decode_step_s = 0;    // a token of each request, with the KV of prompt and half the answer
+  double decode_one_s = 0;     // likewise, of one request alone
   uint64_t memory_bytes = 0;
 };
 
@@ -25,6 +26,18 @@ class CostModel {
   // Both must outlive it.
   CostModel(const ModelCost& model, const Workload& workload);
   StageCost CostOf(const DeviceProfile& device, LayerRange layers) const;
+  // The same for many ranges of one device, whose rates are looked up once.
+  class OnDevice {
+   public:
+    OnDevice(const CostModel& model, const DeviceProfile& device)
+        : model_(model), device_(device), rate_(device.RateFor(model.model_.weight_type)) {}
+    StageCost CostOf(LayerRange layers) const { return model_.CostOf(device_, rate_, layers); }
+
+   private:
+    const CostModel& model_;
+    const DeviceProfile& device_;
+    const TypeRate rate_;
+  };
   // Weights, KV of all slots, activations, reserve.
   uint64_t MemoryOf(LayerRange layers) const;
 
@@ -37,9 +50,14 @@ class CostModel {
     std::vector<double> chunk_bytes;   // of experts, that a full chunk reads
     std::vector<double> rest_bytes;    // of experts, that the prompt's last, shorter chunk reads
     std::vector<double> decode_bytes;  // of experts, that a decode step reads
+    std::vector<double> one_bytes;     // of experts, that a decode step of one request reads
     std::vector<double> prompt_keys;   // that all tokens of a prompt attend to
     std::vector<double> seen_tokens;   // that a decoded token attends to
   };
+  StageCost CostOf(const DeviceProfile& device, const TypeRate& rate, LayerRange layers) const;
+  // A token of each of `requests`.
+  double DecodeStep(const DeviceProfile& device, const TypeRate& rate, LayerRange layers,
+                    double requests, double expert_bytes) const;
   // The matrices of one step.
   double StepSeconds(const TypeRate& rate, LayerRange layers, double tokens,
                      double expert_bytes) const;
@@ -57,6 +75,8 @@ uint64_t MemoryFor(const ModelCost& model, LayerRange layers, const Workload& wo
 StageCost CostOf(const DeviceProfile& device, const ModelCost& model, LayerRange layers,
                  const Workload& workload);
 
+// One-way seconds for `bytes` on a link, software included.
+double LinkSeconds(const LinkProfile& link, double bytes);
 // One-way seconds for `bytes` from one node to another, software included; nothing between a node
 // and itself. Infinite where there is no link.
 double TransferSeconds(const ClusterProfile& cluster, const NodeId& from, const NodeId& to,

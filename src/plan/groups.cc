@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <tuple>
 
 namespace baton::plan {
 namespace {
@@ -10,118 +12,143 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTokenMessageBytes = 64;
 
-double ChunkTokens(const Workload& workload) {
-  return std::max(1, std::min(workload.chunk_tokens, workload.prompt_tokens));
-}
-
-double RowBytes(const ModelCost& model) {
-  return 4.0 * model.hidden_width;
-}
-
-double Hop(const CostTable& costs, size_t from, size_t to, double bytes) {
-  const auto& nodes = costs.cluster().nodes;
-  return TransferSeconds(costs.cluster(), nodes[from].id, nodes[to].id, bytes);
-}
-
-double StageValue(const StageCost& cost, Goal goal) {
-  return goal == Goal::kDecodeSum ? cost.decode_step_s : cost.prefill_chunk_s;
-}
-
-double Combine(double before, double stage, Goal goal) {
-  return goal == Goal::kDecodeSum ? before + stage : std::max(before, stage);
-}
-
 }  // namespace
 
 CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
                      const Workload& workload)
-    : cluster_(cluster), model_(model), workload_(workload) {
-  const int layers = model.n_layers();
-  costs_.resize(cluster.nodes.size() * static_cast<size_t>(layers) *
-                static_cast<size_t>(layers + 1));
-  const CostModel cost(model, workload);
-  for (size_t node = 0; node < cluster.nodes.size(); ++node) {
+    : cluster_(cluster),
+      model_(model),
+      workload_(workload),
+      cost_(model, workload),
+      nodes_(cluster.nodes.size()),
+      chunk_tokens_(std::max(1, std::min(workload.chunk_tokens, workload.prompt_tokens))),
+      chunks_(std::ceil(std::max(1, workload.prompt_tokens) / chunk_tokens_)),
+      later_tokens_(std::max(0, workload.answer_tokens - 1)),
+      sent_token_bytes_(static_cast<double>(model.KvBytesPerTokenPerLayer(workload.TravelType()))),
+      concurrency_(std::max(1, workload.concurrency)) {
+  sent_tokens_.push_back(0);
+  for (int layer = 0; layer < model.n_layers(); ++layer)
+    sent_tokens_.push_back(sent_tokens_.back() + model.SeenTokens(layer, workload.prompt_tokens));
+  FillMemory();
+  FillRows();
+  FillLinks();
+}
+
+void CostTable::FillMemory() {
+  const int layers = model_.n_layers();
+  memory_.resize(static_cast<size_t>(layers) * static_cast<size_t>(layers + 1));
+  for (int first = 0; first < layers; ++first) {
+    for (int last = first + 1; last <= layers; ++last)
+      memory_[Cell({first, last})] = cost_.MemoryOf({first, last});
+  }
+  for (const NodeProfile& node : cluster_.nodes) {
     for (int first = 0; first < layers; ++first) {
-      for (int last = first + 1; last <= layers; ++last) {
-        const LayerRange range{first, last};
-        costs_[Index(node, range)] = cost.CostOf(cluster.nodes[node].device, range);
+      int last = first;
+      while (last < layers && MemoryOf({first, last + 1}) <= node.device.memory_bytes) ++last;
+      last_fitting_.push_back(last);
+    }
+  }
+}
+
+void CostTable::FillRows() {
+  const int layers = model_.n_layers();
+  const auto layer_count = static_cast<size_t>(layers);
+  using Kind = std::tuple<double, double, double, double, double>;
+  std::map<Kind, size_t> known;
+  std::vector<size_t> sample;    // a node of each kind
+  std::vector<int> last_wanted;  // by kind and first layer
+  for (size_t node = 0; node < nodes_; ++node) {
+    const DeviceProfile& device = cluster_.nodes[node].device;
+    const TypeRate rate = device.RateFor(model_.weight_type);
+    const Kind kind{rate.matmul_flops_per_s, rate.read_bytes_per_s, device.attention_flops_per_s,
+                    device.kv_read_bytes_per_s, device.layer_overhead_us};
+    const auto [at, fresh] = known.try_emplace(kind, sample.size());
+    if (fresh) {
+      sample.push_back(node);
+      last_wanted.resize(last_wanted.size() + layer_count, 0);
+    }
+    row_of_.push_back(at->second);
+    for (int first = 0; first < layers; ++first) {
+      int& last = last_wanted[at->second * layer_count + static_cast<size_t>(first)];
+      last = std::max(last, LastThatFits(node, first));
+    }
+  }
+  rows_.resize(sample.size());
+  for (size_t kind = 0; kind < sample.size(); ++kind) {
+    Rows& rows = rows_[kind];
+    for (auto* row : {&rows.chunk, &rows.whole, &rows.step, &rows.one}) row->resize(memory_.size());
+    const CostModel::OnDevice on_device(cost_, cluster_.nodes[sample[kind]].device);
+    for (int first = 0; first < layers; ++first) {
+      const int last_of_all = last_wanted[kind * layer_count + static_cast<size_t>(first)];
+      for (int last = first + 1; last <= last_of_all; ++last) {
+        const StageCost cost = on_device.CostOf({first, last});
+        const size_t cell = Cell({first, last});
+        rows.chunk[cell] = cost.prefill_chunk_s;
+        rows.whole[cell] = cost.prefill_whole_s;
+        rows.step[cell] = cost.decode_step_s;
+        rows.one[cell] = cost.decode_one_s;
       }
     }
   }
 }
 
-size_t CostTable::Index(size_t node, LayerRange layers) const {
-  const auto count = static_cast<size_t>(model_.n_layers());
-  return (node * count + static_cast<size_t>(layers.first)) * (count + 1) +
-         static_cast<size_t>(layers.last);
-}
-
-const StageCost& CostTable::At(size_t node, LayerRange layers) const {
-  return costs_[Index(node, layers)];
-}
-
-bool CostTable::Fits(size_t node, LayerRange layers) const {
-  return At(node, layers).memory_bytes <= cluster_.nodes[node].device.memory_bytes;
-}
-
-std::optional<Group> Partition(const CostTable& costs, const std::vector<size_t>& order,
-                               Goal goal) {
-  const int layers = costs.model().n_layers();
-  const auto stages = static_cast<int>(order.size());
-  if (stages > layers) return std::nullopt;
-  // best[s][l]: value of the first s nodes holding the first l layers; cut[s][l]: where the last of
-  // them begins.
-  std::vector<std::vector<double>> best(
-      stages + 1, std::vector<double>(static_cast<size_t>(layers) + 1, kInfinity));
-  std::vector<std::vector<int>> cut(stages + 1, std::vector<int>(layers + 1, 0));
-  best[0][0] = 0;
-  for (int s = 1; s <= stages; ++s) {
-    for (int last = s; last <= layers - (stages - s); ++last) {
-      for (int first = s - 1; first < last; ++first) {
-        if (best[s - 1][first] == kInfinity) continue;
-        const LayerRange range{first, last};
-        if (!costs.Fits(order[s - 1], range)) continue;
-        const double value =
-            Combine(best[s - 1][first], StageValue(costs.At(order[s - 1], range), goal), goal);
-        if (value >= best[s][last]) continue;
-        best[s][last] = value;
-        cut[s][last] = first;
-      }
-    }
+void CostTable::FillLinks() {
+  const double row_bytes = model_.ActivationBytesPerToken(workload_);
+  links_.assign(nodes_ * nodes_, {kInfinity, kInfinity, kInfinity, 0, kInfinity});
+  for (size_t node = 0; node < nodes_; ++node)
+    links_[node * nodes_ + node] = {0, 0, 0, kInfinity, 0};
+  std::map<NodeId, size_t> index;
+  for (size_t node = 0; node < nodes_; ++node) index.emplace(cluster_.nodes[node].id, node);
+  std::vector<bool> said(nodes_ * nodes_);
+  for (const LinkProfile& link : cluster_.links) {
+    const auto from = index.find(link.from);
+    const auto to = index.find(link.to);
+    if (from == index.end() || to == index.end() || from->second == to->second) continue;
+    const size_t cell = from->second * nodes_ + to->second;
+    if (said[cell]) continue;  // the first word counts, as in FindLink()
+    said[cell] = true;
+    links_[cell] = {LinkSeconds(link, chunk_tokens_ * row_bytes),
+                    LinkSeconds(link, concurrency_ * row_bytes),
+                    LinkSeconds(link, kTokenMessageBytes), link.bytes_per_s, link.rtt_us * 0.5e-6};
   }
-  if (best[stages][layers] == kInfinity) return std::nullopt;
-  Group group(order.size());
-  for (int s = stages, last = layers; s > 0; last = cut[s][last], --s)
-    group[s - 1] = {order[s - 1], {cut[s][last], last}};
-  return group;
+}
+
+StageCost CostTable::At(size_t node, LayerRange layers) const {
+  if (!Fits(node, layers)) return cost_.CostOf(cluster_.nodes[node].device, layers);
+  return {.prefill_chunk_s = PrefillChunk(node, layers),
+          .prefill_whole_s = PrefillWhole(node, layers),
+          .decode_step_s = DecodeStep(node, layers),
+          .decode_one_s = DecodeOne(node, layers),
+          .memory_bytes = MemoryOf(layers)};
+}
+
+double CostTable::DecodeBatch(size_t node, LayerRange layers, double requests) const {
+  const double step = DecodeStep(node, layers);
+  if (concurrency_ == 1) return step;
+  const double one = DecodeOne(node, layers);
+  return one + (step - one) * (requests - 1) / (concurrency_ - 1);
 }
 
 double PrefillSeconds(const CostTable& costs, const Group& group) {
   if (group.size() == 1) return costs.At(group[0].node, group[0].layers).prefill_whole_s;
-  const double chunk = ChunkTokens(costs.workload());
-  const double chunks = std::ceil(std::max(1, costs.workload().prompt_tokens) / chunk);
-  const double hop_bytes = chunk * RowBytes(costs.model());
   double fill = 0;
   double slowest = 0;
   for (size_t i = 0; i < group.size(); ++i) {
     const double stage = costs.At(group[i].node, group[i].layers).prefill_chunk_s;
-    const double hop =
-        i + 1 < group.size() ? Hop(costs, group[i].node, group[i + 1].node, hop_bytes) : 0;
+    const double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
     fill += stage + hop;
     slowest = std::max({slowest, stage, hop});
   }
-  return fill + (chunks - 1) * slowest;
+  return fill + (costs.chunks() - 1) * slowest;
 }
 
 double DecodeSeconds(const CostTable& costs, const Group& group) {
   double sum = 0;
   for (size_t i = 0; i < group.size(); ++i) {
     sum += costs.At(group[i].node, group[i].layers).decode_step_s;
-    if (i + 1 < group.size())
-      sum += Hop(costs, group[i].node, group[i + 1].node, RowBytes(costs.model()));
+    if (i + 1 < group.size()) sum += costs.StepHop(group[i].node, group[i + 1].node);
   }
-  if (group.size() > 1)
-    sum += Hop(costs, group.back().node, group.front().node, kTokenMessageBytes);
+  if (group.size() > 1) sum += costs.TokenHop(group.back().node, group.front().node);
   return sum;
 }
 

@@ -1,8 +1,8 @@
-// Groups: ordered stages that cover all layers once. For a given order of nodes the layer
-// boundaries come from dynamic programming. Pure.
+// Groups: ordered stages that cover all layers once, and what each stage of each node would cost.
+// Pure.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <vector>
 
 #include "plan/cost.h"
@@ -12,39 +12,105 @@ namespace baton::plan {
 struct GroupStage {
   size_t node = 0;  // index into ClusterProfile::nodes
   LayerRange layers;
+  bool operator==(const GroupStage&) const = default;
 };
 using Group = std::vector<GroupStage>;
 
-// Costs of every (node, layer range), computed once per planning.
+// What the search asks again and again, computed once per planning: every layer range that fits a
+// node, and the time of each kind of message on each link.
 class CostTable {
  public:
+  // All three must outlive it.
   CostTable(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload);
-  const StageCost& At(size_t node, LayerRange layers) const;
-  bool Fits(size_t node, LayerRange layers) const;
+
+  StageCost At(size_t node, LayerRange layers) const;
+  bool Fits(size_t node, LayerRange layers) const {
+    return layers.last <= LastThatFits(node, layers.first);
+  }
+  // The largest `last` with which the layers from `first` on fit the node; `first` if none does.
+  int LastThatFits(size_t node, int first) const {
+    return last_fitting_[node * static_cast<size_t>(model_.n_layers()) +
+                         static_cast<size_t>(first)];
+  }
+  uint64_t MemoryOf(LayerRange layers) const { return memory_[Cell(layers)]; }
+
+  // Of layers that fit.
+  double PrefillChunk(size_t node, LayerRange layers) const {
+    return RowsOf(node).chunk[Cell(layers)];
+  }
+  double PrefillWhole(size_t node, LayerRange layers) const {
+    return RowsOf(node).whole[Cell(layers)];
+  }
+  // A token of each request at once, and of one request alone.
+  double DecodeStep(size_t node, LayerRange layers) const {
+    return RowsOf(node).step[Cell(layers)];
+  }
+  double DecodeOne(size_t node, LayerRange layers) const { return RowsOf(node).one[Cell(layers)]; }
+  // A token of each of `requests`, at most the workload's concurrency.
+  double DecodeBatch(size_t node, LayerRange layers, double requests) const;
+
+  // One way from node to node; infinite where there is no link.
+  double ChunkHop(size_t from, size_t to) const { return links_[from * nodes_ + to].chunk_hop_s; }
+  double StepHop(size_t from, size_t to) const { return links_[from * nodes_ + to].step_hop_s; }
+  double TokenHop(size_t from, size_t to) const { return links_[from * nodes_ + to].token_hop_s; }
+  double BytesPerSecond(size_t from, size_t to) const {
+    return links_[from * nodes_ + to].bytes_per_s;
+  }
+  double HalfRtt(size_t from, size_t to) const { return links_[from * nodes_ + to].half_rtt_s; }
+
+  // Tokens whose KV a prompt sends of these layers, and bytes of one of them.
+  double SentTokens(LayerRange layers) const {
+    return sent_tokens_[static_cast<size_t>(layers.last)] -
+           sent_tokens_[static_cast<size_t>(layers.first)];
+  }
+  double SentTokenBytes() const { return sent_token_bytes_; }
+
+  double chunk_tokens() const { return chunk_tokens_; }
+  double chunks() const { return chunks_; }  // of the prompt
+  // Tokens that follow the first.
+  double later_tokens() const { return later_tokens_; }
+  int concurrency() const { return concurrency_; }
 
   const ClusterProfile& cluster() const { return cluster_; }
   const ModelCost& model() const { return model_; }
   const Workload& workload() const { return workload_; }
 
  private:
-  size_t Index(size_t node, LayerRange layers) const;
+  // Devices of one kind share them.
+  struct Rows {
+    std::vector<double> chunk, whole, step, one;
+  };
+  struct Link {
+    double chunk_hop_s, step_hop_s, token_hop_s;  // rows of a chunk, of a step; a token
+    double bytes_per_s, half_rtt_s;
+  };
+  size_t Cell(LayerRange layers) const {
+    return static_cast<size_t>(layers.first) * static_cast<size_t>(model_.n_layers() + 1) +
+           static_cast<size_t>(layers.last);
+  }
+  const Rows& RowsOf(size_t node) const { return rows_[row_of_[node]]; }
+  void FillMemory();
+  void FillRows();
+  void FillLinks();
+
   const ClusterProfile& cluster_;
   const ModelCost& model_;
   const Workload& workload_;
-  std::vector<StageCost> costs_;
+  const CostModel cost_;
+  size_t nodes_;
+  double chunk_tokens_, chunks_, later_tokens_, sent_token_bytes_;
+  int concurrency_;
+  std::vector<uint64_t> memory_;
+  std::vector<int> last_fitting_;
+  std::vector<Rows> rows_;
+  std::vector<size_t> row_of_;
+  std::vector<Link> links_;
+  std::vector<double> sent_tokens_;  // of the first n layers
 };
-
-enum class Goal {
-  kDecodeSum,      // least sum of decode steps: one stream
-  kPrefillLargest  // least bottleneck of prefill chunks: a pipeline full of them
-};
-
-// The best boundaries for `order`, every node with at least one layer; nothing if it does not fit.
-std::optional<Group> Partition(const CostTable& costs, const std::vector<size_t>& order, Goal goal);
 
 // Seconds to compute the prompt on `group`, chunks in a pipeline.
 double PrefillSeconds(const CostTable& costs, const Group& group);
-// Seconds per generated token of one stream, hops included.
+// Seconds per generated token of one stream, hops included; all requests go in one batch.
 double DecodeSeconds(const CostTable& costs, const Group& group);
 
 }  // namespace baton::plan

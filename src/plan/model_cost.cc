@@ -35,7 +35,9 @@ ModelCost CostOfModel(const ModelSpec& spec, const std::vector<TensorInfo>& tens
           .head_flops_per_token = spec.HeadFlopsPerToken(),
           .kv_elements = spec.kv_elements(),
           .q_width = (spec.q_width() + spec.attended_width()) / 2,
-          .hidden_width = spec.hidden_width};
+          .hidden_width = spec.hidden_width,
+          .kv_in_q8_0 = spec.CheckKvType(KvType::kQ8_0).ok(),
+          .kv_heads = spec.n_kv_heads};
 }
 
 }  // namespace baton::plan

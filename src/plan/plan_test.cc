@@ -1,9 +1,7 @@
-#include <functional>
-
 #include <gmock/gmock.h>
 
 #include "base/random.h"
-#include "plan/groups.h"
+#include "plan/cost.h"
 #include "plan/planner.h"
 
 namespace baton::plan {
@@ -166,60 +164,6 @@ TEST(Planner, ObeysTheOwner) {
       Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(1), Id(2)}, .split = {10, 10}}).ok());
   EXPECT_FALSE(Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(9)}}).ok());
   EXPECT_FALSE(Make(cluster, Llama8B(), {}, Id(1), {.decode_on = {Id(1), Id(1)}}).ok());
-}
-
-// All boundaries, by hand.
-double BruteForce(const CostTable& costs, const std::vector<size_t>& order, size_t stage, int first,
-                  Goal goal) {
-  const int layers = costs.model().n_layers();
-  double best = std::numeric_limits<double>::infinity();
-  for (int last = first + 1; last <= layers; ++last) {
-    const LayerRange range{first, last};
-    if (!costs.Fits(order[stage], range)) continue;
-    const StageCost& cost = costs.At(order[stage], range);
-    const double own = goal == Goal::kDecodeSum ? cost.decode_step_s : cost.prefill_chunk_s;
-    const bool final_stage = stage + 1 == order.size();
-    if (final_stage != (last == layers)) continue;
-    const double rest = final_stage ? 0 : BruteForce(costs, order, stage + 1, last, goal);
-    best = std::min(best, goal == Goal::kDecodeSum ? own + rest : std::max(own, rest));
-  }
-  return best;
-}
-
-TEST(Partition, EqualsBruteForceOnRandomClusters) {
-  Rng rng(3);
-  for (int round = 0; round < 300; ++round) {
-    ClusterProfile cluster;
-    const size_t count = 1 + rng.Below(3);
-    std::vector<size_t> order;
-    for (size_t i = 0; i < count; ++i) {
-      cluster.nodes.push_back(Node(static_cast<uint8_t>(i + 1), 1 + rng.Uniform() * 50,
-                                   20 + rng.Uniform() * 500, 4 + rng.Uniform() * 16));
-      order.push_back(i);
-    }
-    ModelCost model = Llama8B();
-    model.layer_weight_bytes.resize(3 + rng.Below(8));
-    for (uint64_t& bytes : model.layer_weight_bytes) bytes = 1 + rng.Below(2'000'000'000);
-    const Workload workload{.context_tokens = 1024};
-    const CostTable costs(cluster, model, workload);
-    for (const Goal goal : {Goal::kDecodeSum, Goal::kPrefillLargest}) {
-      const double expected = BruteForce(costs, order, 0, 0, goal);
-      const auto group = Partition(costs, order, goal);
-      ASSERT_EQ(group.has_value(), std::isfinite(expected));
-      if (!group) continue;
-      double value = 0;
-      int next = 0;
-      for (const GroupStage& stage : *group) {
-        EXPECT_EQ(stage.layers.first, next);
-        next = stage.layers.last;
-        const StageCost& cost = costs.At(stage.node, stage.layers);
-        value = goal == Goal::kDecodeSum ? value + cost.decode_step_s
-                                         : std::max(value, cost.prefill_chunk_s);
-      }
-      EXPECT_EQ(next, model.n_layers());
-      EXPECT_NEAR(value, expected, expected * 1e-12);
-    }
-  }
 }
 
 TEST(Planner, NeverSlowerThanTheBestSingleNodeAndNeverOverMemory) {

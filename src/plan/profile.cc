@@ -5,6 +5,37 @@
 
 namespace baton::plan {
 
+std::string_view NameOf(Objective objective) {
+  switch (objective) {
+    case Objective::kThroughput:
+      return "throughput";
+    case Objective::kFit:
+      return "fit";
+    case Objective::kLatency:
+      break;
+  }
+  return "latency";
+}
+
+std::optional<Objective> FindObjective(std::string_view name) {
+  for (const Objective each : {Objective::kLatency, Objective::kThroughput, Objective::kFit}) {
+    if (NameOf(each) == name) return each;
+  }
+  return std::nullopt;
+}
+
+std::string_view NameOf(ActivationType type) {
+  switch (type) {
+    case ActivationType::kF16:
+      return "f16";
+    case ActivationType::kQ8_0:
+      return "q8_0";
+    case ActivationType::kF32:
+      break;
+  }
+  return "f32";
+}
+
 TypeRate DeviceProfile::RateFor(DType type) const {
   const auto bytes_per_element = [](DType t) {
     const DTypeInfo& info = InfoOf(t);
@@ -34,6 +65,18 @@ const LinkProfile* ClusterProfile::FindLink(const NodeId& from, const NodeId& to
     if (link.from == from && link.to == to) return &link;
   }
   return nullptr;
+}
+
+double ModelCost::ActivationBytesPerToken(const Workload& workload) const {
+  switch (workload.activation_type) {
+    case ActivationType::kF16:
+      return 2.0 * hidden_width;
+    case ActivationType::kQ8_0:
+      return 34.0 / 32 * hidden_width;
+    case ActivationType::kF32:
+      break;
+  }
+  return 4.0 * hidden_width;
 }
 
 uint64_t ModelCost::HeldTokens(LayerRange layers, const Workload& workload) const {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -57,7 +59,16 @@ struct ClusterProfile {
   const LinkProfile* FindLink(const NodeId& from, const NodeId& to) const;
 };
 
+// What is made small: the time of one request; the time that each of many requests takes of the
+// busiest part; the number of nodes.
 enum class Objective { kLatency, kThroughput, kFit };
+// "latency", "throughput", "fit".
+std::string_view NameOf(Objective objective);
+std::optional<Objective> FindObjective(std::string_view name);
+
+// What rows of activations travel as between stages. This program sends F32.
+enum class ActivationType { kF32, kF16, kQ8_0 };
+std::string_view NameOf(ActivationType type);
 
 struct Workload {
   int prompt_tokens = 512;
@@ -68,7 +79,12 @@ struct Workload {
   int chunk_tokens = 512;              // prefill chunk
   KvType kv_type = KvType::kF16;       // of pages
   KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
+  ActivationType activation_type = ActivationType::kF32;
   Objective objective = Objective::kLatency;
+  // The planner may take a type that loses a little where that is better.
+  bool choose_kv_type = false;
+  bool choose_kv_wire_type = false;
+  bool choose_activation_type = false;
 
   KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
 };
@@ -90,7 +106,11 @@ struct ModelCost {
   int32_t kv_elements = 0;  // K and V, or what else is cached, per token and layer
   int32_t q_width = 0;      // attention FLOPs: 4 x q_width per key
   int32_t hidden_width = 0;
+  bool kv_in_q8_0 = true;  // may it be cached so?
+  int32_t kv_heads = 0;    // what a tensor group may split attention by; 0: not known
 
+  // What one stage sends the next of one token.
+  double ActivationBytesPerToken(const Workload& workload) const;
   // What is cached of one token in one layer.
   uint64_t KvBytesPerTokenPerLayer(KvType type) const {
     return KvBytesOf(type, static_cast<size_t>(kv_elements));

@@ -102,6 +102,13 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
   request.workload.context_tokens = integer("context_tokens", usual.context_tokens, kTokensMax);
   request.workload.slots = integer("concurrency", usual.slots, 4096);
   request.workload.concurrency = integer("concurrency", usual.concurrency, 4096);
+  if (const auto name = fields.Text("objective")) {
+    const auto objective = plan::FindObjective(*name);
+    if (!objective)
+      fields.Fail("objective",
+                  fmt::format("'objective' is latency, throughput or fit, not '{}'", *name));
+    request.workload.objective = objective.value_or(usual.objective);
+  }
   if (const auto name = fields.Text("kv_type")) {
     const auto type = FindKvTypeByName(*name);
     if (!type)

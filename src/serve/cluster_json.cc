@@ -21,6 +21,11 @@ json::array StagesOf(const std::vector<plan::StagePlan>& stages, const char* rol
   return list;
 }
 
+json::value NameOrNull(const NodeId& id, const NameOf& name_of) {
+  if (id.empty()) return nullptr;
+  return json::value(json::string(name_of(id)));
+}
+
 const char* NameOfState(cluster::InstanceState state) {
   switch (state) {
     case cluster::InstanceState::kLoading:
@@ -95,14 +100,68 @@ json::object ToJson(const plan::Plan& plan, const NameOf& name_of) {
   json::array stages = StagesOf(plan.prefill, "prefill", name_of);
   for (json::value& stage : StagesOf(plan.decode, split_roles ? "decode" : "both", name_of))
     stages.push_back(std::move(stage));
-  return {{"ttft_ms", plan.ttft_s * 1e3},
-          {"decode_tokens_per_s", plan.decode_tokens_per_s()},
-          {"prefill_ms", plan.prefill_s * 1e3},
-          {"exposed_ms", plan.exposed_s * 1e3},
-          {"total_ms", plan.total_s * 1e3},
-          {"kv_hidden", plan.kv_hidden},
-          {"reason", plan.reason},
-          {"stages", std::move(stages)}};
+  json::object object = {{"ttft_ms", plan.ttft_s * 1e3},
+                         {"decode_tokens_per_s", plan.decode_tokens_per_s()},
+                         {"prefill_ms", plan.prefill_s * 1e3},
+                         {"exposed_ms", plan.exposed_s * 1e3},
+                         {"total_ms", plan.total_s * 1e3},
+                         {"kv_hidden", plan.kv_hidden},
+                         {"reason", plan.reason},
+                         {"stages", std::move(stages)}};
+  if (plan.request_s <= 0) return object;  // of a record, which does not have what follows
+  object["throughput_tokens_per_s"] = plan.throughput_tokens_per_s();
+  object["kv_type"] = baton::NameOf(plan.kv_type);
+  object["kv_wire_type"] = baton::NameOf(plan.kv_wire_type);
+  return object;
+}
+
+json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of) {
+  json::array bounds, upgrades, groups, sharded;
+  for (const plan::StageBound& bound : explanation.bounds) {
+    bounds.push_back({{"node", name_of(bound.node)},
+                      {"to", NameOrNull(bound.to, name_of)},
+                      {"phase", bound.prefill ? "prefill" : "decode"},
+                      {"part", plan::NameOf(bound.part)},
+                      {"ms", bound.seconds * 1e3},
+                      {"share", bound.share},
+                      {"slowest", bound.slowest},
+                      {"hand_over", bound.hand_over},
+                      {"bytes_per_s", bound.bytes_per_s}});
+  }
+  for (const plan::Upgrade& upgrade : explanation.upgrades) {
+    upgrades.push_back({{"node", name_of(upgrade.node)},
+                        {"to", NameOrNull(upgrade.to, name_of)},
+                        {"part", plan::NameOf(upgrade.part)},
+                        {"ttft_ms", upgrade.ttft_s * 1e3},
+                        {"decode_tokens_per_s", upgrade.decode_tokens_per_s},
+                        {"total_ms", upgrade.total_s * 1e3},
+                        {"gain", upgrade.gain},
+                        {"words", upgrade.words}});
+  }
+  for (const plan::Plan& plan : explanation.side_by_side.plans)
+    groups.push_back(ToJson(plan, name_of));
+  for (const plan::ShardedGroup& group : explanation.sharded) {
+    json::array nodes;
+    for (size_t i = 0; i < group.nodes.size(); ++i)
+      nodes.push_back({{"node", name_of(group.nodes[i])},
+                       {"units", group.units[i]},
+                       {"memory_bytes", group.memory_bytes[i]}});
+    sharded.push_back({{"kind", group.kind == plan::Sharding::kTensor ? "tensor" : "expert"},
+                       {"nodes", std::move(nodes)},
+                       {"prefill_ms", group.prefill_s * 1e3},
+                       {"decode_tokens_per_s", 1 / group.decode_step_s},
+                       {"total_ms", group.total_s * 1e3},
+                       {"pays_in_prefill", group.pays_in_prefill},
+                       {"pays_in_decode", group.pays_in_decode},
+                       {"runs", false},
+                       {"words", group.words}});
+  }
+  return {{"bounds", std::move(bounds)},
+          {"upgrades", std::move(upgrades)},
+          {"side_by_side",
+           {{"plans", std::move(groups)},
+            {"throughput_tokens_per_s", explanation.side_by_side.throughput_tokens_per_s}}},
+          {"sharded", std::move(sharded)}};
 }
 
 json::object ToJson(const plan::PlanResult& result, const NameOf& name_of) {
@@ -112,7 +171,9 @@ json::object ToJson(const plan::PlanResult& result, const NameOf& name_of) {
     item["why"] = other.why;
     alternatives.push_back(std::move(item));
   }
-  return {{"chosen", ToJson(result.chosen, name_of)}, {"alternatives", std::move(alternatives)}};
+  return {{"chosen", ToJson(result.chosen, name_of)},
+          {"alternatives", std::move(alternatives)},
+          {"explanation", ToJson(result.explanation, name_of)}};
 }
 
 json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of) {

@@ -14,6 +14,7 @@ namespace json = boost::json;
 // `name_of` turns a node's id into the name people know.
 using NameOf = std::function<std::string(const NodeId&)>;
 json::object ToJson(const plan::Plan& plan, const NameOf& name_of);
+json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of);
 json::object ToJson(const plan::PlanResult& result, const NameOf& name_of);
 json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of);
 json::object ToJson(const cluster::ClusterView& view);

@@ -1,0 +1,202 @@
+#include "plan/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+namespace baton::plan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kTokenMessageBytes = 64;
+
+const GroupStage* StageOn(const Group& group, size_t node) {
+  for (const GroupStage& stage : group) {
+    if (stage.node == node) return &stage;
+  }
+  return nullptr;
+}
+
+// Empty where they have none in common.
+LayerRange Overlap(LayerRange a, LayerRange b) {
+  return {std::max(a.first, b.first), std::min(a.last, b.last)};
+}
+
+std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, const Group& other) {
+  std::vector<StagePlan> stages;
+  for (const GroupStage& stage : group) {
+    const GroupStage* twin = StageOn(other, stage.node);
+    const LayerRange held = twin ? Hull(stage.layers, twin->layers) : stage.layers;
+    const StageCost cost = costs.At(stage.node, stage.layers);
+    stages.push_back({.node = costs.cluster().nodes[stage.node].id,
+                      .layers = stage.layers,
+                      .memory_bytes = costs.MemoryOf(held),
+                      .prefill_s = cost.prefill_whole_s,
+                      .decode_s = cost.decode_step_s});
+  }
+  return stages;
+}
+
+}  // namespace
+
+std::vector<NodeId> NodesUsed(const Plan& plan) {
+  std::set<NodeId> nodes;
+  for (const auto* stages : {&plan.prefill, &plan.decode}) {
+    for (const StagePlan& stage : *stages) nodes.insert(stage.node);
+  }
+  return {nodes.begin(), nodes.end()};
+}
+
+LayerRange Hull(LayerRange a, LayerRange b) {
+  return {std::min(a.first, b.first), std::max(a.last, b.last)};
+}
+
+double BatchOf(const CostTable& costs, size_t stages) {
+  const double batches = std::min<double>(costs.concurrency(), static_cast<double>(stages));
+  return costs.concurrency() / batches;
+}
+
+Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupStage& to,
+                    double prefill_s, int tokens) {
+  const LayerRange layers = Overlap(from.layers, to.layers);
+  if (layers.size() <= 0 || from.node == to.node) return {0, true};
+  const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
+  const double unit_tokens = std::min(tokens, costs.workload().chunk_tokens);
+  const double sent = tokens == costs.workload().prompt_tokens
+                          ? costs.SentTokens(layers)
+                          : costs.model().SeenTokens(layers, tokens);
+  Exposure exposure = ExposedSend(costs.SentTokenBytes() * sent, bytes_per_s, prefill_s,
+                                  layers.size(), costs.SentTokenBytes() * unit_tokens);
+  exposure.seconds += costs.HalfRtt(from.node, to.node);
+  return exposure;
+}
+
+Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
+                         double prefill_s, int tokens) {
+  Exposure worst{0, true};
+  for (const GroupStage& from : prefill) {
+    for (const GroupStage& to : decode) {
+      const Exposure exposure = ExposureOf(costs, from, to, prefill_s, tokens);
+      worst.seconds = std::max(worst.seconds, exposure.seconds);
+      worst.hidden = worst.hidden && exposure.hidden;
+    }
+  }
+  return worst;
+}
+
+double SendSeconds(const CostTable& costs, const GroupStage& from, const GroupStage& to) {
+  const LayerRange layers = Overlap(from.layers, to.layers);
+  if (layers.size() <= 0 || from.node == to.node) return 0;
+  const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
+  return bytes_per_s > 0 ? costs.SentTokenBytes() * costs.SentTokens(layers) / bytes_per_s
+                         : kInfinity;
+}
+
+size_t NodeCount(const Arrangement& arrangement) {
+  size_t count = arrangement.decode.size();
+  for (const GroupStage& stage : arrangement.prefill)
+    count += StageOn(arrangement.decode, stage.node) == nullptr ? 1 : 0;
+  return count;
+}
+
+Judge::Judge(const CostTable& costs, const NodeId& entry) : costs_(costs) {
+  for (const NodeProfile& node : costs.cluster().nodes)
+    to_entry_.push_back(TransferSeconds(costs.cluster(), node.id, entry, kTokenMessageBytes));
+}
+
+bool Judge::FitsTogether(const Arrangement& arrangement) const {
+  const auto fits = [&](const GroupStage& stage, const Group& other) {
+    const GroupStage* twin = StageOn(other, stage.node);
+    return costs_.Fits(stage.node, twin ? Hull(stage.layers, twin->layers) : stage.layers);
+  };
+  for (const GroupStage& stage : arrangement.decode) {
+    if (!fits(stage, arrangement.prefill)) return false;
+  }
+  for (const GroupStage& stage : arrangement.prefill) {
+    if (!fits(stage, arrangement.decode)) return false;
+  }
+  return true;
+}
+
+double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals) const {
+  const Group& decode = arrangement.decode;
+  const Group& computing = arrangement.prefill.empty() ? decode : arrangement.prefill;
+  const double batch = BatchOf(costs_, decode.size());
+  const double answer = std::max(1, costs_.workload().answer_tokens);
+  double busiest = 0;
+  double step = 0;
+  for (size_t i = 0; i < decode.size(); ++i) {
+    const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
+    step += stage;
+    if (decode.size() > 1) {
+      const size_t next = decode[(i + 1) % decode.size()].node;
+      step += i + 1 < decode.size() ? costs_.StepHop(decode[i].node, next)
+                                    : costs_.TokenHop(decode[i].node, next);
+    }
+    double busy = answer * stage / batch;
+    if (const GroupStage* twin = StageOn(computing, decode[i].node))
+      busy += costs_.PrefillWhole(twin->node, twin->layers);
+    busiest = std::max(busiest, busy);
+  }
+  for (size_t i = 0; i < computing.size(); ++i) {
+    busiest = std::max(busiest, costs_.PrefillWhole(computing[i].node, computing[i].layers));
+    if (i + 1 < computing.size())
+      busiest = std::max(
+          busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));
+  }
+  for (const GroupStage& from : arrangement.prefill) {
+    for (const GroupStage& to : decode) busiest = std::max(busiest, SendSeconds(costs_, from, to));
+  }
+  const double alone = totals.ttft_s + totals.exposure.seconds + costs_.later_tokens() * step;
+  return std::max(busiest, alone / costs_.concurrency());
+}
+
+std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
+  if (!FitsTogether(arrangement)) return std::nullopt;
+  const Group& computing = arrangement.prefill.empty() ? arrangement.decode : arrangement.prefill;
+  Totals totals;
+  totals.prefill_s = PrefillSeconds(costs_, computing);
+  totals.exposure = ExposureBetween(costs_, arrangement.prefill, arrangement.decode,
+                                    totals.prefill_s, costs_.workload().prompt_tokens);
+  totals.ttft_s = totals.prefill_s + to_entry_[computing.back().node];
+  totals.decode_step_s = DecodeSeconds(costs_, arrangement.decode);
+  totals.total_s =
+      totals.ttft_s + totals.exposure.seconds + costs_.later_tokens() * totals.decode_step_s;
+  totals.request_s = RequestSeconds(arrangement, totals);
+  if (!std::isfinite(totals.total_s) || !std::isfinite(totals.request_s)) return std::nullopt;
+  return totals;
+}
+
+Score Judge::ScoreOf(const Arrangement& arrangement, const Totals& totals) const {
+  switch (costs_.workload().objective) {
+    case Objective::kThroughput:
+      return {0, totals.request_s};
+    case Objective::kFit:
+      return {NodeCount(arrangement), totals.total_s};
+    case Objective::kLatency:
+      break;
+  }
+  return {0, totals.total_s};
+}
+
+Plan Judge::PlanOf(const Arrangement& arrangement, const Totals& totals) const {
+  const Workload& workload = costs_.workload();
+  Plan plan;
+  plan.prefill = ToStages(costs_, arrangement.prefill, arrangement.decode);
+  plan.decode = ToStages(costs_, arrangement.decode, arrangement.prefill);
+  plan.prefill_s = totals.prefill_s;
+  plan.exposed_s = totals.exposure.seconds;
+  plan.kv_hidden = !arrangement.prefill.empty() && totals.exposure.hidden;
+  plan.ttft_s = totals.ttft_s;
+  plan.decode_step_s = totals.decode_step_s;
+  plan.total_s = totals.total_s;
+  plan.request_s = totals.request_s;
+  plan.answer_tokens = std::max(1, workload.answer_tokens);
+  plan.kv_type = workload.kv_type;
+  plan.kv_wire_type = workload.TravelType();
+  plan.activation_type = workload.activation_type;
+  return plan;
+}
+
+}  // namespace baton::plan

@@ -1,0 +1,75 @@
+// What an arrangement of stages takes: the one judge of all plans. Pure.
+#pragma once
+
+#include <optional>
+#include <tuple>
+
+#include "plan/groups.h"
+#include "plan/plan.h"
+
+namespace baton::plan {
+
+// A group that computes prompts (empty: the decode group does it) and one that generates.
+struct Arrangement {
+  Group prefill;
+  Group decode;
+  bool operator==(const Arrangement&) const = default;
+};
+
+struct Totals {
+  double prefill_s = 0;
+  Exposure exposure;
+  double ttft_s = 0;
+  double decode_step_s = 0;
+  double total_s = 0;
+  // With `concurrency` requests at once, spread over the stages: the busiest node's or link's
+  // seconds per request, or one request's time by all of them, whichever is more.
+  double request_s = 0;
+};
+
+// What is compared, smaller first: nodes (where the objective is to need few), then seconds.
+struct Score {
+  size_t nodes = 0;
+  double seconds = 0;
+  friend bool operator<(const Score& a, const Score& b) {
+    return std::tie(a.nodes, a.seconds) < std::tie(b.nodes, b.seconds);
+  }
+};
+
+class Judge {
+ public:
+  // Both must outlive it. `entry` is the node that the client is connected to.
+  Judge(const CostTable& costs, const NodeId& entry);
+
+  // Nothing if a node's memory does not hold its roles together, or if a link is missing.
+  std::optional<Totals> TotalsOf(const Arrangement& arrangement) const;
+  Score ScoreOf(const Arrangement& arrangement, const Totals& totals) const;
+  Plan PlanOf(const Arrangement& arrangement, const Totals& totals) const;
+  // The first token's way from where it is drawn.
+  double ToEntry(size_t node) const { return to_entry_[node]; }
+  const CostTable& costs() const { return costs_; }
+
+ private:
+  bool FitsTogether(const Arrangement& arrangement) const;
+  double RequestSeconds(const Arrangement& arrangement, const Totals& totals) const;
+
+  const CostTable& costs_;
+  std::vector<double> to_entry_;
+};
+
+LayerRange Hull(LayerRange a, LayerRange b);
+// Requests that one batch of a pipeline of so many stages has when all requests are spread over it.
+double BatchOf(const CostTable& costs, size_t stages);
+// What remains of the KV of a prompt that `from` computed, on its way to `to`.
+Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupStage& to,
+                    double prefill_s, int tokens);
+// The worst over all pairs of a prefill and a decode stage on different nodes.
+Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
+                         double prefill_s, int tokens);
+// Seconds that the KV of a prompt takes from one stage to another; nothing on the same node.
+double SendSeconds(const CostTable& costs, const GroupStage& from, const GroupStage& to);
+
+// The nodes of an arrangement, each once.
+size_t NodeCount(const Arrangement& arrangement);
+
+}  // namespace baton::plan

@@ -1,0 +1,292 @@
+#include "plan/orders.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace baton::plan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Steps from the least sum towards the least slowest stage, and by how much each is to be better.
+constexpr int kSteps = 20;
+constexpr double kStep = 0.85;
+// More than any stage takes: where few nodes are wanted, each counts so much.
+constexpr double kNodeSeconds = 1e6;
+
+bool CountsThroughput(const CostTable& costs) {
+  return costs.workload().objective == Objective::kThroughput;
+}
+
+void Lower(double& at, double value) {
+  if (value < at) at = value;
+}
+
+}  // namespace
+
+OrderBook::Front OrderBook::Start() const {
+  const auto width = static_cast<size_t>(judge_.costs().model().n_layers()) + 1;
+  std::vector<double> nothing(width, kInfinity);
+  nothing[0] = 0;
+  return {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
+}
+
+bool OrderBook::Extend(const Front& before, const std::vector<size_t>& nodes, Front& after) const {
+  const CostTable& costs = judge_.costs();
+  const int layers = costs.model().n_layers();
+  const size_t node = nodes.back();
+  const size_t previous = nodes.size() > 1 ? nodes[nodes.size() - 2] : node;
+  const double chunk_hop = costs.ChunkHop(previous, node);
+  const double step_hop = costs.StepHop(previous, node);
+  if (!(chunk_hop < kInfinity)) return false;
+  const double later = costs.later_tokens();
+  const double per_request =
+      std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
+  const bool throughput = CountsThroughput(costs);
+  for (auto* values : {&after.fill, &after.slowest, &after.decode, &after.both, &after.prefill_busy,
+                       &after.decode_busy, &after.both_busy})
+    values->assign(static_cast<size_t>(layers) + 1, kInfinity);
+  bool any = false;
+  for (int first = 0; first < layers; ++first) {
+    if (!(before.fill[static_cast<size_t>(first)] < kInfinity)) continue;
+    const auto from = static_cast<size_t>(first);
+    const double fill = before.fill[from] + chunk_hop;
+    const double slowest = std::max(before.slowest[from], chunk_hop);
+    const double decode = before.decode[from] + step_hop;
+    const double both = before.both[from] + chunk_hop + later * step_hop;
+    const int last_of_all = costs.LastThatFits(node, first);
+    for (int last = first + 1; last <= last_of_all; ++last) {
+      const LayerRange range{first, last};
+      const auto to = static_cast<size_t>(last);
+      const double chunk = costs.PrefillChunk(node, range);
+      const double step = throughput ? costs.DecodeOne(node, range) : costs.DecodeStep(node, range);
+      Lower(after.fill[to], fill + chunk);
+      Lower(after.slowest[to], std::max(slowest, chunk));
+      Lower(after.decode[to], decode + step);
+      Lower(after.both[to], both + chunk + later * step);
+      if (throughput) {
+        const double prefill_busy = costs.PrefillWhole(node, range);
+        const double decode_busy = per_request * costs.DecodeStep(node, range);
+        Lower(after.prefill_busy[to], std::max(before.prefill_busy[from], prefill_busy));
+        Lower(after.decode_busy[to], std::max(before.decode_busy[from], decode_busy));
+        Lower(after.both_busy[to], std::max(before.both_busy[from], prefill_busy + decode_busy));
+      }
+      any = true;
+    }
+  }
+  return any;
+}
+
+OrderBounds OrderBook::BoundsOf(const Front& front, const std::vector<size_t>& nodes) const {
+  const CostTable& costs = judge_.costs();
+  const double later = costs.later_tokens();
+  const double to_entry = judge_.ToEntry(nodes.back());
+  OrderBounds bounds;
+  if (nodes.size() == 1) {
+    const LayerRange all{0, costs.model().n_layers()};
+    bounds.prefill_s = costs.PrefillWhole(nodes[0], all) + to_entry;
+    bounds.decode_s = later * front.decode.back();
+    bounds.both_s = bounds.prefill_s + bounds.decode_s;
+  } else {
+    const double ring = costs.TokenHop(nodes.back(), nodes.front());
+    const double later_chunks = (costs.chunks() - 1) * front.slowest.back();
+    bounds.prefill_s = front.fill.back() + later_chunks + to_entry;
+    bounds.decode_s = ring < kInfinity ? later * (front.decode.back() + ring) : kInfinity;
+    bounds.both_s =
+        ring < kInfinity ? front.both.back() + later * ring + later_chunks + to_entry : kInfinity;
+  }
+  bounds.prefill_busy_s = front.prefill_busy.back();
+  bounds.decode_busy_s = front.decode_busy.back();
+  bounds.both_busy_s = front.both_busy.back();
+  return bounds;
+}
+
+void OrderBook::Keep(const Front& front, const std::vector<size_t>& nodes) {
+  if (!(front.fill.back() < kInfinity)) return;
+  if (known_.insert(nodes).second) orders_.push_back({nodes, BoundsOf(front, nodes)});
+}
+
+void OrderBook::Grow(const Front& before, const std::vector<size_t>& from, size_t stages_max,
+                     std::vector<size_t>& nodes) {
+  Front after;
+  for (const size_t node : from) {
+    if (std::find(nodes.begin(), nodes.end(), node) != nodes.end()) continue;
+    nodes.push_back(node);
+    if (Extend(before, nodes, after)) {
+      Keep(after, nodes);
+      if (nodes.size() < stages_max) Grow(after, from, stages_max, nodes);
+    }
+    nodes.pop_back();
+  }
+}
+
+void OrderBook::AddAll(const std::vector<size_t>& nodes, size_t stages_max) {
+  std::vector<size_t> begun;
+  Grow(Start(), nodes, std::min(stages_max, static_cast<size_t>(judge_.costs().model().n_layers())),
+       begun);
+}
+
+void OrderBook::Add(const std::vector<size_t>& nodes) {
+  if (known_.count(nodes) > 0) return;
+  Front before = Start();
+  Front after;
+  std::vector<size_t> begun;
+  for (const size_t node : nodes) {
+    begun.push_back(node);
+    if (!Extend(before, begun, after)) return;
+    std::swap(before, after);
+  }
+  Keep(before, nodes);
+}
+
+namespace {
+
+// One run along a sequence: which stages, with the least sum below a limit.
+class Along {
+ public:
+  Along(const CostTable& costs, const std::vector<size_t>& sequence)
+      : costs_(costs),
+        sequence_(sequence),
+        width_(static_cast<size_t>(costs.model().n_layers()) + 1) {}
+
+  template <typename Sum, typename Most, typename HopSum, typename HopMost>
+  std::optional<Group> Least(const Sum& sum, const Most& most, const HopSum& hop_sum,
+                             const HopMost& hop_most, double limit) {
+    const int layers = costs_.model().n_layers();
+    const size_t count = sequence_.size();
+    done_.assign(count * width_, kInfinity);
+    begins_.assign(count * width_, 0);
+    came_from_.assign(count * width_, count);
+    std::vector<double> reached(width_);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t node = sequence_[i];
+      std::fill(reached.begin(), reached.end(), kInfinity);
+      reached[0] = 0;
+      for (size_t j = 0; j < i; ++j) {
+        const double hop = hop_sum(sequence_[j], node);
+        if (!(hop < kInfinity) || !(hop_most(sequence_[j], node) < limit)) continue;
+        for (size_t layer = 1; layer < width_; ++layer) {
+          const double value = done_[j * width_ + layer] + hop;
+          if (!(value < reached[layer])) continue;
+          reached[layer] = value;
+          came_from_[i * width_ + layer] = j;
+        }
+      }
+      for (int first = 0; first < layers; ++first) {
+        const double begun = reached[static_cast<size_t>(first)];
+        if (!(begun < kInfinity)) continue;
+        const int last_of_all = costs_.LastThatFits(node, first);
+        for (int last = first + 1; last <= last_of_all; ++last) {
+          const double value = begun + sum(node, LayerRange{first, last});
+          const size_t cell = i * width_ + static_cast<size_t>(last);
+          if (!(value < done_[cell]) || !(most(node, LayerRange{first, last}) < limit)) continue;
+          done_[cell] = value;
+          begins_[cell] = first;
+        }
+      }
+    }
+    return Read();
+  }
+
+ private:
+  std::optional<Group> Read() const {
+    size_t at = sequence_.size();
+    double least = kInfinity;
+    for (size_t i = 0; i < sequence_.size(); ++i) {
+      const double value = done_[i * width_ + width_ - 1];
+      if (!(value < least)) continue;
+      least = value;
+      at = i;
+    }
+    if (at == sequence_.size()) return std::nullopt;
+    Group group;
+    for (auto last = static_cast<int>(width_ - 1); last > 0;) {
+      const int first = begins_[at * width_ + static_cast<size_t>(last)];
+      group.push_back({sequence_[at], {first, last}});
+      if (first > 0) at = came_from_[at * width_ + static_cast<size_t>(first)];
+      last = first;
+    }
+    std::reverse(group.begin(), group.end());
+    return group;
+  }
+
+  const CostTable& costs_;
+  const std::vector<size_t>& sequence_;
+  const size_t width_;
+  std::vector<double> done_;  // by place and layers
+  std::vector<int> begins_;
+  std::vector<size_t> came_from_;
+};
+
+}  // namespace
+
+std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequence) {
+  const CostTable& costs = judge.costs();
+  Along along(costs, sequence);
+  const double each = costs.workload().objective == Objective::kFit ? kNodeSeconds : 0;
+  const double later = costs.later_tokens();
+  const double per_request =
+      std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
+  const bool throughput = CountsThroughput(costs);
+  const auto chunk = [&](size_t node, LayerRange range) { return costs.PrefillChunk(node, range); };
+  const auto whole = [&](size_t node, LayerRange range) { return costs.PrefillWhole(node, range); };
+  const auto step = [&](size_t node, LayerRange range) {
+    return each + costs.DecodeStep(node, range);
+  };
+  const auto both = [&](size_t node, LayerRange range) {
+    return each + chunk(node, range) + later * costs.DecodeStep(node, range);
+  };
+  const auto busy = [&](size_t node, LayerRange range) {
+    return whole(node, range) + per_request * costs.DecodeStep(node, range);
+  };
+  const auto decode_busy = [&](size_t node, LayerRange range) {
+    return per_request * costs.DecodeStep(node, range);
+  };
+  const auto chunk_hop = [&](size_t from, size_t to) { return costs.ChunkHop(from, to); };
+  const auto step_hop = [&](size_t from, size_t to) { return costs.StepHop(from, to); };
+  const auto both_hop = [&](size_t from, size_t to) {
+    return chunk_hop(from, to) + later * step_hop(from, to);
+  };
+  const auto no_hop = [](size_t, size_t) { return 0.0; };
+
+  std::vector<Group> groups;
+  // From the least sum towards the least largest, while that can gain: `times` the largest counts.
+  const auto frontier = [&](const auto& sum, const auto& most, const auto& hop_sum,
+                            const auto& hop_most, double times) {
+    double limit = kInfinity;
+    double best = kInfinity;
+    for (int i = 0; i < kSteps; ++i) {
+      auto group = along.Least(sum, most, hop_sum, hop_most, limit);
+      if (!group) return;
+      double largest = 0;
+      double total = 0;
+      for (size_t s = 0; s < group->size(); ++s) {
+        const GroupStage& stage = (*group)[s];
+        largest = std::max(largest, most(stage.node, stage.layers));
+        total += sum(stage.node, stage.layers);
+        if (s + 1 == group->size()) break;
+        largest = std::max(largest, hop_most(stage.node, (*group)[s + 1].node));
+        total += hop_sum(stage.node, (*group)[s + 1].node);
+      }
+      if (total >= best) return;
+      best = std::min(best, total + times * largest);
+      groups.push_back(*std::move(group));
+      limit = kStep * largest;
+    }
+  };
+  const double later_chunks = costs.chunks() - 1;
+  if (throughput) {
+    // Sums count for little there.
+    frontier(both, busy, both_hop, no_hop, kInfinity);
+    frontier(chunk, whole, chunk_hop, no_hop, kInfinity);
+    frontier(step, decode_busy, step_hop, no_hop, kInfinity);
+  } else {
+    frontier(both, chunk, both_hop, chunk_hop, later_chunks);
+    frontier(chunk, chunk, chunk_hop, chunk_hop, later_chunks);
+    if (auto group = along.Least(step, step, step_hop, no_hop, kInfinity))
+      groups.push_back(*std::move(group));
+  }
+  return groups;
+}
+
+}  // namespace baton::plan

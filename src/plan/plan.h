@@ -1,0 +1,44 @@
+// A plan: who computes prompts, who generates, and what that is predicted to take. Plain values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/profile.h"
+
+namespace baton::plan {
+
+struct StagePlan {
+  NodeId node;
+  LayerRange layers;
+  uint64_t memory_bytes = 0;  // on that node, whatever roles it has in the plan
+  double prefill_s = 0;       // its share of computing the whole prompt
+  double decode_s = 0;        // its share of one token
+};
+
+struct Plan {
+  std::vector<StagePlan> prefill;  // empty: the decode group computes the prompt itself
+  std::vector<StagePlan> decode;
+  double prefill_s = 0;    // of the workload's prompt, on whichever group computes it
+  double exposed_s = 0;    // KV transfer that prefill does not hide
+  bool kv_hidden = false;  // only one unit of the stream is exposed
+  double ttft_s = 0;       // first token at the entry node
+  double decode_step_s = 0;
+  double total_s = 0;     // prompt in, last token out
+  double request_s = 0;   // from one finished request to the next, with the workload's concurrency
+  int answer_tokens = 0;  // of the workload
+  KvType kv_type = KvType::kF16;       // of pages
+  KvType kv_wire_type = KvType::kF16;  // between nodes
+  ActivationType activation_type = ActivationType::kF32;
+  std::string reason;  // one sentence
+
+  double decode_tokens_per_s() const { return decode_step_s > 0 ? 1 / decode_step_s : 0; }
+  // Of all requests together.
+  double throughput_tokens_per_s() const { return request_s > 0 ? answer_tokens / request_s : 0; }
+  bool disaggregated() const { return !prefill.empty(); }
+};
+
+// The nodes of a plan, each once, ascending.
+std::vector<NodeId> NodesUsed(const Plan& plan);
+
+}  // namespace baton::plan

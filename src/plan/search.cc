@@ -1,0 +1,430 @@
+#include "plan/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "plan/boundaries.h"
+#include "plan/orders.h"
+
+namespace baton::plan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr size_t kCandidatesKept = 24;
+// Layer ranges of orders that are computed where there are more nodes than can be weighed in full.
+constexpr double kCellsAllowed = 2.5e6;
+// Ways to cut the decode group under one prefill group, from the quickest to the least exposed.
+constexpr int kDecodeSteps = 64;
+// Where layers are many, by how much the next of these is to be better.
+constexpr double kDecodeStep = 0.97;
+constexpr int kLayersMany = 16;
+// Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
+constexpr double kPairCells = 1e8;
+constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
+constexpr double kPairCellsOfMany = 2e6;
+
+size_t NodesOfBoth(const std::vector<size_t>& a, const std::vector<size_t>& b) {
+  size_t count = a.size();
+  for (const size_t node : b) count += std::find(a.begin(), a.end(), node) == a.end() ? 1 : 0;
+  return count;
+}
+
+bool Disjoint(const std::vector<size_t>& a, const std::vector<size_t>& b) {
+  return NodesOfBoth(a, b) == a.size() + b.size();
+}
+
+std::vector<size_t> NodesOf(const Group& group) {
+  std::vector<size_t> nodes;
+  for (const GroupStage& stage : group) nodes.push_back(stage.node);
+  return nodes;
+}
+
+class Search {
+ public:
+  explicit Search(const Judge& judge) : judge_(judge), costs_(judge.costs()) {}
+
+  void Weigh(const SearchSpace& space);
+  std::vector<Candidate> Found() &&;
+
+ private:
+  // An order with what is computed of it only when it is looked at.
+  struct Prepared {
+    const Order* order = nullptr;
+    bool cut = false;
+    std::vector<Group> prefill_cuts;
+    std::vector<double> prefill_s;
+    bool decode_cut = false;
+    std::optional<Group> decode_cuts;
+  };
+
+  Objective objective() const { return costs_.workload().objective; }
+  bool CouldBeBetter(size_t nodes, double total_s, double busy_s) const;
+  void Offer(Arrangement arrangement);
+  void WeighBoth(const std::vector<Order>& orders);
+  void WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes);
+  bool WorthWeighing(const Order& prefill, const Order& decode) const;
+  void WeighPair(Prepared& prefill, Prepared& decode);
+  void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
+  double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
+  void Prepare(Prepared& order) const;
+
+  const Judge& judge_;
+  const CostTable& costs_;
+  bool told_ = false;
+  double cells_left_ = kPairCells;
+  std::vector<Candidate> kept_;     // best first, of different nodes or roles
+  std::vector<Candidate> singles_;  // every node alone
+};
+
+// False if nothing with these bounds beats the best so far.
+bool Search::CouldBeBetter(size_t nodes, double total_s, double busy_s) const {
+  if (!std::isfinite(total_s)) return false;
+  if (kept_.empty()) return true;
+  const Score& best = kept_.front().score;
+  switch (objective()) {
+    case Objective::kThroughput:
+      return std::max(busy_s, total_s / costs_.concurrency()) < best.seconds;
+    case Objective::kFit:
+      return Score{nodes, total_s} < best;
+    case Objective::kLatency:
+      break;
+  }
+  return total_s < best.seconds;
+}
+
+bool SameNodes(const Arrangement& a, const Arrangement& b) {
+  const auto same = [](const Group& x, const Group& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const GroupStage& s, const GroupStage& t) { return s.node == t.node; });
+  };
+  return same(a.prefill, b.prefill) && same(a.decode, b.decode);
+}
+
+void Search::Offer(Arrangement arrangement) {
+  // A group that hands over to itself computes its own prompts.
+  if (!told_ && arrangement.prefill == arrangement.decode) arrangement.prefill.clear();
+  const auto totals = judge_.TotalsOf(arrangement);
+  if (!totals) return;
+  const Score score = judge_.ScoreOf(arrangement, *totals);
+  Candidate candidate{std::move(arrangement), *totals, score};
+  if (NodeCount(candidate.arrangement) == 1) {
+    const bool known = std::any_of(singles_.begin(), singles_.end(), [&](const Candidate& other) {
+      return SameNodes(other.arrangement, candidate.arrangement);
+    });
+    if (!known) singles_.push_back(candidate);
+  }
+  if (kept_.size() >= kCandidatesKept && !Better(costs_, candidate, kept_.back())) return;
+  const auto twin = std::find_if(kept_.begin(), kept_.end(), [&](const Candidate& other) {
+    return SameNodes(other.arrangement, candidate.arrangement);
+  });
+  if (twin != kept_.end()) {
+    if (!Better(costs_, candidate, *twin)) return;
+    kept_.erase(twin);
+  }
+  const auto place = std::find_if(kept_.begin(), kept_.end(), [&](const Candidate& other) {
+    return Better(costs_, candidate, other);
+  });
+  kept_.insert(place, std::move(candidate));
+  if (kept_.size() > kCandidatesKept) kept_.pop_back();
+}
+
+void Search::WeighBoth(const std::vector<Order>& orders) {
+  for (const Order& order : orders) {
+    if (order.nodes.size() > 1 &&
+        !CouldBeBetter(order.nodes.size(), order.at_least.both_s, order.at_least.both_busy_s))
+      continue;
+    for (Group& group : CutsForBoth(costs_, order.nodes)) Offer({{}, std::move(group)});
+  }
+}
+
+// The KV of the whole prompt over all links from one to the other, at their full rates.
+double Search::SendBound(const std::vector<size_t>& prefill,
+                         const std::vector<size_t>& decode) const {
+  double bytes_per_s = 0;
+  for (const size_t from : prefill) {
+    for (const size_t to : decode) bytes_per_s += costs_.BytesPerSecond(from, to);
+  }
+  const double bytes = costs_.SentTokenBytes() * costs_.SentTokens({0, costs_.model().n_layers()});
+  return bytes_per_s > 0 ? bytes / bytes_per_s : kInfinity;
+}
+
+void Search::Prepare(Prepared& order) const {
+  if (order.cut) return;
+  order.cut = true;
+  order.prefill_cuts = PrefillCuts(costs_, order.order->nodes);
+  std::vector<std::pair<double, size_t>> ranks;
+  for (size_t i = 0; i < order.prefill_cuts.size(); ++i)
+    ranks.emplace_back(PrefillSeconds(costs_, order.prefill_cuts[i]), i);
+  std::sort(ranks.begin(), ranks.end());
+  std::vector<Group> sorted;
+  for (const auto& [seconds, at] : ranks) {
+    sorted.push_back(std::move(order.prefill_cuts[at]));
+    order.prefill_s.push_back(seconds + judge_.ToEntry(order.order->nodes.back()));
+  }
+  order.prefill_cuts = std::move(sorted);
+}
+
+// Under one prefill group, from the quickest decode group to the one with the least of what the
+// objective counts besides: exposed transfers, or the busiest node.
+void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& decode) {
+  const bool throughput = objective() == Objective::kThroughput;
+  const double batch = BatchOf(costs_, decode.nodes.size());
+  const double answer = std::max(1, costs_.workload().answer_tokens);
+  const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
+  const auto step = [&](int i, LayerRange layers) {
+    const size_t node = decode.nodes[static_cast<size_t>(i)];
+    return throughput ? costs_.DecodeBatch(node, layers, batch) : costs_.DecodeStep(node, layers);
+  };
+  const auto most = [&](int i, LayerRange layers) {
+    const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
+    double worst = 0;
+    for (const GroupStage& from : prefill) {
+      if (!throughput) {
+        worst = std::max(
+            worst,
+            ExposureOf(costs_, from, to, computing_s, costs_.workload().prompt_tokens).seconds);
+      } else {
+        worst = std::max(worst, SendSeconds(costs_, from, to));
+        if (from.node == to.node)
+          worst = std::max(worst, costs_.PrefillWhole(from.node, from.layers) +
+                                      answer * costs_.DecodeBatch(to.node, layers, batch) / batch);
+      }
+    }
+    if (throughput)
+      worst = std::max(worst, answer * costs_.DecodeBatch(to.node, layers, batch) / batch);
+    return worst;
+  };
+  const auto last = [&](int i, int first) {
+    return LastThatFitsBeside(costs_, decode.nodes[static_cast<size_t>(i)], first, prefill);
+  };
+  double computing_busy_s = 0;  // on nodes that do nothing else
+  for (const GroupStage& from : prefill) {
+    if (std::find(decode.nodes.begin(), decode.nodes.end(), from.node) == decode.nodes.end())
+      computing_busy_s = std::max(computing_busy_s, costs_.PrefillWhole(from.node, from.layers));
+  }
+  const double layers = costs_.model().n_layers();
+  const double cells =
+      static_cast<double>(decode.nodes.size() * prefill.size()) * layers * layers / 2;
+  double limit = kInfinity;
+  for (int tries = 0; tries < kDecodeSteps; ++tries) {
+    cells_left_ -= cells;
+    auto group = LeastSum(costs_.model().n_layers(), decode.nodes, step, most, limit, last);
+    if (!group) return;
+    limit = 0;
+    double sum = 0;
+    for (size_t i = 0; i < group->size(); ++i) {
+      limit = std::max(limit, most(static_cast<int>(i), (*group)[i].layers));
+      sum += step(static_cast<int>(i), (*group)[i].layers);
+    }
+    Offer({prefill, *std::move(group)});
+    // Whatever follows has a larger sum.
+    if (limit == 0 || decode.nodes.size() == 1 || (throughput && limit <= computing_busy_s) ||
+        !CouldBeBetter(0, prefill_s + costs_.later_tokens() * sum, computing_busy_s))
+      return;
+    if (costs_.model().n_layers() > kLayersMany) limit *= kDecodeStep;
+  }
+}
+
+void Search::WeighPair(Prepared& prefill, Prepared& decode) {
+  Prepare(prefill);
+  const OrderBounds& bounds = decode.order->at_least;
+  const size_t nodes = NodesOfBoth(prefill.order->nodes, decode.order->nodes);
+  const auto weigh = [&](const Group& group, double seconds) {
+    if (!CouldBeBetter(nodes, seconds + bounds.decode_s,
+                       std::max(prefill.order->at_least.prefill_busy_s, bounds.decode_busy_s)))
+      return;
+    WeighDecode(group, seconds, *decode.order);
+  };
+  for (size_t i = 0; i < prefill.prefill_cuts.size(); ++i)
+    weigh(prefill.prefill_cuts[i], prefill.prefill_s[i]);
+  if (Disjoint(prefill.order->nodes, decode.order->nodes)) return;
+  // On nodes with both roles the layers of one bind those of the other.
+  if (!decode.decode_cut) decode.decode_cuts = DecodeCuts(costs_, decode.order->nodes);
+  decode.decode_cut = true;
+  if (!decode.decode_cuts) return;
+  for (const Group& group : PrefillCutsBeside(costs_, prefill.order->nodes, *decode.decode_cuts))
+    weigh(group, PrefillSeconds(costs_, group) + judge_.ToEntry(prefill.order->nodes.back()));
+}
+
+void Search::WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes) {
+  const bool fit = objective() == Objective::kFit;
+  // What is too busy by itself is in no pair either.
+  std::erase_if(prefills, [&](const Prepared& each) {
+    return !CouldBeBetter(each.order->nodes.size(), each.order->at_least.prefill_s,
+                          each.order->at_least.prefill_busy_s);
+  });
+  std::erase_if(decodes, [&](const Prepared& each) {
+    return !CouldBeBetter(each.order->nodes.size(), each.order->at_least.decode_s,
+                          each.order->at_least.decode_busy_s);
+  });
+  const auto sort_by = [&](std::vector<Prepared>& orders, auto seconds) {
+    std::stable_sort(orders.begin(), orders.end(), [&](const Prepared& a, const Prepared& b) {
+      if (fit && a.order->nodes.size() != b.order->nodes.size())
+        return a.order->nodes.size() < b.order->nodes.size();
+      return seconds(a.order->at_least) < seconds(b.order->at_least);
+    });
+  };
+  sort_by(prefills, [](const OrderBounds& bounds) { return bounds.prefill_s; });
+  sort_by(decodes, [](const OrderBounds& bounds) { return bounds.decode_s; });
+  if (prefills.size() > kOrdersPaired) prefills.resize(kOrdersPaired);
+  if (decodes.size() > kOrdersPaired) decodes.resize(kOrdersPaired);
+  for (Prepared& decode : decodes) {
+    const OrderBounds& d = decode.order->at_least;
+    const size_t stages = decode.order->nodes.size();
+    if (fit && !CouldBeBetter(stages, 0, 0)) break;
+    for (Prepared& prefill : prefills) {
+      const OrderBounds& p = prefill.order->at_least;
+      // Whatever follows has more nodes, or as many and takes longer.
+      const size_t most = std::max(stages, prefill.order->nodes.size());
+      if (fit && !CouldBeBetter(most, 0, 0)) break;
+      if (!fit && !CouldBeBetter(0, p.prefill_s + d.decode_s, 0)) break;
+      if (WorthWeighing(*prefill.order, *decode.order)) WeighPair(prefill, decode);
+      if (cells_left_ < 0) return;
+    }
+  }
+}
+
+bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
+  const OrderBounds& p = prefill.at_least;
+  const OrderBounds& d = decode.at_least;
+  const double busy_s = std::max(p.prefill_busy_s, d.decode_busy_s);
+  if (!CouldBeBetter(0, p.prefill_s + d.decode_s, busy_s)) return false;
+  const size_t nodes = NodesOfBoth(prefill.nodes, decode.nodes);
+  if (!CouldBeBetter(nodes, p.prefill_s + d.decode_s, busy_s)) return false;
+  if (nodes < prefill.nodes.size() + decode.nodes.size()) return true;
+  const double send_s = SendBound(prefill.nodes, decode.nodes);
+  return CouldBeBetter(nodes, d.decode_s + std::max(p.prefill_s, send_s), std::max(busy_s, send_s));
+}
+
+// Sequences that each node finds its place in by itself: by identity, which is how files list
+// racks, by what it reads, and by what it holds.
+std::vector<std::vector<size_t>> Sequences(const CostTable& costs,
+                                           const std::vector<size_t>& nodes) {
+  const auto sorted_by = [&](auto value) {
+    std::vector<std::pair<double, size_t>> keys;
+    for (size_t i = 0; i < nodes.size(); ++i)
+      keys.emplace_back(-value(costs.cluster().nodes[nodes[i]].device), i);
+    std::sort(keys.begin(), keys.end());
+    std::vector<size_t> sequence;
+    for (const auto& [key, at] : keys) sequence.push_back(nodes[at]);
+    return sequence;
+  };
+  return {nodes, sorted_by([&](const DeviceProfile& device) {
+            return device.RateFor(costs.model().weight_type).read_bytes_per_s;
+          }),
+          sorted_by([](const DeviceProfile& device) {
+            return static_cast<double>(device.memory_bytes);
+          })};
+}
+
+// A few that promise most: those of the best candidates so far.
+std::vector<size_t> Promising(const std::vector<size_t>& nodes,
+                              const std::vector<Candidate>& found) {
+  std::vector<size_t> chosen;
+  const auto take = [&](size_t node) {
+    if (chosen.size() < kNodesWeighedInFull &&
+        std::find(chosen.begin(), chosen.end(), node) == chosen.end())
+      chosen.push_back(node);
+  };
+  for (const Candidate& candidate : found) {
+    for (const Group* group : {&candidate.arrangement.decode, &candidate.arrangement.prefill}) {
+      for (const GroupStage& stage : *group) take(stage.node);
+    }
+  }
+  for (const size_t node : nodes) take(node);
+  return chosen;
+}
+
+// The most stages for which all orders of so many nodes cost no more than is allowed.
+size_t StagesAllowed(size_t nodes, int layers) {
+  const double each = layers * (layers + 1.0) / 2;
+  double orders = 1;
+  double cells = 0;
+  for (size_t stages = 1; stages <= nodes; ++stages) {
+    orders *= static_cast<double>(nodes - stages + 1);
+    cells += orders * each;
+    if (cells > kCellsAllowed) return std::max<size_t>(1, stages - 1);
+  }
+  return nodes;
+}
+
+void Search::Weigh(const SearchSpace& space) {
+  told_ = space.prefill || space.decode || space.decode_group;
+  // By identity, so that the order in which a cluster lists its nodes decides nothing.
+  std::vector<size_t> nodes = space.nodes;
+  std::sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
+    return costs_.cluster().nodes[a].id < costs_.cluster().nodes[b].id;
+  });
+  OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
+  if (nodes.size() <= kNodesWeighedInFull) {
+    free.AddAll(nodes, kNodesWeighedInFull);
+  } else {
+    const int layers = costs_.model().n_layers();
+    cells_left_ = kPairCellsOfMany;
+    free.AddAll(nodes, StagesAllowed(nodes.size(), layers));
+    for (const auto& sequence : Sequences(costs_, nodes)) {
+      for (Group& group : BestAlong(judge_, sequence)) {
+        free.Add(NodesOf(group));
+        if (!told_) Offer({{}, std::move(group)});
+      }
+    }
+    free.AddAll(Promising(nodes, kept_), StagesAllowed(kNodesWeighedInFull, layers));
+  }
+  if (space.prefill) as_prefill.Add(*space.prefill);
+  if (space.decode) as_decode.Add(*space.decode);
+  const auto prepared = [](const OrderBook& book) {
+    std::vector<Prepared> list;
+    for (const Order& order : book.orders()) list.push_back({.order = &order});
+    return list;
+  };
+  const OrderBook& decodes = space.decode ? as_decode : free;
+  if (space.decode_group) {
+    if (!space.prefill) return Offer({{}, *space.decode_group});
+    for (Group& prefill : PrefillCuts(costs_, *space.prefill))
+      Offer({std::move(prefill), *space.decode_group});
+    return;
+  }
+  if (!space.prefill) WeighBoth(decodes.orders());
+  WeighPairs(prepared(space.prefill ? as_prefill : free), prepared(decodes));
+}
+
+std::vector<Candidate> Search::Found() && {
+  for (Candidate& single : singles_) {
+    const bool known = std::any_of(kept_.begin(), kept_.end(), [&](const Candidate& other) {
+      return SameNodes(other.arrangement, single.arrangement);
+    });
+    if (!known) kept_.push_back(std::move(single));
+  }
+  std::sort(kept_.begin(), kept_.end(),
+            [&](const Candidate& a, const Candidate& b) { return Better(costs_, a, b); });
+  return std::move(kept_);
+}
+
+}  // namespace
+
+bool Better(const CostTable& costs, const Candidate& a, const Candidate& b) {
+  if (a.score < b.score) return true;
+  if (b.score < a.score) return false;
+  const size_t nodes_a = NodeCount(a.arrangement);
+  const size_t nodes_b = NodeCount(b.arrangement);
+  if (nodes_a != nodes_b) return nodes_a < nodes_b;
+  const auto key = [&](const Arrangement& arrangement) {
+    std::vector<std::pair<NodeId, int>> stages;
+    for (const Group* group : {&arrangement.prefill, &arrangement.decode}) {
+      for (const GroupStage& stage : *group)
+        stages.emplace_back(costs.cluster().nodes[stage.node].id, stage.layers.last);
+    }
+    return stages;
+  };
+  return key(a.arrangement) < key(b.arrangement);
+}
+
+std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space) {
+  Search search(judge);
+  search.Weigh(space);
+  return std::move(search).Found();
+}
+
+}  // namespace baton::plan

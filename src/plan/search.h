@@ -1,0 +1,40 @@
+// The search: which arrangement of stages is best. Pure, and the same on every machine.
+//
+// Of up to six nodes every order of every subset is weighed, in each role and in pairs of roles,
+// with the best boundaries; what cannot be better than the best so far, by a bound that never errs,
+// is left out. Of more nodes: every single one, every pair in both roles, every order of a few that
+// promise most, and the best of all subsets that follow a few fixed sequences.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "plan/evaluate.h"
+
+namespace baton::plan {
+
+inline constexpr size_t kNodesWeighedInFull = 6;
+
+struct Candidate {
+  Arrangement arrangement;
+  Totals totals;
+  Score score;
+};
+
+// What may be chosen. Empty fields leave the choice to the search.
+struct SearchSpace {
+  std::vector<size_t> nodes;                   // these and no others
+  std::optional<std::vector<size_t>> prefill;  // exactly these, in this order
+  std::optional<std::vector<size_t>> decode;   // exactly these, in this order
+  std::optional<Group> decode_group;           // exactly this, which computes its own prompts
+                                               // unless `prefill` says who does
+};
+
+// The best candidates of different nodes or roles, best first; among them every node alone that
+// holds the model. Empty if nothing fits.
+std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space);
+
+// A total order: score, then fewer nodes, then the nodes and the boundaries themselves.
+bool Better(const CostTable& costs, const Candidate& a, const Candidate& b);
+
+}  // namespace baton::plan

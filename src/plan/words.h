@@ -1,0 +1,17 @@
+// How plans are put into words. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace baton::plan {
+
+std::string Bytes(double bytes);   // "4.2 GB", "310 MB"
+std::string Time(double seconds);  // "2.31 s", "48.5 ms"
+std::string NamesOf(const ClusterProfile& cluster, const std::vector<StagePlan>& stages);
+// "prefill on a, decode on b", "all on a", "layers split over a + b".
+std::string Describe(const ClusterProfile& cluster, const Plan& plan);
+
+}  // namespace baton::plan
