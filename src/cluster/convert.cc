@@ -4,6 +4,13 @@
 #include <cstring>
 
 namespace baton::cluster {
+namespace {
+
+bool IsRate(double value) {
+  return std::isfinite(value) && value > 0;
+}
+
+}  // namespace
 
 std::optional<NodeId> ToNodeId(std::string_view bytes) {
   if (bytes.size() != NodeId::kBytes) return std::nullopt;
@@ -63,7 +70,19 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
     item->set_type(static_cast<uint32_t>(rate.type));
     item->set_matmul_flops_per_s(rate.matmul_flops_per_s);
     item->set_read_bytes_per_s(rate.read_bytes_per_s);
+    for (const plan::BatchRate& batch : rate.batches) {
+      BatchRate* one = item->add_batches();
+      one->set_tokens(batch.tokens);
+      one->set_flops_per_s(batch.flops_per_s);
+    }
   }
+  for (const plan::ContextRate& context : device.contexts) {
+    ContextRate* item = proto.add_contexts();
+    item->set_keys(context.keys);
+    item->set_flops_per_s(context.flops_per_s);
+    item->set_read_bytes_per_s(context.read_bytes_per_s);
+  }
+  proto.set_watts(device.watts);
   proto.set_attention_flops_per_s(device.attention_flops_per_s);
   proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
   proto.set_layer_overhead_us(device.layer_overhead_us);
@@ -75,9 +94,24 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.name = proto.name();
   device.memory_bytes = proto.memory_bytes();
   for (const TypeRate& item : proto.rates()) {
-    if (const auto type = FindDType(item.type()))
-      device.rates.push_back({type->type, item.matmul_flops_per_s(), item.read_bytes_per_s()});
+    const auto type = FindDType(item.type());
+    if (!type) continue;
+    plan::TypeRate& rate = device.rates.emplace_back();
+    rate = {type->type, item.matmul_flops_per_s(), item.read_bytes_per_s()};
+    for (const BatchRate& batch : item.batches()) {
+      const int before = rate.batches.empty() ? 1 : rate.batches.back().tokens;
+      if (batch.tokens() > before && IsRate(batch.flops_per_s()))
+        rate.batches.push_back({batch.tokens(), batch.flops_per_s()});
+    }
   }
+  for (const ContextRate& context : proto.contexts()) {
+    const int before = device.contexts.empty() ? 0 : device.contexts.back().keys;
+    if (context.keys() > before && IsRate(context.flops_per_s()) &&
+        IsRate(context.read_bytes_per_s()))
+      device.contexts.push_back(
+          {context.keys(), context.flops_per_s(), context.read_bytes_per_s()});
+  }
+  if (IsRate(proto.watts())) device.watts = proto.watts();
   device.attention_flops_per_s = proto.attention_flops_per_s();
   device.kv_read_bytes_per_s = proto.kv_read_bytes_per_s();
   device.layer_overhead_us = proto.layer_overhead_us();

@@ -1,5 +1,7 @@
 #include "node/profile.h"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/log.h"
@@ -7,6 +9,7 @@
 #include "engine/limits.h"
 #include "kernels/select.h"
 #include "os/file.h"
+#include "os/sensors.h"
 #include "os/system.h"
 
 namespace baton::node {
@@ -18,17 +21,28 @@ namespace json = boost::json;
 constexpr double kUsableShare = 0.9;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
-  json::array rates;
+  json::array rates, contexts;
   for (const plan::TypeRate& rate : device.rates) {
+    json::array batches;
+    for (const plan::BatchRate& batch : rate.batches)
+      batches.push_back({{"tokens", batch.tokens}, {"flops_per_s", batch.flops_per_s}});
     rates.push_back({{"type", json::string(InfoOf(rate.type).name)},
                      {"matmul_flops_per_s", rate.matmul_flops_per_s},
-                     {"read_bytes_per_s", rate.read_bytes_per_s}});
+                     {"read_bytes_per_s", rate.read_bytes_per_s},
+                     {"batches", std::move(batches)}});
+  }
+  for (const plan::ContextRate& context : device.contexts) {
+    contexts.push_back({{"keys", context.keys},
+                        {"flops_per_s", context.flops_per_s},
+                        {"read_bytes_per_s", context.read_bytes_per_s}});
   }
   return {{"key", key},
           {"rates", std::move(rates)},
           {"attention_flops_per_s", device.attention_flops_per_s},
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
-          {"layer_overhead_us", device.layer_overhead_us}};
+          {"contexts", std::move(contexts)},
+          {"layer_overhead_us", device.layer_overhead_us},
+          {"watts", device.watts}};
 }
 
 double NumberIn(const json::object& object, const char* name) {
@@ -36,6 +50,41 @@ double NumberIn(const json::object& object, const char* name) {
   boost::system::error_code failed;
   const double number = value == nullptr ? 0 : value->to_number<double>(failed);
   return failed || !(number > 0) ? 0 : number;
+}
+
+// Calls read(object), which says whether it is whole, for every item of a list that must be there.
+template <typename Read>
+bool ForEachIn(const json::object& object, const char* name, const Read& read) {
+  const json::value* list = object.if_contains(name);
+  if (list == nullptr || !list->is_array()) return false;
+  return std::all_of(
+      list->get_array().begin(), list->get_array().end(),
+      [&](const json::value& item) { return item.is_object() && read(item.get_object()); });
+}
+
+bool ReadRate(const json::object& object, plan::DeviceProfile& device) {
+  const json::value* type = object.if_contains("type");
+  const auto info = type != nullptr && type->is_string()
+                        ? FindDTypeByName(std::string_view(type->get_string()))
+                        : std::nullopt;
+  if (!info) return false;
+  plan::TypeRate rate = {info->type, NumberIn(object, "matmul_flops_per_s"),
+                         NumberIn(object, "read_bytes_per_s")};
+  const bool whole = ForEachIn(object, "batches", [&](const json::object& batch) {
+    rate.batches.push_back(
+        {static_cast<int>(NumberIn(batch, "tokens")), NumberIn(batch, "flops_per_s")});
+    return rate.batches.back().tokens > 0 && rate.batches.back().flops_per_s > 0;
+  });
+  device.rates.push_back(rate);
+  return whole && rate.matmul_flops_per_s > 0 && rate.read_bytes_per_s > 0;
+}
+
+bool ReadContext(const json::object& object, plan::DeviceProfile& device) {
+  const plan::ContextRate rate = {static_cast<int>(NumberIn(object, "keys")),
+                                  NumberIn(object, "flops_per_s"),
+                                  NumberIn(object, "read_bytes_per_s")};
+  device.contexts.push_back(rate);
+  return rate.keys > 0 && rate.flops_per_s > 0 && rate.read_bytes_per_s > 0;
 }
 
 // Nothing if the cache is absent, of another machine or program, or damaged.
@@ -48,26 +97,16 @@ std::optional<plan::DeviceProfile> FromCache(const std::string& path, const std:
   const json::object* object = failed ? nullptr : parsed.if_object();
   if (object == nullptr) return std::nullopt;
   const json::value* cached_key = object->if_contains("key");
-  const json::value* rates = object->if_contains("rates");
-  if (cached_key == nullptr || *cached_key != json::string(key) || rates == nullptr ||
-      !rates->is_array())
-    return std::nullopt;
+  if (cached_key == nullptr || *cached_key != json::string(key)) return std::nullopt;
   plan::DeviceProfile device;
-  for (const json::value& item : rates->get_array()) {
-    const json::object* rate = item.if_object();
-    const json::value* type = rate == nullptr ? nullptr : rate->if_contains("type");
-    const auto info = type != nullptr && type->is_string()
-                          ? FindDTypeByName(std::string_view(type->get_string()))
-                          : std::nullopt;
-    if (!info) return std::nullopt;
-    device.rates.push_back(
-        {info->type, NumberIn(*rate, "matmul_flops_per_s"), NumberIn(*rate, "read_bytes_per_s")});
-    if (device.rates.back().matmul_flops_per_s == 0 || device.rates.back().read_bytes_per_s == 0)
-      return std::nullopt;
-  }
+  const auto read_rate = [&](const json::object& rate) { return ReadRate(rate, device); };
+  const auto read_context = [&](const json::object& each) { return ReadContext(each, device); };
+  if (!ForEachIn(*object, "rates", read_rate) || !ForEachIn(*object, "contexts", read_context))
+    return std::nullopt;
   device.attention_flops_per_s = NumberIn(*object, "attention_flops_per_s");
   device.kv_read_bytes_per_s = NumberIn(*object, "kv_read_bytes_per_s");
   device.layer_overhead_us = NumberIn(*object, "layer_overhead_us");
+  device.watts = NumberIn(*object, "watts");
   const bool whole =
       !device.rates.empty() && device.attention_flops_per_s > 0 && device.kv_read_bytes_per_s > 0;
   return whole ? std::optional(device) : std::nullopt;
@@ -88,6 +127,31 @@ Result<Machine> ThisMachine(const ProfileOptions& options) {
   return machine;
 }
 
+plan::DeviceProfile FromLimits(const engine::Limits& limits) {
+  plan::DeviceProfile profile;
+  for (const engine::TypeLimits& type : limits.types) {
+    plan::TypeRate& rate = profile.rates.emplace_back();
+    rate = {type.type, type.matrix_flops_per_s, type.read_bytes_per_s};
+    for (const engine::BatchLimits& batch : type.batches)
+      rate.batches.push_back({batch.tokens, batch.flops_per_s});
+  }
+  const engine::AttentionLimits& attention = limits.attention.front();
+  profile.attention_flops_per_s = attention.flops_per_s;
+  profile.kv_read_bytes_per_s = attention.read_bytes_per_s;
+  for (const engine::ContextLimits& context : attention.contexts)
+    profile.contexts.push_back({context.keys, context.flops_per_s, context.read_bytes_per_s});
+  profile.layer_overhead_us = limits.layer_overhead_us;
+  return profile;
+}
+
+// Of the processor, since the reading before; 0 if it does not say.
+double PowerOf(const std::vector<os::SensorReading>& readings) {
+  for (const os::SensorReading& reading : readings) {
+    if (reading.device == "cpu") return reading.power_w.value_or(0);
+  }
+  return 0;
+}
+
 plan::DeviceProfile WithNameAndMemory(plan::DeviceProfile profile, const Machine& machine) {
   profile.name = machine.name;
   profile.memory_bytes =
@@ -105,14 +169,13 @@ Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options) {
 
 Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock) {
   BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
+  os::Sensors sensors(clock);
+  sensors.Read();
   BATON_ASSIGN_OR_RETURN(const engine::Limits limits,
                          engine::MeasureLimits(*machine.device, clock));
-  plan::DeviceProfile profile;
-  for (const engine::TypeLimits& type : limits.types)
-    profile.rates.push_back({type.type, type.matrix_flops_per_s, type.read_bytes_per_s});
-  profile.attention_flops_per_s = limits.attention.front().flops_per_s;
-  profile.kv_read_bytes_per_s = limits.attention.front().read_bytes_per_s;
-  profile.layer_overhead_us = limits.layer_overhead_us;
+  const double watts = PowerOf(sensors.Read());
+  plan::DeviceProfile profile = FromLimits(limits);
+  profile.watts = watts;
   if (!options.cache_path.empty()) {
     const std::string text = json::serialize(ToJson(profile, machine.key));
     const Status saved = os::WriteFileAtomically(options.cache_path, AsBytes(text));

@@ -123,6 +123,7 @@ DeviceProfile ProfileOf(const CatalogueDevice& device, const Derating& derating)
   profile.attention_flops_per_s = device.fp16_flops_per_s * derating.attention;
   profile.kv_read_bytes_per_s = device.read_bytes_per_s * derating.read;
   profile.layer_overhead_us = device.layer_overhead_us;
+  profile.watts = device.watts;
   return profile;
 }
 

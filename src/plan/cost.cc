@@ -79,54 +79,67 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
   return bytes + kReserveBytes;
 }
 
-double CostModel::StepSeconds(const TypeRate& rate, LayerRange layers, double tokens,
-                              double expert_bytes) const {
-  const double reading_s = Ratio(Of(sums_.shared_bytes, layers), rate.read_bytes_per_s);
-  const double computing_s =
-      Ratio(tokens * layers.size() * model_.layer_flops_per_token, rate.matmul_flops_per_s);
-  return std::max(reading_s, computing_s) + Ratio(expert_bytes, rate.read_bytes_per_s);
+CostModel::Speed CostModel::SpeedOf(const DeviceProfile& device) const {
+  const TypeRate& rate = device.RateFor(model_.weight_type);
+  return {rate.matmul_flops_per_s, rate.read_bytes_per_s, rate.Excess(chunk_), rate.Excess(rest_),
+          rate.Excess(workload_.concurrency)};
 }
 
-double CostModel::DecodeStep(const DeviceProfile& device, const TypeRate& rate, LayerRange layers,
+double CostModel::StepSeconds(const Speed& speed, LayerRange layers, double tokens, double excess,
+                              double expert_bytes) const {
+  const double reading_s = Ratio(Of(sums_.shared_bytes, layers), speed.read_bytes_per_s);
+  const double computing_s =
+      Ratio(tokens * layers.size() * model_.layer_flops_per_token, speed.matmul_flops_per_s);
+  return std::max(reading_s, computing_s) * excess + Ratio(expert_bytes, speed.read_bytes_per_s);
+}
+
+double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, LayerRange layers,
                              double requests, double expert_bytes) const {
   const bool heads = layers.last == model_.n_layers();
+  const double excess = requests > 1 ? speed.decode_excess : 1;
   const double heads_s =
-      heads ? std::max(Ratio(static_cast<double>(model_.head_bytes), rate.read_bytes_per_s),
-                       Ratio(requests * model_.head_flops_per_token, rate.matmul_flops_per_s))
+      heads ? std::max(Ratio(static_cast<double>(model_.head_bytes), speed.read_bytes_per_s),
+                       Ratio(requests * model_.head_flops_per_token, speed.matmul_flops_per_s)) *
+                  excess
             : 0;
   const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
-  const double kv_s =
-      Ratio(requests * Of(sums_.seen_tokens, layers) * kv_bytes, device.kv_read_bytes_per_s);
-  return StepSeconds(rate, layers, requests, expert_bytes) + heads_s + kv_s +
+  const double keys = Of(sums_.seen_tokens, layers);
+  const double kv_s = Ratio(requests * keys * kv_bytes,
+                            device.AttentionOver(keys / layers.size()).read_bytes_per_s);
+  return StepSeconds(speed, layers, requests, excess, expert_bytes) + heads_s + kv_s +
          layers.size() * device.layer_overhead_us * 1e-6;
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
-  return CostOf(device, device.RateFor(model_.weight_type), layers);
+  return CostOf(device, SpeedOf(device), layers);
 }
 
-StageCost CostModel::CostOf(const DeviceProfile& device, const TypeRate& rate,
+StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,
                             LayerRange layers) const {
   const bool heads = layers.last == model_.n_layers();
   const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
   const double chunks = full_chunks_ + (rest_ > 0 ? 1 : 0);
   const double head_s =
-      heads ? Ratio(static_cast<double>(model_.head_bytes), rate.read_bytes_per_s) : 0;
+      heads ? Ratio(static_cast<double>(model_.head_bytes), speed.read_bytes_per_s) : 0;
   // Attention of token t reads t keys, or its window's: 4 x q_width FLOPs each.
-  const double attention_s =
-      Ratio(Of(sums_.prompt_keys, layers) * 4 * model_.q_width, device.attention_flops_per_s);
+  const double keys = Of(sums_.prompt_keys, layers);
+  const double attention_s = Ratio(
+      keys * 4 * model_.q_width, device.AttentionOver(keys / layers.size() / prompt_).flops_per_s);
   const double matrices_s =
-      full_chunks_ * StepSeconds(rate, layers, chunk_, Of(sums_.chunk_bytes, layers)) +
-      (rest_ > 0 ? StepSeconds(rate, layers, rest_, Of(sums_.rest_bytes, layers)) : 0);
+      full_chunks_ *
+          StepSeconds(speed, layers, chunk_, speed.chunk_excess, Of(sums_.chunk_bytes, layers)) +
+      (rest_ > 0
+           ? StepSeconds(speed, layers, rest_, speed.rest_excess, Of(sums_.rest_bytes, layers))
+           : 0);
   const int requests = std::max(1, workload_.concurrency);
 
   StageCost cost;
   cost.prefill_whole_s = matrices_s + attention_s + head_s + chunks * overhead_s;
   cost.prefill_chunk_s = (matrices_s + attention_s) / chunks + overhead_s;
-  cost.decode_step_s = DecodeStep(device, rate, layers, requests, Of(sums_.decode_bytes, layers));
+  cost.decode_step_s = DecodeStep(device, speed, layers, requests, Of(sums_.decode_bytes, layers));
   cost.decode_one_s = requests == 1
                           ? cost.decode_step_s
-                          : DecodeStep(device, rate, layers, 1, Of(sums_.one_bytes, layers));
+                          : DecodeStep(device, speed, layers, 1, Of(sums_.one_bytes, layers));
   cost.memory_bytes = MemoryOf(layers);
   return cost;
 }

@@ -23,6 +23,14 @@ struct StageCost {
 // are made once.
 class CostModel {
  public:
+  // How fast one device multiplies, and TypeRate::Excess() of the steps that there are.
+  struct Speed {
+    double matmul_flops_per_s = 0;
+    double read_bytes_per_s = 0;
+    double chunk_excess = 1;
+    double rest_excess = 1;
+    double decode_excess = 1;
+  };
   // Both must outlive it.
   CostModel(const ModelCost& model, const Workload& workload);
   StageCost CostOf(const DeviceProfile& device, LayerRange layers) const;
@@ -30,13 +38,13 @@ class CostModel {
   class OnDevice {
    public:
     OnDevice(const CostModel& model, const DeviceProfile& device)
-        : model_(model), device_(device), rate_(device.RateFor(model.model_.weight_type)) {}
-    StageCost CostOf(LayerRange layers) const { return model_.CostOf(device_, rate_, layers); }
+        : model_(model), device_(device), speed_(model.SpeedOf(device)) {}
+    StageCost CostOf(LayerRange layers) const { return model_.CostOf(device_, speed_, layers); }
 
    private:
     const CostModel& model_;
     const DeviceProfile& device_;
-    const TypeRate rate_;
+    const Speed speed_;
   };
   // Weights, KV of all slots, activations, reserve.
   uint64_t MemoryOf(LayerRange layers) const;
@@ -54,12 +62,13 @@ class CostModel {
     std::vector<double> prompt_keys;   // that all tokens of a prompt attend to
     std::vector<double> seen_tokens;   // that a decoded token attends to
   };
-  StageCost CostOf(const DeviceProfile& device, const TypeRate& rate, LayerRange layers) const;
+  Speed SpeedOf(const DeviceProfile& device) const;
+  StageCost CostOf(const DeviceProfile& device, const Speed& speed, LayerRange layers) const;
   // A token of each of `requests`.
-  double DecodeStep(const DeviceProfile& device, const TypeRate& rate, LayerRange layers,
+  double DecodeStep(const DeviceProfile& device, const Speed& speed, LayerRange layers,
                     double requests, double expert_bytes) const;
   // The matrices of one step.
-  double StepSeconds(const TypeRate& rate, LayerRange layers, double tokens,
+  double StepSeconds(const Speed& speed, LayerRange layers, double tokens, double excess,
                      double expert_bytes) const;
 
   const ModelCost& model_;

@@ -17,8 +17,11 @@ constexpr double kLeastGain = 1.005;
 
 DeviceProfile Bettered(DeviceProfile device, Part part) {
   for (TypeRate& rate : device.rates) {
-    if (part == Part::kCompute) rate.matmul_flops_per_s *= kTimes;
-    if (part == Part::kMemoryBandwidth) rate.read_bytes_per_s *= kTimes;
+    rate.Scale(part == Part::kCompute ? kTimes : 1, part == Part::kMemoryBandwidth ? kTimes : 1);
+  }
+  for (ContextRate& context : device.contexts) {
+    if (part == Part::kCompute) context.flops_per_s *= kTimes;
+    if (part == Part::kMemoryBandwidth) context.read_bytes_per_s *= kTimes;
   }
   if (part == Part::kCompute) device.attention_flops_per_s *= kTimes;
   if (part == Part::kMemoryBandwidth) device.kv_read_bytes_per_s *= kTimes;

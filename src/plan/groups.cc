@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <tuple>
 
 namespace baton::plan {
 namespace {
@@ -50,26 +49,35 @@ void CostTable::FillMemory() {
   }
 }
 
+namespace {
+
+// Equally fast with weights of `type`.
+bool AreAlike(const DeviceProfile& a, const DeviceProfile& b, DType type) {
+  return a.RateFor(type) == b.RateFor(type) && a.attention_flops_per_s == b.attention_flops_per_s &&
+         a.kv_read_bytes_per_s == b.kv_read_bytes_per_s && a.contexts == b.contexts &&
+         a.layer_overhead_us == b.layer_overhead_us;
+}
+
+}  // namespace
+
 void CostTable::FillRows() {
   const int layers = model_.n_layers();
   const auto layer_count = static_cast<size_t>(layers);
-  using Kind = std::tuple<double, double, double, double, double>;
-  std::map<Kind, size_t> known;
   std::vector<size_t> sample;    // a node of each kind
   std::vector<int> last_wanted;  // by kind and first layer
   for (size_t node = 0; node < nodes_; ++node) {
-    const DeviceProfile& device = cluster_.nodes[node].device;
-    const TypeRate rate = device.RateFor(model_.weight_type);
-    const Kind kind{rate.matmul_flops_per_s, rate.read_bytes_per_s, device.attention_flops_per_s,
-                    device.kv_read_bytes_per_s, device.layer_overhead_us};
-    const auto [at, fresh] = known.try_emplace(kind, sample.size());
-    if (fresh) {
+    const auto known = std::find_if(sample.begin(), sample.end(), [&](size_t other) {
+      return AreAlike(cluster_.nodes[node].device, cluster_.nodes[other].device,
+                      model_.weight_type);
+    });
+    const auto kind = static_cast<size_t>(known - sample.begin());
+    if (known == sample.end()) {
       sample.push_back(node);
       last_wanted.resize(last_wanted.size() + layer_count, 0);
     }
-    row_of_.push_back(at->second);
+    row_of_.push_back(kind);
     for (int first = 0; first < layers; ++first) {
-      int& last = last_wanted[at->second * layer_count + static_cast<size_t>(first)];
+      int& last = last_wanted[kind * layer_count + static_cast<size_t>(first)];
       last = std::max(last, LastThatFits(node, first));
     }
   }

@@ -1,5 +1,6 @@
 #include "plan/profile.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -36,21 +37,87 @@ std::string_view NameOf(ActivationType type) {
   return "f32";
 }
 
-TypeRate DeviceProfile::RateFor(DType type) const {
-  const auto bytes_per_element = [](DType t) {
-    const DTypeInfo& info = InfoOf(t);
-    return static_cast<double>(info.block_bytes) / static_cast<double>(info.block_elements);
-  };
-  TypeRate nearest;
+namespace {
+
+double BytesPerElement(DType type) {
+  const DTypeInfo& info = InfoOf(type);
+  return static_cast<double>(info.block_bytes) / static_cast<double>(info.block_elements);
+}
+
+double Between(double a, double b, double share) {
+  return a + (b - a) * share;
+}
+
+}  // namespace
+
+double TypeRate::RooflineSeconds(double tokens) const {
+  const double flops_per_byte = 2 / BytesPerElement(type);
+  return std::max(1 / read_bytes_per_s, tokens * flops_per_byte / matmul_flops_per_s);
+}
+
+void TypeRate::Scale(double matmul, double read) {
+  std::vector<double> excess;
+  for (const BatchRate& batch : batches) excess.push_back(Excess(batch.tokens));
+  matmul_flops_per_s *= matmul;
+  read_bytes_per_s *= read;
+  const double flops_per_byte = 2 / BytesPerElement(type);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    BatchRate& batch = batches[i];
+    batch.flops_per_s = batch.tokens * flops_per_byte / (excess[i] * RooflineSeconds(batch.tokens));
+  }
+}
+
+double TypeRate::Excess(double tokens) const {
+  if (batches.empty() || tokens <= 1 || tokens >= kMany) return 1;
+  // Seconds per byte of weights; lines in between.
+  const double flops_per_byte = 2 / BytesPerElement(type);
+  double before = 1, before_s = RooflineSeconds(1);
+  double after = kMany, after_s = RooflineSeconds(kMany);
+  for (const BatchRate& batch : batches) {
+    const double seconds = batch.tokens * flops_per_byte / batch.flops_per_s;
+    if (batch.tokens <= tokens) {
+      before = batch.tokens;
+      before_s = seconds;
+      continue;
+    }
+    after = batch.tokens;
+    after_s = seconds;
+    break;
+  }
+  const double seconds = Between(before_s, after_s, (tokens - before) / (after - before));
+  // A measurement that others disturbed, or that was lucky, is not believed beyond reason.
+  return std::clamp(seconds / RooflineSeconds(tokens), 0.8, 4.0);
+}
+
+const TypeRate& DeviceProfile::RateFor(DType type) const {
+  const TypeRate* nearest = &rates.front();
   double least = std::numeric_limits<double>::infinity();
   for (const TypeRate& rate : rates) {
-    const double distance =
-        std::abs(std::log(bytes_per_element(rate.type) / bytes_per_element(type)));
+    const double distance = std::abs(std::log(BytesPerElement(rate.type) / BytesPerElement(type)));
     if (distance >= least) continue;
     least = distance;
-    nearest = rate;
+    nearest = &rate;
   }
-  return nearest;
+  return *nearest;
+}
+
+ContextRate DeviceProfile::AttentionOver(double keys) const {
+  ContextRate rate{static_cast<int>(keys), attention_flops_per_s, kv_read_bytes_per_s};
+  if (contexts.empty()) return rate;
+  const ContextRate* after = &contexts.front();
+  const ContextRate* before = after;
+  for (const ContextRate& each : contexts) {
+    before = each.keys <= keys ? &each : before;
+    after = &each;
+    if (each.keys > keys) break;
+  }
+  const double share =
+      after->keys == before->keys
+          ? 0
+          : std::clamp((keys - before->keys) / (after->keys - before->keys), 0.0, 1.0);
+  rate.flops_per_s = Between(before->flops_per_s, after->flops_per_s, share);
+  rate.read_bytes_per_s = Between(before->read_bytes_per_s, after->read_bytes_per_s, share);
+  return rate;
 }
 
 const NodeProfile* ClusterProfile::FindNode(const NodeId& id) const {

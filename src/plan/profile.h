@@ -14,11 +14,40 @@
 
 namespace baton::plan {
 
+// Matrix products with so many tokens at once; a multiply-add is two FLOPs.
+struct BatchRate {
+  int tokens = 0;
+  double flops_per_s = 0;
+  bool operator==(const BatchRate&) const = default;
+};
+
 // How fast one device computes with one weight type.
 struct TypeRate {
+  // What "many tokens" are: more change nothing.
+  static constexpr int kMany = 512;
+
   DType type = DType::kF16;
-  double matmul_flops_per_s = 0;  // many tokens at once (prefill); a multiply-add is two
-  double read_bytes_per_s = 0;    // weight bytes per second at one token (decode)
+  double matmul_flops_per_s = 0;   // many tokens at once (prefill)
+  double read_bytes_per_s = 0;     // weight bytes per second at one token (decode)
+  std::vector<BatchRate> batches;  // measured in between, fewest tokens first; may be empty
+
+  // By how much products of `tokens` take longer than max(reading, computing) by these two rates:
+  // where both bind, neither is as fast as alone. 1 where nothing in between was measured.
+  double Excess(double tokens) const;
+  // Another device, so many times as fast in each, with the same excess.
+  void Scale(double matmul, double read);
+  bool operator==(const TypeRate&) const = default;
+
+ private:
+  double RooflineSeconds(double tokens) const;  // per byte of weights
+};
+
+// Attention over so many keys.
+struct ContextRate {
+  int keys = 0;
+  double flops_per_s = 0;       // prefill
+  double read_bytes_per_s = 0;  // decode, bytes of KV
+  bool operator==(const ContextRate&) const = default;
 };
 
 // Measured on the device itself when its node starts.
@@ -26,13 +55,17 @@ struct DeviceProfile {
   std::string name;           // "AMD Ryzen 7 7840U, avx512, 8 threads"
   uint64_t memory_bytes = 0;  // what weights and KV may take
   std::vector<TypeRate> rates;
-  double attention_flops_per_s = 0;  // prefill attention
-  double kv_read_bytes_per_s = 0;    // decode attention
-  double layer_overhead_us = 0;      // per layer and step, whatever its size
+  double attention_flops_per_s = 0;   // prefill attention
+  double kv_read_bytes_per_s = 0;     // decode attention
+  std::vector<ContextRate> contexts;  // both as measured, fewest keys first; may be empty
+  double layer_overhead_us = 0;       // per layer and step, whatever its size
+  double watts = 0;                   // at work; 0: not known
 
   bool measured() const { return !rates.empty(); }
   // The rates for `type`, or for the measured type that is nearest in size; measured() holds.
-  TypeRate RateFor(DType type) const;
+  const TypeRate& RateFor(DType type) const;
+  // Rates of attention over `keys` keys; in between and beyond those measured, of their line.
+  ContextRate AttentionOver(double keys) const;
 };
 
 struct NodeProfile {

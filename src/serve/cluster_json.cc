@@ -43,9 +43,19 @@ const char* NameOfState(cluster::InstanceState state) {
 json::object ToJson(const plan::DeviceProfile& device) {
   json::array rates;
   for (const plan::TypeRate& rate : device.rates) {
+    json::array batches;
+    for (const plan::BatchRate& batch : rate.batches)
+      batches.push_back({{"tokens", batch.tokens}, {"flops_per_s", batch.flops_per_s}});
     rates.push_back({{"type", json::string(InfoOf(rate.type).name)},
                      {"matmul_flops_per_s", rate.matmul_flops_per_s},
-                     {"read_bytes_per_s", rate.read_bytes_per_s}});
+                     {"read_bytes_per_s", rate.read_bytes_per_s},
+                     {"batches", std::move(batches)}});
+  }
+  json::array contexts;
+  for (const plan::ContextRate& context : device.contexts) {
+    contexts.push_back({{"keys", context.keys},
+                        {"flops_per_s", context.flops_per_s},
+                        {"read_bytes_per_s", context.read_bytes_per_s}});
   }
   return {{"name", device.name},
           {"memory_bytes", device.memory_bytes},
@@ -53,7 +63,9 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"rates", std::move(rates)},
           {"attention_flops_per_s", device.attention_flops_per_s},
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
-          {"layer_overhead_us", device.layer_overhead_us}};
+          {"contexts", std::move(contexts)},
+          {"layer_overhead_us", device.layer_overhead_us},
+          {"watts", device.watts}};
 }
 
 // What is not known is absent.
