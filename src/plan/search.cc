@@ -21,7 +21,9 @@ constexpr int kDecodeSteps = 64;
 constexpr double kDecodeStep = 0.97;
 constexpr int kLayersMany = 16;
 // Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
+// (Of up to six nodes and few layers, none are.)
 constexpr double kPairCells = 1e8;
+constexpr double kPairCellsOfFew = 1e11;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
 constexpr double kPairCellsOfMany = 2e6;
 
@@ -359,6 +361,7 @@ void Search::Weigh(const SearchSpace& space) {
   });
   OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
   if (nodes.size() <= kNodesWeighedInFull) {
+    if (costs_.model().n_layers() <= kLayersMany) cells_left_ = kPairCellsOfFew;
     free.AddAll(nodes, kNodesWeighedInFull);
   } else {
     const int layers = costs_.model().n_layers();
