@@ -221,6 +221,8 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
       sum += step(static_cast<int>(i), (*group)[i].layers);
     }
     Offer({prefill, *std::move(group)});
+    // Where a link is missing, next those that do without it.
+    limit = std::min(limit, std::numeric_limits<double>::max());
     // Whatever follows has a larger sum.
     if (limit == 0 || decode.nodes.size() == 1 || (throughput && limit <= computing_busy_s) ||
         !CouldBeBetter(0, prefill_s + costs_.later_tokens() * sum, computing_busy_s))
