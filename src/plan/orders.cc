@@ -11,6 +11,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Steps from the least sum towards the least slowest stage, and by how much each is to be better.
 constexpr int kSteps = 20;
 constexpr double kStep = 0.85;
+constexpr double kCoarseStep = 0.7;  // where the largest is all that counts
 // More than any stage takes: where few nodes are wanted, each counts so much.
 constexpr double kNodeSeconds = 1e6;
 
@@ -271,7 +272,7 @@ std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequ
       if (total >= best) return;
       best = std::min(best, total + times * largest);
       groups.push_back(*std::move(group));
-      limit = kStep * largest;
+      limit = (times < kInfinity ? kStep : kCoarseStep) * largest;
     }
   };
   const double later_chunks = costs.chunks() - 1;

@@ -21,7 +21,9 @@ constexpr int kDecodeSteps = 64;
 constexpr double kDecodeStep = 0.97;
 constexpr int kLayersMany = 16;
 // Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
+// (Of up to six nodes and few layers, none are.)
 constexpr double kPairCells = 1e8;
+constexpr double kPairCellsOfFew = 1e11;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
 constexpr double kPairCellsOfMany = 2e6;
 
@@ -66,6 +68,7 @@ class Search {
   void WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes);
   bool WorthWeighing(const Order& prefill, const Order& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
+  double BusyOf(const Group& prefill, const GroupStage& to, double batch) const;
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
@@ -166,64 +169,69 @@ void Search::Prepare(Prepared& order) const {
   order.prefill_cuts = std::move(sorted);
 }
 
-// Under one prefill group, from the quickest decode group to the one with the least of what the
-// objective counts besides: exposed transfers, or the busiest node.
+// Seconds per request of a stage that generates under `prefill`, and of the links to it.
+double Search::BusyOf(const Group& prefill, const GroupStage& to, double batch) const {
+  const double answer = std::max(1, costs_.workload().answer_tokens);
+  const double own = answer * costs_.DecodeBatch(to.node, to.layers, batch) / batch;
+  double worst = own;
+  for (const GroupStage& from : prefill) {
+    worst = std::max(worst, SendSeconds(costs_, from, to));
+    if (from.node == to.node)
+      worst = std::max(worst, own + costs_.PrefillWhole(from.node, from.layers));
+  }
+  return worst;
+}
+
+// Under one prefill group, from the quickest decode group to the one with the least exposed
+// transfer. Where the objective is throughput, only those whose busiest part beats the best so far.
 void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& decode) {
+  constexpr double kMost = std::numeric_limits<double>::max();
   const bool throughput = objective() == Objective::kThroughput;
   const double batch = BatchOf(costs_, decode.nodes.size());
-  const double answer = std::max(1, costs_.workload().answer_tokens);
   const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
+  const auto best = [&] { return kept_.empty() ? kInfinity : kept_.front().score.seconds; };
   const auto step = [&](int i, LayerRange layers) {
     const size_t node = decode.nodes[static_cast<size_t>(i)];
     return throughput ? costs_.DecodeBatch(node, layers, batch) : costs_.DecodeStep(node, layers);
   };
-  const auto most = [&](int i, LayerRange layers) {
+  const auto exposed = [&](int i, LayerRange layers) {
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
+    if (throughput && !(BusyOf(prefill, to, batch) < best())) return kInfinity;
     double worst = 0;
-    for (const GroupStage& from : prefill) {
-      if (!throughput) {
-        worst = std::max(
-            worst,
-            ExposureOf(costs_, from, to, computing_s, costs_.workload().prompt_tokens).seconds);
-      } else {
-        worst = std::max(worst, SendSeconds(costs_, from, to));
-        if (from.node == to.node)
-          worst = std::max(worst, costs_.PrefillWhole(from.node, from.layers) +
-                                      answer * costs_.DecodeBatch(to.node, layers, batch) / batch);
-      }
-    }
-    if (throughput)
-      worst = std::max(worst, answer * costs_.DecodeBatch(to.node, layers, batch) / batch);
+    for (const GroupStage& from : prefill)
+      worst = std::max(
+          worst,
+          ExposureOf(costs_, from, to, computing_s, costs_.workload().prompt_tokens).seconds);
     return worst;
   };
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs_, decode.nodes[static_cast<size_t>(i)], first, prefill);
   };
-  double computing_busy_s = 0;  // on nodes that do nothing else
-  for (const GroupStage& from : prefill) {
-    if (std::find(decode.nodes.begin(), decode.nodes.end(), from.node) == decode.nodes.end())
-      computing_busy_s = std::max(computing_busy_s, costs_.PrefillWhole(from.node, from.layers));
-  }
-  const double layers = costs_.model().n_layers();
+  const int layers = costs_.model().n_layers();
   const double cells =
       static_cast<double>(decode.nodes.size() * prefill.size()) * layers * layers / 2;
-  double limit = kInfinity;
+  double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     cells_left_ -= cells;
-    auto group = LeastSum(costs_.model().n_layers(), decode.nodes, step, most, limit, last);
+    auto group = LeastSum(layers, decode.nodes, step, exposed, limit, last);
     if (!group) return;
-    limit = 0;
+    double most = 0;
     double sum = 0;
     for (size_t i = 0; i < group->size(); ++i) {
-      limit = std::max(limit, most(static_cast<int>(i), (*group)[i].layers));
+      most = std::max(most, exposed(static_cast<int>(i), (*group)[i].layers));
       sum += step(static_cast<int>(i), (*group)[i].layers);
     }
+    const double before = best();
     Offer({prefill, *std::move(group)});
     // Whatever follows has a larger sum.
-    if (limit == 0 || decode.nodes.size() == 1 || (throughput && limit <= computing_busy_s) ||
-        !CouldBeBetter(0, prefill_s + costs_.later_tokens() * sum, computing_busy_s))
+    if (decode.nodes.size() == 1 || !CouldBeBetter(0, prefill_s + costs_.later_tokens() * sum, 0))
       return;
-    if (costs_.model().n_layers() > kLayersMany) limit *= kDecodeStep;
+    // One that is less busy may be better still, whatever it exposes.
+    if (throughput && best() < before) continue;
+    if (most == 0) return;
+    // Where a link is missing, next those that do without it.
+    limit = std::min(most, kMost);
+    if (layers > kLayersMany) limit *= kDecodeStep;
   }
 }
 
@@ -359,6 +367,7 @@ void Search::Weigh(const SearchSpace& space) {
   });
   OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
   if (nodes.size() <= kNodesWeighedInFull) {
+    if (costs_.model().n_layers() <= kLayersMany) cells_left_ = kPairCellsOfFew;
     free.AddAll(nodes, kNodesWeighedInFull);
   } else {
     const int layers = costs_.model().n_layers();
