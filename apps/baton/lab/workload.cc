@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "apps/baton/answers.h"
+#include "base/random.h"
 
 namespace baton::app {
 namespace {
@@ -27,11 +28,12 @@ json::array Names(const std::vector<std::string>& names) {
   return list;
 }
 
-// The n-th prompt of that length: the same in every row. Behind the vocabulary's bytes.
+// The n-th prompt of that length: the same in every row, and like no other from its first token on.
+// Behind the vocabulary's bytes.
 json::array PromptOf(int tokens, int n) {
   json::array prompt;
-  for (int64_t i = 0; i < tokens; ++i)
-    prompt.push_back(300 + (i * 7919 + int64_t{n} * 104729 + i * i % 611) % 200);
+  Rng random(static_cast<uint64_t>(n) + 1);
+  for (int i = 0; i < tokens; ++i) prompt.push_back(300 + random.Below(200));
   return prompt;
 }
 
