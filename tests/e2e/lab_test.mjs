@@ -90,9 +90,10 @@ for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['
         assert.ok(predicted > 0 && measured > 0, `${name}, ${what}: ${predicted}, ${measured}`);
       }
       t.diagnostic(JSON.stringify(row(`${name}, total`)));
-      // A phantom takes its time; how much more this machine takes is its own affair.
-      assert.ok(row(`${name}, total`).measured > 0.9 * row(`${name}, total`).predicted, name);
     }
+    // A phantom takes its time; how much more this machine takes, and how its links do, is its own affair.
+    for (const name of ['a alone', 'b alone', 'three at once'])
+      assert.ok(row(`${name}, total`).measured > 0.9 * row(`${name}, total`).predicted, name);
     assert.equal(row('a alone, TTFT').published, 1);
     assert.equal(row('b alone, TTFT').published, null);
     assert.ok(row('gain').measured > 0);
