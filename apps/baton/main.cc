@@ -8,10 +8,10 @@ namespace baton::app {
 namespace {
 
 // In the order in which `baton --help` lists them.
-constexpr AddCommand kCommands[] = {AddRun,    AddServe,      AddNodes, AddPs,     AddLs,
-                                    AddShow,   AddRm,         AddPlan,  AddPlace,  AddStop,
-                                    AddInvite, AddJoin,       AddBench, AddRender, AddTokenize,
-                                    AddLogits, AddPerplexity, AddSynth};
+constexpr AddCommand kCommands[] = {AddRun,      AddServe,  AddNodes,      AddPs,    AddLs,
+                                    AddShow,     AddRm,     AddPlan,       AddPlace, AddStop,
+                                    AddInvite,   AddJoin,   AddBench,      AddLab,   AddRender,
+                                    AddTokenize, AddLogits, AddPerplexity, AddSynth};
 
 int Main(int argc, char** argv) {
   const Environment environment = ReadEnvironment();

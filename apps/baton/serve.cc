@@ -1,9 +1,11 @@
+#include <charconv>
 #include <csignal>
 
 #include "apps/baton/client.h"
 #include "apps/baton/verbs.h"
 #include "base/log.h"
 #include "net/mesh.h"
+#include "plan/catalogue.h"
 
 namespace baton::app {
 namespace {
@@ -11,9 +13,41 @@ namespace {
 struct ServeOptions {
   node::NodeOptions node;
   std::string api;
+  std::string phantom;
+  std::vector<std::string> shapes;
+  double phantom_memory_bytes = 0;
+  std::vector<std::string> holds;
+  double speed = 1;
   bool quiet = false;
   bool verbose = false;
 };
+
+// A device of the catalogue, with models of which only the shape is known.
+Result<node::PhantomOptions> PhantomOf(const ServeOptions& options) {
+  node::PhantomOptions phantom;
+  BATON_ASSIGN_OR_RETURN(plan::DeviceProfile device,
+                         plan::ParseDeviceProfile(options.phantom, plan::Catalogue::Shipped()));
+  phantom.device = plan::SpedUp(std::move(device), options.speed);
+  if (options.phantom_memory_bytes > 0)
+    phantom.device.memory_bytes = static_cast<uint64_t>(options.phantom_memory_bytes);
+  for (const std::string& text : options.shapes) {
+    BATON_ASSIGN_OR_RETURN(hub::SyntheticOptions shape, hub::ParseShapeAndType(text));
+    phantom.shapes.push_back(std::move(shape));
+    phantom.shape_names.push_back(text);
+  }
+  for (const std::string& text : options.holds) {
+    const size_t equals = text.rfind('=');
+    const char* begin = text.data() + std::min(text.size(), equals + 1);
+    double us = -1;
+    const auto [end, error] = std::from_chars(begin, text.data() + text.size(), us);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    if (equals == std::string::npos || !whole || !(us >= 0 && us <= 1e7))
+      return MakeError(Code::kInvalidArgument,
+                       "--phantom-hold '{}' is not NODE=MICROSECONDS, at most 10 s", text);
+    phantom.hold_us[text.substr(0, equals)] = us;
+  }
+  return phantom;
+}
 
 int Serve(ServeOptions options) {
   log::SetLevel(options.quiet     ? log::Level::kError
@@ -24,6 +58,13 @@ int Serve(ServeOptions options) {
     if (!where.ok()) return Fail(where.error());
     options.node.api.address = where->host;
     options.node.api.port = where->port;
+  }
+  if (!options.phantom.empty()) {
+    auto phantom = PhantomOf(options);
+    if (!phantom.ok()) return Fail(phantom.error());
+    options.node.phantom = *std::move(phantom);
+  } else if (!options.shapes.empty()) {
+    return Fail(Error(Code::kInvalidArgument, "--model-shape is for nodes with --phantom"));
   }
   // Blocked everywhere and waited for here: no handler runs in the middle of anything.
   sigset_t signals;
@@ -72,6 +113,17 @@ void AddServe(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_flag_callback(
       "--kv-q8", [options] { options->node.workload.kv_wire_type = KvType::kQ8_0; },
       "hand the KV of models placed from here over in Q8_0: half the bytes, lossy");
+  verb->add_option(
+      "--phantom", options->phantom,
+      "pretend to be DEVICE[:DERATING] of `baton plan --catalogue`: all but arithmetic");
+  verb->add_option("--phantom-memory", options->phantom_memory_bytes,
+                   "bytes for weights and KV, if not what the catalogue says")
+      ->check(CLI::Range(1e6, 1e15));
+  verb->add_option("--phantom-hold", options->holds,
+                   "NODE=MICROSECONDS: frames to that node are held back; may be repeated");
+  verb->add_option("--model-shape", options->shapes,
+                   "SHAPE[:TYPE] of `baton synth`, a model of a phantom; may be repeated");
+  verb->add_option("--speed", options->speed, "of a phantom's clock")->check(CLI::Range(1e-3, 1e3));
   verb->add_flag("-q,--quiet", options->quiet, "errors only");
   verb->add_flag("-v,--verbose", options->verbose, "say more");
   verb->callback([options, &chosen] { chosen = [options] { return Serve(*options); }; });

@@ -8,6 +8,7 @@ namespace baton::app {
 void AddBench(CLI::App& root, const Environment& environment, Work& chosen);
 void AddInvite(CLI::App& root, const Environment& environment, Work& chosen);
 void AddJoin(CLI::App& root, const Environment& environment, Work& chosen);
+void AddLab(CLI::App& root, const Environment& environment, Work& chosen);
 void AddLogits(CLI::App& root, const Environment& environment, Work& chosen);
 void AddLs(CLI::App& root, const Environment& environment, Work& chosen);
 void AddNodes(CLI::App& root, const Environment& environment, Work& chosen);

@@ -34,15 +34,12 @@ std::optional<Result<plan::ModelCost>> CostOfShape(const std::string& text) {
   const size_t colon = text.find(':');
   const std::string name = text.substr(0, colon);
   if (!IsKnownShape(name)) return std::nullopt;
-  hub::SyntheticOptions options;
-  options.shape = hub::ParseShape(name).value();
-  options.type = colon != std::string::npos ? text.substr(colon + 1)
-                 : options.shape.IsGptOss() ? "MXFP4"
-                                            : "F16";
-  auto outline = hub::OutlineOf(options);
+  auto options = hub::ParseShapeAndType(text);
+  if (!options.ok()) return options.error();
+  auto outline = hub::OutlineOf(*options);
   if (!outline.ok()) return outline.error();
   return plan::CostOfModel(outline->spec, outline->tensors,
-                           fmt::format("{} in {}", name, options.type));
+                           fmt::format("{} in {}", name, options->type));
 }
 
 Result<plan::ModelCost> CostOfNamed(const Environment& environment, const std::string& name) {

@@ -46,7 +46,11 @@ bool Matches(const LocalModel& model, const std::string& wanted) {
 // The files on this node and those of them that are open. Any thread.
 class ModelShelf {
  public:
-  explicit ModelShelf(std::vector<LocalModel> files) : files_(std::move(files)) {}
+  using OpenModel = std::function<Result<std::shared_ptr<const Model>>(const std::string& path)>;
+
+  ModelShelf(std::vector<LocalModel> files, OpenModel open_model)
+      : open_model_(open_model ? std::move(open_model) : OpenModel(&Model::Open)),
+        files_(std::move(files)) {}
 
   Result<std::shared_ptr<const Model>> Open(const std::string& wanted) BATON_EXCLUDES(mutex_) {
     std::string path;
@@ -65,7 +69,7 @@ class ModelShelf {
     if (path.empty())
       return MakeError(Code::kNotFound, "no model '{}' on this node; it has: {}", wanted,
                        names.empty() ? "none" : names);
-    BATON_ASSIGN_OR_RETURN(auto model, Model::Open(path));
+    BATON_ASSIGN_OR_RETURN(auto model, open_model_(path));
     MutexLock lock(mutex_);
     return open_.emplace(model->fingerprint(), model).first->second;
   }
@@ -80,6 +84,7 @@ class ModelShelf {
   }
 
  private:
+  const OpenModel open_model_;
   mutable Mutex mutex_;
   std::vector<LocalModel> files_ BATON_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const Model>> open_ BATON_GUARDED_BY(mutex_);
@@ -91,12 +96,14 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       : io_(io),
         clock_(clock),
         options_(std::move(options)),
-        shelf_(options_.models),
+        shelf_(options_.models, options_.open_model),
         tick_(io),
         coordinator_(*this),
         host_(io, *this, clock,
               [this](const std::string& fingerprint) { return shelf_.Open(fingerprint); },
-              {.threads = options_.threads, .kernels = options_.kernels}) {}
+              {.threads = options_.threads,
+               .kernels = options_.kernels,
+               .phantom = options_.phantom}) {}
 
   void Start(net::Mesh& mesh) {
     mesh_ = &mesh;
@@ -320,8 +327,11 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     ClusterCounters counters = counters_;
     counters.requests_running = static_cast<int>(requests_.size());
     counters.engine_busy_s = host_.engine_busy_seconds();
+    counters.phantom_overrun_s = host_.phantom_overrun_seconds();
     return counters;
   }
+
+  std::vector<TimelineEvent> Events() const { return host_.Events(); }
 
   InstanceView ViewOf(const InstanceRecord& record) const {
     return {.id = InstanceId(record.instance()),
@@ -731,6 +741,9 @@ ClusterView Cluster::View() const {
 }
 ClusterCounters Cluster::Counters() const {
   return impl_->Counters();
+}
+std::vector<TimelineEvent> Cluster::Events() const {
+  return impl_->Events();
 }
 
 void Cluster::OnPeerUp(const net::PeerInfo& peer) {

@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/timeline.h"
 #include "engine/sampler.h"
 #include "kv/export.h"
 #include "model/model.h"
@@ -128,6 +129,7 @@ struct ClusterCounters {
   uint64_t kv_sent_early_bytes = 0;
   int requests_running = 0;
   double engine_busy_s = 0;
+  double phantom_overrun_s = 0;  // by how much steps took longer than they pretend to take
 };
 
 struct ClusterOptions {
@@ -138,6 +140,10 @@ struct ClusterOptions {
   int threads = 0;          // of the compute pool, 0: one per core
   std::string kernels;      // instruction set by name, empty: the best
   plan::Workload workload;  // what instances are placed for unless told otherwise
+  // Opens one of `models` by its path; null: Model::Open.
+  std::function<Result<std::shared_ptr<const Model>>(const std::string& path)> open_model;
+  // Set: stages run on phantom devices as fast as this.
+  std::shared_ptr<const plan::DeviceProfile> phantom;
 };
 
 class Cluster final : public net::MeshEvents {
@@ -184,6 +190,8 @@ class Cluster final : public net::MeshEvents {
 
   ClusterView View() const;
   ClusterCounters Counters() const;
+  // What this node did lately.
+  std::vector<TimelineEvent> Events() const;
 
   // --- net::MeshEvents ---
   void OnPeerUp(const net::PeerInfo& peer) override;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "device/cpu/cpu_device.h"
+#include "device/phantom/phantom_device.h"
 #include "kernels/select.h"
 #include "wire/activation.h"
 
@@ -60,8 +61,8 @@ StageHost::StageHost(net::asio::io_context& io, Courier& courier, const os::Cloc
           [this](const NodeId& to, wire::FrameType type, Bytes payload, net::OnSent on_sent) {
             courier_.SendFrame(to, type, std::move(payload), std::move(on_sent));
           },
-          clock),
-      engine_(clock),
+          clock, timeline_),
+      engine_(clock, timeline_.get()),
       ingest_("kv-import", kIngestQueueMax),
       loader_("loader", kLoaderQueueMax) {}
 
@@ -197,15 +198,23 @@ void StageHost::Load(const NodeId& from, const LoadStage& request) {
   }
 }
 
-Result<StageHost::Loaded> StageHost::LoadNow(const LoadStage& request) const {
-  BATON_ASSIGN_OR_RETURN(auto model, find_model_(request.fingerprint()));
+Result<std::unique_ptr<device::Device>> StageHost::MakeDevice() {
   BATON_ASSIGN_OR_RETURN(const kernels::KernelTable* kernels,
                          kernels::SelectKernels(options_.kernels));
-  auto device = device::MakeCpuDevice(*kernels, {.threads = options_.threads});
+  if (options_.phantom == nullptr)
+    return device::MakeCpuDevice(*kernels, {.threads = options_.threads});
+  return std::unique_ptr<device::Device>(
+      std::make_unique<device::PhantomDevice>(*kernels, waiter_));
+}
+
+Result<StageHost::Loaded> StageHost::LoadNow(const LoadStage& request) {
+  BATON_ASSIGN_OR_RETURN(auto model, find_model_(request.fingerprint()));
+  BATON_ASSIGN_OR_RETURN(auto device, MakeDevice());
   const engine::StageOptions options{
       .kv_bytes_max = request.kv_bytes(),
       .kv_type = KvTypeFromProto(request.kv_type()),
-      .chunk_tokens_max = std::clamp(request.chunk_tokens(), 1, 4096)};
+      .chunk_tokens_max = std::clamp(request.chunk_tokens(), 1, 4096),
+      .phantom = options_.phantom};
   const os::TimePoint begin = clock_.Now();
   os::TimePoint said = begin;
   const auto progress = [&](uint64_t done, uint64_t total) {

@@ -8,15 +8,20 @@
 #include <memory>
 #include <string>
 
+#include "base/timeline.h"
 #include "cluster/courier.h"
 #include "cluster/seat.h"
+#include "os/waiter.h"
 #include "os/worker.h"
+#include "plan/profile.h"
 
 namespace baton::cluster {
 
 struct StageHostOptions {
   int threads = 0;      // of a stage's compute pool
   std::string kernels;  // instruction set by name
+  // Set: stages run on phantom devices as fast as this.
+  std::shared_ptr<const plan::DeviceProfile> phantom;
 };
 
 class StageHost {
@@ -42,6 +47,9 @@ class StageHost {
   // Bytes of weights and KV that are loaded or being loaded.
   uint64_t reserved_bytes() const;
   double engine_busy_seconds() const { return engine_.busy_seconds(); }
+  std::vector<TimelineEvent> Events() const { return timeline_->Events(); }
+  // By how much a phantom's steps took longer than they should.
+  double phantom_overrun_seconds() const { return waiter_.overrun_seconds(); }
 
  private:
   struct Held;
@@ -53,7 +61,8 @@ class StageHost {
     std::shared_ptr<engine::LoadedStage> stage;
   };
   void Load(const NodeId& from, const LoadStage& request);
-  Result<Loaded> LoadNow(const LoadStage& request) const;  // loader thread
+  Result<std::unique_ptr<device::Device>> MakeDevice();
+  Result<Loaded> LoadNow(const LoadStage& request);  // loader thread
   void OnLoaded(const NodeId& coordinator, const LoadStage& request, double seconds,
                 Result<Loaded> loaded);
   void Report(const NodeId& coordinator, const LoadStage& request, double seconds,
@@ -80,6 +89,8 @@ class StageHost {
   const os::Clock& clock_;
   const FindModel find_model_;
   const StageHostOptions options_;
+  const std::shared_ptr<Timeline> timeline_ = std::make_shared<Timeline>();
+  os::SystemWaiter waiter_;  // of phantom devices
   std::map<InstanceId, std::shared_ptr<Held>> held_;
   std::map<SeatKey, Seated> seats_;
   // Shared with tasks on other threads that may outlive us.

@@ -29,6 +29,8 @@ class CachedAttention {
         rows_(parts.size()),
         hooks_(hooks) {}
 
+  size_t sequences() const { return parts_.size(); }
+
   // Stores k and v of all rows and attends from `q`, already scaled, to all tokens up to each
   // query's own, or those of the window. `q` and `into` may be the last rows only, or none.
   Status Run(int layer, device::Rows q, device::Rows k, device::Rows v, device::Rows into,

@@ -31,7 +31,8 @@ Result<std::shared_ptr<LoadedStage>> LoadedStage::Create(std::unique_ptr<device:
       new LoadedStage(std::move(device), std::move(stage), std::move(workspace)));
 }
 
-Engine::Engine(const os::Clock& clock) : clock_(clock), thread_([this] { Loop(); }) {}
+Engine::Engine(const os::Clock& clock, Timeline* timeline)
+    : clock_(clock), timeline_(timeline), thread_([this] { Loop(); }) {}
 
 Engine::~Engine() {
   {
@@ -204,6 +205,18 @@ void Engine::RunTurn(SlotId id) {
   RunStep(id);
 }
 
+void Engine::Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch) {
+  const os::TimePoint end = clock_.Now();
+  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, end);
+  if (timeline_ == nullptr) return;
+  timeline_->Add({.activity = batch || tokens == 1 ? Activity::kDecode : Activity::kPrefill,
+                  .begin = begin,
+                  .end = end,
+                  .layers = layers,
+                  .first_token = first_token,
+                  .tokens = tokens});
+}
+
 // False, with nothing done, where some member cannot run: alone it will hear why.
 bool Engine::RunBatch(const std::vector<SlotId>& ids) {
   const std::shared_ptr<LoadedStage> stage = slots_.at(ids.front()).stage;
@@ -219,7 +232,7 @@ bool Engine::RunBatch(const std::vector<SlotId>& ids) {
   const os::TimePoint begin = clock_.Now();
   const auto output =
       stage->stage().RunBatch({first.layers, members, first.want_logits}, stage->workspace());
-  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, clock_.Now());
+  Note(begin, first.layers, first.first_position, static_cast<int>(ids.size()), /*batch=*/true);
   if (!output.ok()) return false;
   largest_batch_ = std::max(largest_batch_.load(), static_cast<int>(ids.size()));
 
@@ -254,7 +267,8 @@ void Engine::RunStep(SlotId id) {
                                     .activations = step.activations,
                                     .logit_rows = step.want_logits ? 1 : 0},
                                    *slot.sequence, stage->workspace(), hooks);
-  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, clock_.Now());
+  Note(begin, step.layers, step.first_position,
+       step.token_count(stage->stage().spec().hidden_width), /*batch=*/false);
   step.done(std::move(output));
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/timeline.h"
 #include "engine/stage.h"
 #include "kv/prefix_cache.h"
 #include "os/clock.h"
@@ -71,7 +72,8 @@ using SlotId = uint64_t;
 
 class Engine {
  public:
-  explicit Engine(const os::Clock& clock);
+  // `timeline`, if any, is told of every step and outlives the engine.
+  explicit Engine(const os::Clock& clock, Timeline* timeline = nullptr);
   // Ends after the step that runs; steps that still wait are dropped without being told.
   ~Engine();
 
@@ -130,8 +132,10 @@ class Engine {
   void RunTurn(SlotId id);
   void RunStep(SlotId id);
   bool RunBatch(const std::vector<SlotId>& ids);
+  void Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch);
 
   const os::Clock& clock_;
+  Timeline* const timeline_;
   std::atomic<double> busy_seconds_{0};
   std::atomic<int> largest_batch_{0};
 

@@ -9,6 +9,7 @@
 #include "engine/families/gpt_oss.h"
 #include "engine/families/llama.h"
 #include "engine/forward_pass.h"
+#include "engine/phantom/phantom_pass.h"
 #include "engine/weights.h"
 #include "os/system.h"
 
@@ -131,13 +132,17 @@ Result<std::unique_ptr<Stage>> Stage::Load(const Model& model, LayerRange layers
   }
   BATON_RETURN_IF_ERROR(CheckHeads(spec));
   const uint64_t bytes = BytesToLoad(spec, layers);
-  BATON_RETURN_IF_ERROR(CheckMemory(bytes));
+  if (options.phantom == nullptr) {
+    BATON_RETURN_IF_ERROR(CheckMemory(bytes));
+  }
   const kv::KvLayout layout = KvLayoutOf(spec, options.kv_type);
   BATON_ASSIGN_OR_RETURN(auto pool,
                          kv::PagePool::Create(device, layers, layout, options.kv_bytes_max,
                                               WindowsOf(spec, layers), options.chunk_tokens_max));
   WeightLoader loader(model, device, bytes, progress);
-  BATON_ASSIGN_OR_RETURN(auto pass, LoadFamily(spec, layers, loader));
+  BATON_ASSIGN_OR_RETURN(auto pass, options.phantom != nullptr
+                                        ? MakePhantomPass(model, layers, options, bytes)
+                                        : LoadFamily(spec, layers, loader));
   return std::unique_ptr<Stage>(
       new Stage(device, spec, layers, options, std::move(pass), std::move(pool)));
 }

@@ -15,6 +15,7 @@
 #include "device/device.h"
 #include "kv/sequence.h"
 #include "model/model.h"
+#include "plan/profile.h"
 
 namespace baton::engine {
 
@@ -43,6 +44,8 @@ struct StageOptions {
   KvType kv_type = KvType::kF16;
   int chunk_tokens_max = 512;  // most tokens of one Run()
   int batch_max = 32;          // most members of one RunBatch(), and most rows of logits
+  // Set: the device is a PhantomDevice, and this is how fast it pretends to be.
+  std::shared_ptr<const plan::DeviceProfile> phantom;
 };
 
 // How a model's K and V lie in pages of `type`.

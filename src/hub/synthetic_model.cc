@@ -9,8 +9,10 @@
 #include "base/random.h"
 #include "hub/random_blocks.h"
 #include "hub/synthetic_vocabulary.h"
+#include "model/fingerprint.h"
 #include "model/gguf/reader.h"
 #include "model/gguf/writer.h"
+#include "model/open_tokenizer.h"
 #include "model/spec_reader.h"
 #include "os/system.h"
 
@@ -342,21 +344,45 @@ namespace {
 // A file's header alone: it has names, shapes and sizes, and nothing to read.
 class HeaderAlone final : public Checkpoint {
  public:
-  HeaderAlone(std::string name, const gguf::Header& header, std::vector<TensorInfo> tensors)
-      : Checkpoint(std::move(name), header.metadata, std::move(tensors)) {}
+  static Result<std::unique_ptr<HeaderAlone>> Create(const SyntheticOptions& options) {
+    BATON_ASSIGN_OR_RETURN(const gguf::HeaderBuilder builder, SyntheticModel(options).Header());
+    Bytes bytes = builder.Build();
+    const gguf::TensorInfo last = builder.Tensors().back();
+    BATON_ASSIGN_OR_RETURN(const gguf::Header header,
+                           gguf::ParseHeader(bytes, last.file_offset + last.size_bytes));
+    std::vector<TensorInfo> tensors;
+    for (const gguf::TensorInfo& info : header.tensors)
+      tensors.push_back({info.name, info.type, info.shape, info.size_bytes});
+    return std::unique_ptr<HeaderAlone>(
+        new HeaderAlone(options.shape.name, header.metadata, std::move(tensors), std::move(bytes)));
+  }
 
   void WillNeed(const TensorInfo&, int64_t, int64_t) const override {}
-  Result<std::string> Fingerprint() const override { return NoWeights(); }
+  Result<std::string> Fingerprint() const override {
+    Fingerprinter fingerprint;
+    fingerprint.Add(bytes_);
+    return std::move(fingerprint).Finish();
+  }
 
  private:
-  Error NoWeights() const {
+  // `bytes` are those that `metadata` points into.
+  HeaderAlone(std::string name, gguf::Metadata metadata, std::vector<TensorInfo> tensors,
+              Bytes bytes)
+      : Checkpoint(std::move(name), std::move(metadata), std::move(tensors)),
+        bytes_(std::move(bytes)) {}
+
+  Status Read(const TensorInfo&, int64_t, int64_t, std::span<uint8_t>) const override {
     return MakeError(Code::kFailedPrecondition, "'{}' is a shape: it has no weights", path());
   }
-  Status Read(const TensorInfo&, int64_t, int64_t, std::span<uint8_t>) const override {
-    return NoWeights();
-  }
-  void DropHeaders() override {}
+  void DropHeaders() override { bytes_ = {}; }
+
+  Bytes bytes_;
 };
+
+Status Check(const SyntheticOptions& options) {
+  BATON_RETURN_IF_ERROR(CheckShape(options.shape));
+  return CheckType(options.type);
+}
 
 }  // namespace
 
@@ -367,26 +393,35 @@ const std::vector<std::string>& SyntheticTypes() {
   return kTypes;
 }
 
-Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options) {
-  BATON_RETURN_IF_ERROR(CheckShape(options.shape));
+Result<SyntheticOptions> ParseShapeAndType(std::string_view text) {
+  const size_t colon = text.find(':');
+  SyntheticOptions options;
+  BATON_ASSIGN_OR_RETURN(options.shape, ParseShape(text.substr(0, colon)));
+  options.type = colon != std::string_view::npos ? std::string(text.substr(colon + 1))
+                 : options.shape.IsGptOss()      ? "MXFP4"
+                                                 : "F16";
   BATON_RETURN_IF_ERROR(CheckType(options.type));
+  return options;
+}
+
+Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options) {
+  BATON_RETURN_IF_ERROR(Check(options));
   return SyntheticModel(options).Write(path);
 }
 
 Result<SyntheticOutline> OutlineOf(const SyntheticOptions& options) {
-  BATON_RETURN_IF_ERROR(CheckShape(options.shape));
-  BATON_RETURN_IF_ERROR(CheckType(options.type));
-  BATON_ASSIGN_OR_RETURN(const gguf::HeaderBuilder builder, SyntheticModel(options).Header());
-  const Bytes bytes = builder.Build();
-  const gguf::TensorInfo last = builder.Tensors().back();
-  BATON_ASSIGN_OR_RETURN(const gguf::Header header,
-                         gguf::ParseHeader(bytes, last.file_offset + last.size_bytes));
-  std::vector<TensorInfo> tensors;
-  for (const gguf::TensorInfo& info : header.tensors)
-    tensors.push_back({info.name, info.type, info.shape, info.size_bytes});
-  const HeaderAlone checkpoint(options.shape.name, header, tensors);
-  BATON_ASSIGN_OR_RETURN(ModelSpec spec, ReadSpec(checkpoint));
-  return SyntheticOutline{std::move(spec), std::move(tensors)};
+  BATON_RETURN_IF_ERROR(Check(options));
+  BATON_ASSIGN_OR_RETURN(const auto checkpoint, HeaderAlone::Create(options));
+  BATON_ASSIGN_OR_RETURN(ModelSpec spec, ReadSpec(*checkpoint));
+  return SyntheticOutline{std::move(spec), checkpoint->tensors()};
+}
+
+Result<std::shared_ptr<const Model>> OpenShape(const SyntheticOptions& options) {
+  BATON_RETURN_IF_ERROR(Check(options));
+  BATON_ASSIGN_OR_RETURN(auto checkpoint, HeaderAlone::Create(options));
+  BATON_ASSIGN_OR_RETURN(ModelSpec spec, ReadSpec(*checkpoint));
+  BATON_ASSIGN_OR_RETURN(HubTokenizer tokenizer, OpenTokenizer(*checkpoint, spec.vocab_size));
+  return Model::Create(std::move(checkpoint), std::move(spec), std::move(tokenizer));
 }
 
 }  // namespace baton::hub

@@ -4,12 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "hub/synthetic_shape.h"
 #include "model/checkpoint.h"
+#include "model/model.h"
 #include "model/spec.h"
 
 namespace baton::hub {
@@ -23,6 +26,10 @@ struct SyntheticOptions {
   uint64_t seed = 1;
 };
 
+// "SHAPE" or "SHAPE:TYPE" as ParseShape() has the shape, in F16 (gpt-oss: MXFP4) where no type is
+// said.
+Result<SyntheticOptions> ParseShapeAndType(std::string_view text);
+
 // Writes a GGUF file. The same options give the same bytes on every machine.
 Status WriteSyntheticModel(const std::string& path, const SyntheticOptions& options);
 
@@ -32,5 +39,9 @@ struct SyntheticOutline {
   std::vector<TensorInfo> tensors;  // sorted by name
 };
 Result<SyntheticOutline> OutlineOf(const SyntheticOptions& options);
+
+// The same as a model, with its vocabulary, for devices that look at no weights: reading one is an
+// error. Its fingerprint is that of its header.
+Result<std::shared_ptr<const Model>> OpenShape(const SyntheticOptions& options);
 
 }  // namespace baton::hub

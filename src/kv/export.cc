@@ -95,8 +95,11 @@ void ExportStream::Finish(Result<ExportStats> result) {
   if (done) done(std::move(result));
 }
 
-Exporter::Exporter(Send send, const os::Clock& clock)
-    : send_(std::move(send)), clock_(clock), thread_([this] { Loop(); }) {}
+Exporter::Exporter(Send send, const os::Clock& clock, std::shared_ptr<Timeline> timeline)
+    : send_(std::move(send)),
+      clock_(clock),
+      timeline_(std::move(timeline)),
+      thread_([this] { Loop(); }) {}
 
 Exporter::~Exporter() {
   {
@@ -168,9 +171,19 @@ void Exporter::SendSlab(ExportStream& stream, const ExportStream::Slab& slab, si
   stream.target_bytes_[target] += bytes;
   ++stream.target_chunks_[target];
   if (!window_->Take(bytes)) return;
+  TimelineEvent event{.activity = Activity::kKvSend,
+                      .begin = clock_.Now(),
+                      .layers = {slab.layer, slab.layer + 1},
+                      .first_token = first,
+                      .tokens = end - first,
+                      .to = to.node,
+                      .bytes = bytes};
   send_(to.node, FrameType::kKvChunk, std::move(chunk).Finish(),
-        [bytes, window = window_, shared = stream.shared_from_this()](const Status& sent) {
+        [bytes, event, timeline = timeline_, window = window_,
+         shared = stream.shared_from_this()](const Status& sent) mutable {
           window->Give(bytes);
+          event.end = shared->clock_.Now();
+          if (timeline != nullptr) timeline->Add(event);
           shared->OnSent(sent, bytes, /*is_seal=*/false);
         });
 }

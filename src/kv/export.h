@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/timeline.h"
 #include "kv/chunk.h"
 #include "kv/prefix_cache.h"
 #include "kv/sequence.h"
@@ -116,7 +117,8 @@ class Exporter {
  public:
   using Send =
       std::function<void(const NodeId&, wire::FrameType, Bytes payload, net::OnSent on_sent)>;
-  Exporter(Send send, const os::Clock& clock);
+  // `timeline`, if any, is told of every chunk.
+  Exporter(Send send, const os::Clock& clock, std::shared_ptr<Timeline> timeline = nullptr);
   ~Exporter();
 
  private:
@@ -133,6 +135,7 @@ class Exporter {
 
   const Send send_;
   const os::Clock& clock_;
+  const std::shared_ptr<Timeline> timeline_;  // shared with what is under way
   const std::shared_ptr<SendWindow> window_ = std::make_shared<SendWindow>();
   Mutex mutex_;
   CondVar changed_;

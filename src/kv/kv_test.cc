@@ -72,6 +72,23 @@ TEST_F(Pool, SequenceGrantsAllOrNothing) {
   EXPECT_EQ(pool_->frames_free(), 3);
 }
 
+// Frames that are cleared for a sequence that then does not get all would be cleared again for each
+// page that a cache gives up: work that grows with the square of the context.
+TEST_F(Pool, WhatIsNotGrantedIsNotCleared) {
+  Sequence holder(*pool_);
+  ASSERT_TRUE(holder.Reserve(2 * kPageTokens).ok());
+  const uint8_t* left = nullptr;
+  {
+    const Page page{pool_->Allocate(LayerKind::kFull).value(), nullptr};
+    std::memset(pool_->BytesOf(page, kLayers.first), 0xee, kLayout.layer_bytes());
+    left = pool_->BytesOf(page, kLayers.first);
+  }
+  Sequence sequence(*pool_);
+  EXPECT_EQ(sequence.Reserve(3 * kPageTokens).error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(*left, 0xee);
+  EXPECT_EQ(pool_->frames_free(), 6);
+}
+
 TEST_F(Pool, TruncateKeepsSharedPagesWhole) {
   Sequence sequence(*pool_);
   ASSERT_TRUE(sequence.Reserve(192).ok());

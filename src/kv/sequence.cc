@@ -50,6 +50,16 @@ Status Sequence::Reserve(int tokens) {
   while (first_lacking < windowed_end && !lacks(first_lacking)) ++first_lacking;
   if (room == static_cast<int>(pages_.size()) && first_lacking >= windowed_end) return OkStatus();
 
+  // Counted before any is taken: to take one is to clear it, which would be in vain, and again for
+  // each page that a cache gives up.
+  int lacking_windows = 0;
+  for (int i = first_lacking; i < windowed_end; ++i) lacking_windows += lacks(i) ? 1 : 0;
+  const int wanted = (room - static_cast<int>(pages_.size())) * pool_->LayersOf(LayerKind::kFull) +
+                     lacking_windows * pool_->LayersOf(LayerKind::kWindowed);
+  if (const int free = pool_->frames_free(); wanted > free) {
+    return MakeError(Code::kResourceExhausted, "all {} frames of KV cache are in use, but {}",
+                     pool_->frames_total(), free);
+  }
   PageTable pages = pages_;
   while (static_cast<int>(pages.size()) < room) {
     BATON_ASSIGN_OR_RETURN(PagePart full, pool_->Allocate(LayerKind::kFull));

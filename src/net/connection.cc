@@ -99,6 +99,11 @@ asio::awaitable<void> Connection::WriteLoop() {
       co_await writable_.async_wait(kAwait);
       continue;
     }
+    if (hold_.count() > 0 && std::chrono::steady_clock::now() < queue_.front().due) {
+      writable_.expires_at(queue_.front().due);
+      co_await writable_.async_wait(kAwait);
+      continue;
+    }
     Outgoing next = std::move(queue_.front());
     queue_.pop_front();
     const Status written = co_await WriteFrame(next.frame.type, next.frame.payload);
@@ -120,7 +125,8 @@ void Connection::Send(wire::Frame frame, OnSent on_sent) {
     return;
   }
   queued_bytes_ += bytes;
-  queue_.push_back({std::move(frame), std::move(on_sent)});
+  queue_.push_back({std::move(frame), std::move(on_sent), {}});
+  if (hold_.count() > 0) queue_.back().due = std::chrono::steady_clock::now() + hold_;
   writable_.cancel();
 }
 

@@ -4,6 +4,7 @@
 // `on_frame` and leave through a bounded queue.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -36,6 +37,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<Result<wire::Frame>> ReadFrame(bool proven);
   asio::awaitable<Status> WriteFrame(wire::FrameType type, std::span<const uint8_t> payload);
 
+  // Frames of Send() are held back for so long: a link that is farther than it is, for
+  // laboratories.
+  void Hold(std::chrono::steady_clock::duration time) { hold_ = time; }
   // From now on frames flow until Close() or a failure, which is told to `on_close` once.
   void Start(OnFrame on_frame, OnClose on_close);
   // kResourceExhausted (told through on_sent) if the queue holds more than its bytes already.
@@ -46,6 +50,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Outgoing {
     wire::Frame frame;
     OnSent on_sent;
+    std::chrono::steady_clock::time_point due;
   };
   asio::awaitable<void> ReadLoop();
   asio::awaitable<void> WriteLoop();
@@ -59,6 +64,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t received_bytes_ = 0;
   OnFrame on_frame_;
   OnClose on_close_;
+  std::chrono::steady_clock::duration hold_{};
   bool closed_ = false;
 };
 

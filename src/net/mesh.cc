@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -414,7 +415,10 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     links_[peer] = link;
     link->last_heard = clock_.Now();
     TuneBulk(link->lanes[1]->stream());
+    const auto hold = options_.hold_us.find(link->peer.name);
     for (const auto& connection : link->lanes) {
+      if (hold != options_.hold_us.end())
+        connection->Hold(std::chrono::microseconds(std::lround(hold->second)));
       // The link owns the connection, so what the connection keeps must not own the link.
       connection->Start(
           [weak = weak_from_this(), weak_link = std::weak_ptr(link)](Frame frame) {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,8 @@ struct MeshOptions {
   std::string software_version;
   std::string roster_path;                // empty: kept in memory only
   std::vector<std::string> static_peers;  // "host:port"
+  // For laboratories: frames to these peers, by name, are held back for so many microseconds.
+  std::map<std::string, double> hold_us;
 };
 
 class MeshEvents {

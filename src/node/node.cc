@@ -98,7 +98,9 @@ class Node::Impl {
                                    .kernels = options_.kernels,
                                    .cache_path = options_.home + "/profile.json",
                                    .software_version = Version()};
-    BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile, KnownProfile(measuring));
+    BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile, options_.phantom
+                                                            ? Result(options_.phantom->device)
+                                                            : KnownProfile(measuring));
     const bool measured = profile.measured();
     BATON_ASSIGN_OR_RETURN(auto models, ScanModels());
     cluster_ =
@@ -109,13 +111,18 @@ class Node::Impl {
                                                                    .models = std::move(models),
                                                                    .threads = options_.threads,
                                                                    .kernels = options_.kernels,
-                                                                   .workload = options_.workload});
-    mesh_ = std::make_unique<net::Mesh>(io_, identity, std::move(roster),
-                                        net::MeshOptions{.name = options_.name,
-                                                         .software_version = Version(),
-                                                         .roster_path = roster_path,
-                                                         .static_peers = options_.peers},
-                                        clock_, *cluster_);
+                                                                   .workload = options_.workload,
+                                                                   .open_model = OpenModelOf(),
+                                                                   .phantom = PhantomOf()});
+    mesh_ = std::make_unique<net::Mesh>(
+        io_, identity, std::move(roster),
+        net::MeshOptions{.name = options_.name,
+                         .software_version = Version(),
+                         .roster_path = roster_path,
+                         .static_peers = options_.peers,
+                         .hold_us = options_.phantom ? options_.phantom->hold_us
+                                                     : std::map<std::string, double>()},
+        clock_, *cluster_);
     BATON_RETURN_IF_ERROR(OpenMesh());
     BATON_RETURN_IF_ERROR(OpenApi());
     mesh_->Start();
@@ -170,6 +177,39 @@ class Node::Impl {
 
   // --- Models ---
 
+  std::shared_ptr<const plan::DeviceProfile> PhantomOf() const {
+    if (!options_.phantom) return nullptr;
+    return std::make_shared<plan::DeviceProfile>(options_.phantom->device);
+  }
+
+  // Shapes have no file: their path is "shape:" and their name.
+  static std::string ShapePath(const std::string& name) { return "shape:" + name; }
+
+  std::function<Result<std::shared_ptr<const Model>>(const std::string& path)> OpenModelOf() const {
+    if (!options_.phantom) return {};
+    return [phantom = *options_.phantom](const std::string& path) {
+      for (size_t i = 0; i < phantom.shapes.size(); ++i) {
+        if (ShapePath(phantom.shape_names[i]) == path) return hub::OpenShape(phantom.shapes[i]);
+      }
+      return Model::Open(path);
+    };
+  }
+
+  Status AddShapes(std::vector<cluster::LocalModel>& models) {
+    if (!options_.phantom) return OkStatus();
+    if (shapes_.empty()) {
+      for (size_t i = 0; i < options_.phantom->shapes.size(); ++i) {
+        BATON_ASSIGN_OR_RETURN(const auto model, hub::OpenShape(options_.phantom->shapes[i]));
+        const std::string& name = options_.phantom->shape_names[i];
+        uint64_t bytes = 0;
+        for (const TensorInfo& tensor : model->tensors()) bytes += tensor.size_bytes;
+        shapes_.push_back({name, ShapePath(name), model->fingerprint(), bytes});
+      }
+    }
+    models.insert(models.end(), shapes_.begin(), shapes_.end());
+    return OkStatus();
+  }
+
   Result<std::vector<cluster::LocalModel>> ScanModels() {
     std::vector<cluster::LocalModel> models;
     for (const hub::ModelEntry& entry : store_.List()) {
@@ -186,6 +226,7 @@ class Node::Impl {
       std::erase_if(models, [&](const auto& model) { return model.name == entry.name; });
       models.push_back({entry.name, path, fingerprint, entry.stamp.size_bytes});
     }
+    BATON_RETURN_IF_ERROR(AddShapes(models));
     return models;
   }
 
@@ -281,6 +322,7 @@ class Node::Impl {
 
   NodeOptions options_;
   hub::ModelStore store_;
+  std::vector<cluster::LocalModel> shapes_;  // of a phantom
   os::SystemClock clock_;
   os::TimePoint next_scan_{};
   uint16_t mesh_port_ = 0;

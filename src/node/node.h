@@ -2,16 +2,27 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "hub/store.h"
+#include "hub/synthetic_model.h"
 #include "plan/profile.h"
 #include "serve/api_server.h"
 
 namespace baton::node {
+
+// A node that pretends to be another device, with models that are shapes.
+struct PhantomOptions {
+  plan::DeviceProfile device;
+  std::vector<hub::SyntheticOptions> shapes;
+  std::vector<std::string> shape_names;   // of those, as requests call them
+  std::map<std::string, double> hold_us;  // as net::MeshOptions
+};
 
 struct NodeOptions {
   std::string name;  // empty: the host's
@@ -24,6 +35,7 @@ struct NodeOptions {
   bool discover = true;            // where the mesh is open; on loopback only if `listen` says so
   int threads = 0;
   std::string kernels;
+  std::optional<PhantomOptions> phantom;
   plan::Workload workload{.prompt_tokens = 1024, .answer_tokens = 256, .slots = 4};
 };
 

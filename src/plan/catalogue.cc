@@ -127,4 +127,23 @@ DeviceProfile ProfileOf(const CatalogueDevice& device, const Derating& derating)
   return profile;
 }
 
+Result<DeviceProfile> ParseDeviceProfile(std::string_view text, const Catalogue& catalogue) {
+  const size_t colon = text.find(':');
+  BATON_ASSIGN_OR_RETURN(const CatalogueDevice device, catalogue.Device(text.substr(0, colon)));
+  const std::string_view of = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  BATON_ASSIGN_OR_RETURN(const Derating derating, FindDerating(device, of));
+  return ProfileOf(device, derating);
+}
+
+DeviceProfile SpedUp(DeviceProfile device, double speed) {
+  for (TypeRate& rate : device.rates) {
+    rate.matmul_flops_per_s *= speed;
+    rate.read_bytes_per_s *= speed;
+  }
+  device.attention_flops_per_s *= speed;
+  device.kv_read_bytes_per_s *= speed;
+  device.layer_overhead_us /= speed;
+  return device;
+}
+
 }  // namespace baton::plan

@@ -68,5 +68,10 @@ Result<Derating> FindDerating(const CatalogueDevice& device, std::string_view of
 
 // What a node with this device would have measured.
 DeviceProfile ProfileOf(const CatalogueDevice& device, const Derating& derating);
+// Of "DEVICE" or "DEVICE:DERATING".
+Result<DeviceProfile> ParseDeviceProfile(std::string_view text, const Catalogue& catalogue);
+
+// The same device with a clock that runs `speed` times as fast.
+DeviceProfile SpedUp(DeviceProfile device, double speed);
 
 }  // namespace baton::plan

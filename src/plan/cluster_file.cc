@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "plan/toml_table.h"
-
 namespace baton::plan {
 namespace {
 
@@ -32,6 +30,7 @@ class Reader {
     if (result_.nodes.empty()) file.Fail("there is no [[device]]");
     BATON_RETURN_IF_ERROR(file.Done());
     read.cluster = std::move(result_);
+    read.devices = std::move(devices_);
     return read;
   }
 
@@ -58,6 +57,7 @@ class Reader {
       node.name = count == 1 ? name : fmt::format("{}-{}", name, i + 1);
       nodes_named_[name].push_back(result_.nodes.size());
       result_.nodes.push_back(node);
+      devices_.push_back(fmt::format("{}:{}", device.id, derating.of));
     }
     return OkStatus();
   }
@@ -112,6 +112,7 @@ class Reader {
 
   const Catalogue& catalogue_;
   ClusterProfile result_;
+  std::vector<std::string> devices_;
   std::map<std::string, std::vector<size_t>> nodes_named_;
   std::map<std::pair<size_t, size_t>, size_t> link_at_;
 };
@@ -120,6 +121,10 @@ class Reader {
 
 Result<ClusterFile> ParseClusterFile(std::string_view text, const Catalogue& catalogue) {
   BATON_ASSIGN_OR_RETURN(const toml::table table, ParseToml(text));
+  return ReadClusterFile(table, catalogue);
+}
+
+Result<ClusterFile> ReadClusterFile(const toml::table& table, const Catalogue& catalogue) {
   return Reader(catalogue).Read(table);
 }
 

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "plan/catalogue.h"
 #include "plan/profile.h"
+#include "plan/toml_table.h"
 
 namespace baton::plan {
 
@@ -22,11 +23,15 @@ inline constexpr std::string_view kUsualLink = "10gbe";
 Result<Addition> ParseAddition(std::string_view text, const Catalogue& catalogue);
 
 struct ClusterFile {
-  ClusterProfile cluster;  // every node has the model
-  int chunk_tokens = 0;    // 0: not said
+  ClusterProfile cluster;            // every node has the model
+  std::vector<std::string> devices;  // of each node, as ParseDeviceProfile() takes it
+  int chunk_tokens = 0;              // 0: not said
 };
 // Errors name the table and the key.
 Result<ClusterFile> ParseClusterFile(std::string_view text, const Catalogue& catalogue);
+
+// The same of a table that is read already.
+Result<ClusterFile> ReadClusterFile(const toml::table& table, const Catalogue& catalogue);
 
 // `cluster` and one node more, named after its device.
 ClusterProfile With(ClusterProfile cluster, const Addition& addition);

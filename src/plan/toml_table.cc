@@ -87,6 +87,30 @@ std::vector<const toml::table*> TomlTable::Tables(std::string_view key) {
   return tables;
 }
 
+std::vector<int> TomlTable::Integers(std::string_view key, int min, int max) {
+  const toml::node* node = Find(key);
+  std::vector<int> numbers;
+  if (node == nullptr) return numbers;
+  const toml::array* array = node->as_array();
+  if (array == nullptr) Fail("'{}' is a list of numbers", key);
+  for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const auto number = (*array)[i].value_exact<int64_t>();
+    if (!number || *number < min || *number > max) {
+      Fail("'{}' is a list of numbers from {} to {}", key, min, max);
+    } else {
+      numbers.push_back(static_cast<int>(*number));
+    }
+  }
+  return numbers;
+}
+
+const toml::table* TomlTable::FindTable(std::string_view key) {
+  const toml::node* node = table_.get(key);
+  if (node == nullptr || !node->is_table()) return nullptr;
+  asked_.emplace(key);
+  return node->as_table();
+}
+
 Status TomlTable::Done() const {
   if (error_) return *error_;
   for (const auto& [key, node] : table_) {

@@ -36,6 +36,9 @@ class TomlTable {
   // Absent: none.
   std::vector<std::string> Texts(std::string_view key);
   std::vector<const toml::table*> Tables(std::string_view key);
+  std::vector<int> Integers(std::string_view key, int min, int max);
+  // Null where there is none, or something else.
+  const toml::table* FindTable(std::string_view key);
   bool Has(std::string_view key) const { return table_.contains(key); }
   void Rename(std::string where) { where_ = std::move(where); }
   template <typename... Args>

@@ -236,6 +236,7 @@ class ApiServer::Impl {
         {"/v1/chat/completions", {http::verb::post, &Impl::Chat}},
         {"/v1/completions", {http::verb::post, &Impl::Complete}},
         {"/api/cluster", {http::verb::get, &Impl::ShowCluster}},
+        {"/api/timeline", {http::verb::get, &Impl::ShowTimeline}},
         {"/api/plan", {http::verb::post, &Impl::Plan}},
         {"/api/place", {http::verb::post, &Impl::Place}},
         {"/api/stop", {http::verb::post, &Impl::StopModel}},
@@ -298,6 +299,15 @@ class ApiServer::Impl {
   asio::awaitable<void> Complete(Exchange& exchange) { co_await openai_.Complete(exchange, false); }
   asio::awaitable<void> ShowCluster(Exchange& exchange) {
     co_await Answer(exchange, ToJson(cluster_.View()));
+  }
+
+  asio::awaitable<void> ShowTimeline(Exchange& exchange) {
+    std::map<NodeId, std::string> names;
+    for (const cluster::NodeView& node : cluster_.View().nodes) names[node.id] = node.name;
+    const json::object body = {
+        {"overrun_ms", cluster_.Counters().phantom_overrun_s * 1e3},
+        {"events", ToJson(cluster_.Events(), [&](const NodeId& id) { return names[id]; })}};
+    co_await Answer(exchange, body);
   }
 
   std::string NameOfNode(const NodeId& id) const {

@@ -227,6 +227,31 @@ json::object ToJson(const cluster::ClusterView& view) {
           {"instances", std::move(instances)}};
 }
 
+json::array ToJson(const std::vector<TimelineEvent>& events, const NameOf& name_of) {
+  const auto us = [](std::chrono::steady_clock::time_point time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  };
+  json::array list;
+  for (const TimelineEvent& event : events) {
+    const bool sends = event.activity == Activity::kKvSend;
+    json::object item = {{"what", sends                                  ? "kv"
+                                  : event.activity == Activity::kPrefill ? "prefill"
+                                                                         : "decode"},
+                         {"begin_us", us(event.begin)},
+                         {"end_us", us(event.end)},
+                         {"first_layer", event.layers.first},
+                         {"last_layer", event.layers.last - 1},
+                         {"first_token", event.first_token},
+                         {"tokens", event.tokens}};
+    if (sends) {
+      item["to"] = name_of(event.to);
+      item["bytes"] = event.bytes;
+    }
+    list.push_back(std::move(item));
+  }
+  return list;
+}
+
 Result<NodeId> FindNode(const cluster::ClusterView& view, std::string_view text) {
   std::vector<NodeId> found;
   std::string names;

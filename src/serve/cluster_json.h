@@ -18,6 +18,8 @@ json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of)
 json::object ToJson(const plan::PlanResult& result, const NameOf& name_of);
 json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of);
 json::object ToJson(const cluster::ClusterView& view);
+// Times are microseconds of this machine's steady clock.
+json::array ToJson(const std::vector<TimelineEvent>& events, const NameOf& name_of);
 
 // The node that people mean by `text`: a name, an id, or the start of one. kInvalidArgument lists
 // the choices.

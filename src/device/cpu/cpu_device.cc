@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "base/mutex.h"
-#include "device/cpu/kv_layout.h"
 #include "device/cpu/thread_pool.h"
+#include "device/kv_layout.h"
 #include "os/memory.h"
 #include "os/topology.h"
 

@@ -1,4 +1,4 @@
-#include "device/cpu/kv_layout.h"
+#include "device/kv_layout.h"
 
 #include <algorithm>
 #include <array>
@@ -254,6 +254,30 @@ void StoreValues(const KernelTable& kernels, const KvLayer& layer, int head, int
     FloatsToRow(kernels, source + t * rows.width, dim, layer.layout.type,
                 ValueRow(layer, head, first + static_cast<int>(t)));
   }
+}
+
+void StoreKeyRows(const KvLayer& layer, int head, int first, std::span<const uint8_t> rows) {
+  const size_t row_bytes = KvBytesOf(layer.layout.type, layer.layout.shape.head_dim);
+  StoreMadeKeys(layer, head, first, rows.size() / row_bytes, [&](int i, uint8_t* row) {
+    std::memcpy(row, rows.data() + i * row_bytes, row_bytes);
+  });
+}
+
+void StoreValueRows(const KvLayer& layer, int head, int first, std::span<const uint8_t> rows) {
+  const size_t row_bytes = KvBytesOf(layer.layout.type, layer.layout.shape.head_dim);
+  for (size_t t = 0; t < rows.size() / row_bytes; ++t) {
+    std::memcpy(ValueRow(layer, head, first + static_cast<int>(t)), rows.data() + t * row_bytes,
+                row_bytes);
+  }
+}
+
+void LoadKeyRows(const KvLayer& layer, int head, int first, std::span<uint8_t> rows) {
+  const size_t row_bytes = KvBytesOf(layer.layout.type, layer.layout.shape.head_dim);
+  ForEachKeyBlock(first, static_cast<int>(rows.size() / row_bytes), [&](int token, int count) {
+    alignas(64) SomeRows some;
+    LoadKeys(layer, head, token, count, some);
+    std::memcpy(rows.data() + (token - first) * row_bytes, some.data(), count * row_bytes);
+  });
 }
 
 void ExportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int count, KvType type,

@@ -19,6 +19,11 @@ void StoreValues(const kernels::KernelTable& kernels, const KvLayer& layer, int 
 void StoreLatents(const kernels::KernelTable& kernels, const KvLayer& layer, int first,
                   Rows latents, Rows rest);
 
+// The same with rows of the pages' type, head_dim elements each, one behind the other.
+void StoreKeyRows(const KvLayer& layer, int head, int first, std::span<const uint8_t> rows);
+void StoreValueRows(const KvLayer& layer, int head, int first, std::span<const uint8_t> rows);
+void LoadKeyRows(const KvLayer& layer, int head, int first, std::span<uint8_t> rows);
+
 // Between pages and what travels (Device::ExportKv, ImportKv).
 void ExportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
                 KvType type, std::span<uint8_t> into);

@@ -1,0 +1,306 @@
+#include "apps/baton/lab/cluster.h"
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <stdlib.h>
+
+#include "apps/baton/answers.h"
+#include "base/log.h"
+#include "os/file.h"
+
+namespace baton::app {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint16_t kApiPort = 7411;
+constexpr uint16_t kMeshPort = 7412;
+constexpr seconds kAnswerMost{30};
+constexpr seconds kLinksMost{180};
+constexpr milliseconds kPoll{20};
+constexpr seconds kStopPatience{3};
+// A shaper gives out what it saved up while nobody sent: this much of its rate, and a packet.
+constexpr double kBurstSeconds = 1e-3;
+constexpr double kBurstBytesMin = 256 << 10;
+
+// What a round trip between two processes of this machine takes anyway.
+constexpr double kOwnRttUs = 150;
+
+std::atomic<bool> g_interrupted{false};
+
+// 10.77.0.1 is this process, nodes are from 10.77.1.1 on.
+std::string AddressOf(size_t node) {
+  return fmt::format("10.77.{}.{}", 1 + node / 250, 1 + node % 250);
+}
+
+Result<uint16_t> FreePort() {
+  asio::io_context io;
+  boost::system::error_code failed;
+  asio::ip::tcp::acceptor acceptor(io);
+  const asio::ip::tcp::endpoint any(asio::ip::make_address("127.0.0.1"), 0);
+  acceptor.open(any.protocol(), failed);
+  if (!failed) acceptor.bind(any, failed);
+  if (failed) return MakeError(Code::kUnavailable, "no port is free: {}", failed.message());
+  return acceptor.local_endpoint().port();
+}
+
+Status Tool(const std::vector<std::string>& arguments) {
+  return os::RunTool(arguments).status();
+}
+
+std::string Words(double bytes_per_s) {
+  return fmt::format("rate {:.0f} burst {:.0f} latency 50ms", bytes_per_s * 8,
+                     std::max(kBurstBytesMin, bytes_per_s * kBurstSeconds));
+}
+
+template <typename Condition>
+Status Await(const std::string& what, seconds most, const Condition& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + most;
+  for (;;) {
+    BATON_RETURN_IF_ERROR(CheckInterrupted());
+    BATON_ASSIGN_OR_RETURN(const bool done, condition());
+    if (done) return OkStatus();
+    if (std::chrono::steady_clock::now() > deadline)
+      return MakeError(Code::kDeadlineExceeded, "{} took more than {} s", what, most.count());
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+}  // namespace
+
+bool LabInterrupted() {
+  return g_interrupted;
+}
+void InterruptLab() {
+  g_interrupted = true;
+}
+Status CheckInterrupted() {
+  if (!g_interrupted) return OkStatus();
+  return MakeError(Code::kCancelled, "interrupted");
+}
+
+Result<std::unique_ptr<LabCluster>> LabCluster::Start(const plan::Scenario& scenario,
+                                                      const plan::ClusterProfile& cluster,
+                                                      const LabOptions& options) {
+  std::unique_ptr<LabCluster> lab(new LabCluster(scenario, cluster, options));
+  BATON_RETURN_IF_ERROR(lab->Run());
+  return lab;
+}
+
+LabCluster::~LabCluster() {
+  for (os::Process& process : processes_) process.Terminate();
+  for (os::Process& process : processes_) process.Stop(kStopPatience);
+  processes_.clear();
+  // The kernel takes its time to remove the network of a process that is gone.
+  for (size_t i = 0; options_.isolated && i < nodes_.size(); ++i)
+    (void)Tool({"ip", "link", "delete", fmt::format("lab{}", i)});
+  if (options_.isolated) (void)Tool({"ip", "link", "delete", "lab"});
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+Status LabCluster::Run() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "baton-lab-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr)
+    return MakeError(Code::kResourceExhausted, "no folder '{}' can be made", pattern);
+  folder_ = pattern;
+  BATON_RETURN_IF_ERROR(PlanAddresses());
+  if (options_.isolated) {
+    BATON_ASSIGN_OR_RETURN(port_bytes_per_s_, plan::PortRates(cluster_));
+    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", "lo", "up"}));
+    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", "lab", "type", "bridge"}));
+    BATON_RETURN_IF_ERROR(Tool({"ip", "address", "add", "10.77.0.1/16", "dev", "lab"}));
+    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", "lab", "up"}));
+  }
+  for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(StartNode(i));
+  for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(AwaitAnswer(i));
+  BATON_RETURN_IF_ERROR(Pair());
+  for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(AwaitLinks(i, nodes_.size()));
+  return OkStatus();
+}
+
+Status LabCluster::PlanAddresses() {
+  for (size_t i = 0; i < cluster_.nodes.size(); ++i) {
+    LabNode node{.name = cluster_.nodes[i].name,
+                 .address = options_.isolated ? AddressOf(i) : "127.0.0.1",
+                 .api_port = kApiPort,
+                 .mesh_port = kMeshPort,
+                 .client = Client({})};
+    if (!options_.isolated) {
+      BATON_ASSIGN_OR_RETURN(node.api_port, FreePort());
+      BATON_ASSIGN_OR_RETURN(node.mesh_port, FreePort());
+    }
+    if (node.name == scenario_.entry) entry_ = i;
+    node.client = Client({.host = node.address, .port = node.api_port, .key = {}});
+    nodes_.push_back(std::move(node));
+  }
+  return OkStatus();
+}
+
+std::vector<std::string> LabCluster::Arguments(size_t i) const {
+  const LabNode& node = nodes_[i];
+  const plan::DeviceProfile& device = cluster_.nodes[i].device;
+  std::vector<std::string> arguments;
+  if (options_.isolated) {
+    const std::string script = fmt::format(
+        "ip link set lo up && ip address add {}/16 dev port && ip link set port up && "
+        "tc qdisc add dev port root tbf {} && exec \"$@\"",
+        node.address, Words(port_bytes_per_s_[i] * options_.speed));
+    arguments = {"sh", "-c", script, "sh"};
+  }
+  const int chunk = scenario_.cluster.chunk_tokens;
+  for (const std::string& each :
+       std::vector<std::string>{options_.program,
+                                "serve",
+                                "--quiet",
+                                "--name",
+                                node.name,
+                                "--home",
+                                fmt::format("{}/{}", folder_, i),
+                                "--api",
+                                fmt::format("{}:{}", node.address, node.api_port),
+                                "--listen",
+                                fmt::format("{}:{}", node.address, node.mesh_port),
+                                "--phantom",
+                                scenario_.cluster.devices[i],
+                                "--phantom-memory",
+                                fmt::format("{}", device.memory_bytes),
+                                "--model-shape",
+                                scenario_.model,
+                                "--speed",
+                                fmt::format("{}", options_.speed),
+                                "--chunk",
+                                fmt::format("{}", chunk > 0 ? chunk : 2048),
+                                "--threads",
+                                "1"})
+    arguments.push_back(each);
+  for (const plan::NodeProfile& other : cluster_.nodes) {
+    const plan::LinkProfile* link = cluster_.FindLink(cluster_.nodes[i].id, other.id);
+    const double hold_us = link == nullptr ? 0 : (link->rtt_us - kOwnRttUs) / 2 / options_.speed;
+    if (hold_us <= 0) continue;
+    arguments.emplace_back("--phantom-hold");
+    arguments.push_back(fmt::format("{}={:.0f}", other.name, hold_us));
+  }
+  return arguments;
+}
+
+Status LabCluster::StartNode(size_t i) {
+  const std::string home = fmt::format("{}/{}", folder_, i);
+  BATON_RETURN_IF_ERROR(os::MakeDirectories(home, 0700));
+  // Models of this machine are not theirs.
+  const std::vector<std::string> environment = {"HOME=" + home, "BATON_MODELS=", "HF_HOME=" + home,
+                                                "HF_HUB_CACHE=" + home, "OLLAMA_MODELS=" + home};
+  BATON_ASSIGN_OR_RETURN(os::Process process,
+                         os::Process::Start({.arguments = Arguments(i),
+                                             .environment = environment,
+                                             .log_path = home + "/log",
+                                             .own_network = options_.isolated}));
+  const int id = process.id();
+  processes_.push_back(std::move(process));
+  if (!options_.isolated) return OkStatus();
+  BATON_RETURN_IF_ERROR(Wire(i, id));
+  processes_.back().Go();
+  return OkStatus();
+}
+
+// A cable from the bridge to the node, shaped at both ends: what it sends here, what it takes
+// there.
+Status LabCluster::Wire(size_t i, int process) {
+  const std::string outer = fmt::format("lab{}", i);
+  BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", outer, "type", "veth", "peer", "name", "port",
+                              "netns", std::to_string(process)}));
+  BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", outer, "master", "lab", "up"}));
+  std::vector<std::string> shape = {"tc", "qdisc", "add", "dev", outer, "root", "tbf"};
+  const double rate = port_bytes_per_s_[i] * options_.speed;
+  for (const std::string& word :
+       {std::string("rate"), fmt::format("{:.0f}", rate * 8), std::string("burst"),
+        fmt::format("{:.0f}", std::max(kBurstBytesMin, rate * kBurstSeconds)),
+        std::string("latency"), std::string("50ms")})
+    shape.push_back(word);
+  return Tool(shape);
+}
+
+Status LabCluster::CheckAlive() {
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    if (processes_[i].running()) continue;
+    const auto log = os::ReadFile(fmt::format("{}/{}/log", folder_, i), 1 << 20);
+    return MakeError(Code::kInternal, "node '{}' ended: {}", nodes_[i].name,
+                     log.ok() ? *log : "it says nothing");
+  }
+  return OkStatus();
+}
+
+Status LabCluster::AwaitAnswer(size_t i) {
+  return Await(fmt::format("the start of '{}'", nodes_[i].name), kAnswerMost,
+               [&]() -> Result<bool> {
+                 BATON_RETURN_IF_ERROR(CheckAlive());
+                 return nodes_[i].client.Alive();
+               });
+}
+
+Status LabCluster::Pair() {
+  const std::string first = fmt::format("{}:{}", nodes_[0].address, nodes_[0].mesh_port);
+  for (size_t i = 1; i < nodes_.size(); ++i) {
+    BATON_RETURN_IF_ERROR(CheckInterrupted());
+    BATON_ASSIGN_OR_RETURN(const json::value invitation,
+                           nodes_[0].client.Post("/api/invite", json::object()));
+    const json::object answer = {{"code", Text(invitation, "code")},
+                                 {"peers", json::array{json::string(first)}}};
+    BATON_RETURN_IF_ERROR(nodes_[i].client.Post("/api/join", answer).status());
+    // One after the other, or all would measure their links at the same time.
+    BATON_RETURN_IF_ERROR(AwaitLinks(i, i + 1));
+  }
+  return OkStatus();
+}
+
+// The node knows the links between all of `n` nodes.
+Status LabCluster::AwaitLinks(size_t node, size_t n) {
+  const auto linked = [&]() -> Result<bool> {
+    BATON_RETURN_IF_ERROR(CheckAlive());
+    BATON_ASSIGN_OR_RETURN(const json::value view, nodes_[node].client.Get("/api/cluster"));
+    return List(view, "links").size() >= n * (n - 1);
+  };
+  return Await(fmt::format("measuring the links of '{}'", nodes_[node].name), kLinksMost, linked);
+}
+
+LabCluster::Carried LabCluster::MeasureLinks() const {
+  Carried carried{.least = 1e9, .most = 0};
+  const auto view = EntryClient().Get("/api/cluster");
+  if (!view.ok()) return {};
+  const auto node_called = [&](const std::string& name) -> const plan::NodeProfile* {
+    for (const plan::NodeProfile& node : cluster_.nodes) {
+      if (node.name == name) return &node;
+    }
+    return nullptr;
+  };
+  for (const json::value& each : List(*view, "links")) {
+    const plan::NodeProfile* from = node_called(Text(each, "from"));
+    const plan::NodeProfile* to = node_called(Text(each, "to"));
+    const plan::LinkProfile* link =
+        from == nullptr || to == nullptr ? nullptr : cluster_.FindLink(from->id, to->id);
+    if (link == nullptr) continue;
+    const double share = Number(each, "bytes_per_s") / (link->bytes_per_s * options_.speed);
+    carried.least = std::min(carried.least, share);
+    carried.most = std::max(carried.most, share);
+  }
+  return carried.most == 0 ? Carried() : carried;
+}
+
+Status LabCluster::StopModel() {
+  BATON_RETURN_IF_ERROR(EntryClient().Post("/api/stop", {{"model", scenario_.model}}).status());
+  for (const LabNode& node : nodes_) {
+    BATON_RETURN_IF_ERROR(Await("stopping the model", kAnswerMost, [&]() -> Result<bool> {
+      BATON_ASSIGN_OR_RETURN(const json::value view, node.client.Get("/api/cluster"));
+      return List(view, "instances").empty();
+    }));
+  }
+  return OkStatus();
+}
+
+}  // namespace baton::app

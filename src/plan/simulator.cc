@@ -1,0 +1,554 @@
+#include "plan/simulator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <queue>
+#include <set>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "plan/step_cost.h"
+
+namespace baton::plan {
+namespace {
+
+constexpr int kBatchMax = 32;              // as the engine's
+constexpr double kTokenMessageBytes = 64;  // a token on its way
+constexpr int64_t kEventsPerRequestMax = 1'000'000;
+constexpr uint64_t kLengthStream = 1, kArrivalStream = 2, kFailureStream = 3;
+
+// A stage of the plan, in whichever role.
+struct StageModel {
+  size_t node = 0;  // index into the cluster's nodes
+  LayerRange layers;
+  double hop_chunk_s_per_token = 0;  // to the next stage of its group
+  double hop_s = 0;
+  StepCosts costs;
+  std::unordered_map<uint64_t, double> known;  // seconds, by what the step is
+
+  double ChunkSeconds(int first, int count, bool logits) {
+    const uint64_t key = static_cast<uint64_t>(first) << 32 | static_cast<uint64_t>(count) << 1 |
+                         static_cast<uint64_t>(logits);
+    const auto [at, fresh] = known.try_emplace(key, 0);
+    if (fresh) at->second = costs.OfChunk(layers, first, count, logits).back();
+    return at->second;
+  }
+  double TokenSeconds(int64_t tokens_before, int requests, bool logits) {
+    const int mean = static_cast<int>(tokens_before / requests);
+    const uint64_t key = uint64_t{1} << 63 | static_cast<uint64_t>(requests) << 33 |
+                         static_cast<uint64_t>(mean) << 1 | static_cast<uint64_t>(logits);
+    const auto [at, fresh] = known.try_emplace(key, 0);
+    if (fresh) {
+      const std::vector<int> contexts(static_cast<size_t>(requests), mean);
+      at->second = costs.OfTokens(layers, contexts, logits).back();
+    }
+    return at->second;
+  }
+};
+
+using GroupModel = std::vector<StageModel>;
+
+// A stream of KV from a prefill stage to a decode stage.
+struct StreamModel {
+  LayerRange layers;
+  double bytes_per_s = 0;
+  double one_way_s = 0;
+};
+
+struct Request {
+  double arrived_s = 0;
+  double started_s = -1;  // when a slot was free at first
+  double first_token_s = -1;
+  int prompt = 0;  // with what was generated before it was lost
+  int answer = 0;  // still to come, of this attempt
+  int generated = 0;
+  int replica = -1;
+  uint32_t attempt = 0;
+  double prompt_began_s = -1;  // of this attempt
+};
+
+enum class What : uint8_t { kArrival, kReady, kStepDone, kFailure, kRepair };
+
+// Something that an engine has to do.
+struct Task {
+  int64_t request = 0;
+  uint32_t attempt = 0;
+  bool decode = false;
+  size_t stage = 0;
+  int first = 0;  // of a chunk
+  int count = 0;
+};
+
+struct Event {
+  double at_s = 0;
+  uint64_t number = 0;  // of two at one time, the earlier made comes first
+  What what = What::kArrival;
+  int replica = 0;
+  size_t node = 0;
+  uint32_t epoch = 0;  // of the replica
+  Task task;           // kReady
+
+  bool operator>(const Event& other) const {
+    return at_s != other.at_s ? at_s > other.at_s : number > other.number;
+  }
+};
+
+struct Engine {
+  std::deque<Task> ready;
+  std::vector<Task> running;
+  double busy_s = 0;
+};
+
+struct Replica {
+  std::vector<Engine> engines;  // of each node
+  std::vector<double> stream_free_s;
+  std::set<int64_t> requests;
+  uint32_t epoch = 0;  // raised by a failure: what was under way is lost
+  int nodes_down = 0;
+};
+
+Spread SpreadOf(std::vector<double> values) {
+  Spread spread;
+  if (values.empty()) return spread;
+  std::sort(values.begin(), values.end());
+  double sum = 0;
+  for (const double value : values) sum += value;
+  const auto at = [&](double share) {
+    return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))];
+  };
+  return {sum / static_cast<double>(values.size()), at(0.5), at(0.9), at(0.99)};
+}
+
+class Simulator {
+ public:
+  Simulator(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+            const Plan& plan, const NodeId& entry, const SimulationOptions& options)
+      : cluster_(cluster),
+        model_(model),
+        workload_(workload),
+        entry_(entry),
+        options_(options),
+        lengths_(options.seed * 4 + kLengthStream),
+        arrivals_(options.seed * 4 + kArrivalStream),
+        failures_(options.seed * 4 + kFailureStream),
+        prefill_(ModelOf(plan.prefill)),
+        decode_(ModelOf(plan.decode)) {
+    streams_ = StreamsBetween(plan);
+    replicas_.resize(static_cast<size_t>(options.replicas));
+    for (int i = 0; i < options.replicas; ++i) {
+      replicas_[i].engines.resize(cluster.nodes.size());
+      replicas_[i].stream_free_s.resize(streams_.size(), 0);
+      free_.insert({0, i});
+    }
+  }
+
+  Result<SimulationResult> Run() {
+    Push({.at_s = NextArrival(), .what = What::kArrival});
+    PlanFailures();
+    const int64_t events_max = kEventsPerRequestMax * options_.requests;
+    for (int64_t i = 0; result_.completed < options_.requests; ++i) {
+      if (i > events_max)
+        return MakeError(Code::kResourceExhausted,
+                         "after {:.0f} s {} of {} requests are done: nodes fail faster than they "
+                         "finish",
+                         now_s_, result_.completed, options_.requests);
+      const Event event = events_.top();
+      events_.pop();
+      inside_s_ += static_cast<double>(inside_) * (event.at_s - now_s_);
+      now_s_ = event.at_s;
+      Handle(event);
+    }
+    return Finish();
+  }
+
+ private:
+  // --- The plan ---
+
+  size_t IndexOf(const NodeId& id) const {
+    for (size_t i = 0; i < cluster_.nodes.size(); ++i) {
+      if (cluster_.nodes[i].id == id) return i;
+    }
+    CHECK(false, "a plan of another cluster");
+    return 0;
+  }
+
+  GroupModel ModelOf(const std::vector<StagePlan>& stages) const {
+    GroupModel group;
+    for (size_t i = 0; i < stages.size(); ++i) {
+      const size_t node = IndexOf(stages[i].node);
+      StageModel stage{.node = node,
+                       .layers = stages[i].layers,
+                       .costs = StepCosts(cluster_.nodes[node].device, model_, workload_.kv_type)};
+      if (i + 1 < stages.size()) {
+        const double row_bytes = 4.0 * model_.hidden_width;
+        const NodeId& to = stages[i + 1].node;
+        stage.hop_s = TransferSeconds(cluster_, stages[i].node, to, 0);
+        stage.hop_chunk_s_per_token =
+            TransferSeconds(cluster_, stages[i].node, to, row_bytes) - stage.hop_s;
+      }
+      group.push_back(std::move(stage));
+    }
+    return group;
+  }
+
+  std::vector<StreamModel> StreamsBetween(const Plan& plan) const {
+    std::vector<StreamModel> streams;
+    for (const StagePlan& from : plan.prefill) {
+      for (const StagePlan& to : plan.decode) {
+        const LayerRange layers{std::max(from.layers.first, to.layers.first),
+                                std::min(from.layers.last, to.layers.last)};
+        const LinkProfile* link = cluster_.FindLink(from.node, to.node);
+        if (layers.size() <= 0 || link == nullptr) continue;
+        streams.push_back({layers, link->bytes_per_s, link->rtt_us * 0.5e-6});
+      }
+    }
+    return streams;
+  }
+
+  GroupModel& Prompting() { return prefill_.empty() ? decode_ : prefill_; }
+  GroupModel& GroupOf(const Task& task) { return task.decode ? decode_ : Prompting(); }
+  double MessageSeconds(size_t from, size_t to) const {
+    return TransferSeconds(cluster_, cluster_.nodes[from].id, cluster_.nodes[to].id,
+                           kTokenMessageBytes);
+  }
+  double ToEntry(size_t from) const {
+    return TransferSeconds(cluster_, cluster_.nodes[from].id, entry_, kTokenMessageBytes);
+  }
+
+  // --- Events ---
+
+  void Push(Event event) {
+    event.number = next_number_++;
+    events_.push(std::move(event));
+  }
+  void PushReady(double at_s, const Task& task) {
+    const int replica = requests_[static_cast<size_t>(task.request)].replica;
+    Push({.at_s = at_s,
+          .what = What::kReady,
+          .replica = replica,
+          .node = GroupOf(task)[task.stage].node,
+          .epoch = replicas_[replica].epoch,
+          .task = task});
+  }
+
+  void Handle(const Event& event) {
+    Replica& replica = replicas_[event.replica];
+    switch (event.what) {
+      case What::kArrival:
+        return OnArrival();
+      case What::kReady:
+        if (event.epoch != replica.epoch) return;
+        replica.engines[event.node].ready.push_back(event.task);
+        return StartStep(event.replica, event.node);
+      case What::kStepDone:
+        if (event.epoch != replica.epoch) return;
+        return OnStepDone(event.replica, event.node);
+      case What::kFailure:
+        return OnFailure(event.replica, event.node);
+      case What::kRepair:
+        return OnRepair(event.replica, event.node);
+    }
+  }
+
+  double Exponential(Rng& rng, double per_s) { return -std::log(1 - rng.Uniform()) / per_s; }
+  double NextArrival() { return now_s_ + Exponential(arrivals_, options_.requests_per_s); }
+  int LengthNear(int mean, int least) {
+    const double factor = 1 + options_.spread * (2 * lengths_.Uniform() - 1);
+    return std::max(least, static_cast<int>(std::lround(mean * factor)));
+  }
+
+  void OnArrival() {
+    const auto id = static_cast<int64_t>(requests_.size());
+    Request request{.arrived_s = now_s_};
+    request.prompt = LengthNear(workload_.prompt_tokens, 1);
+    request.answer = LengthNear(workload_.answer_tokens, 1);
+    requests_.push_back(request);
+    ++inside_;
+    waiting_.push_back(id);
+    if (id + 1 < options_.requests) Push({.at_s = NextArrival(), .what = What::kArrival});
+    Dispatch();
+  }
+
+  // Whoever waits longest goes where fewest run.
+  void Dispatch() {
+    while (!waiting_.empty() && !free_.empty()) {
+      const int replica = free_.begin()->second;
+      const int64_t id = waiting_.front();
+      waiting_.pop_front();
+      Occupy(replica, id);
+      Request& request = requests_[static_cast<size_t>(id)];
+      request.replica = replica;
+      if (request.started_s < 0) request.started_s = now_s_;
+      request.prompt_began_s = -1;
+      SubmitChunk(id, 0);
+    }
+  }
+
+  void Occupy(int replica, int64_t request) {
+    free_.erase({static_cast<int>(replicas_[replica].requests.size()), replica});
+    replicas_[replica].requests.insert(request);
+    Offer(replica);
+  }
+  // Has it a slot to give?
+  void Offer(int replica) {
+    const auto running = static_cast<int>(replicas_[replica].requests.size());
+    if (replicas_[replica].nodes_down == 0 && running < std::max(1, workload_.slots))
+      free_.insert({running, replica});
+  }
+
+  void SubmitChunk(int64_t id, int first) {
+    const Request& request = requests_[static_cast<size_t>(id)];
+    const int count = std::min(std::max(1, workload_.chunk_tokens), request.prompt - first);
+    PushReady(now_s_, {.request = id, .attempt = request.attempt, .first = first, .count = count});
+  }
+
+  // The engine takes what has waited longest, and with a token all others of that stage.
+  void StartStep(int index, size_t node) {
+    Engine& engine = replicas_[index].engines[node];
+    if (!engine.running.empty() || engine.ready.empty()) return;
+    const Task task = engine.ready.front();
+    engine.ready.pop_front();
+    engine.running = {task};
+    StageModel& stage = GroupOf(task)[task.stage];
+    const bool draws = task.stage + 1 == GroupOf(task).size();
+    double seconds = 0;
+    if (task.decode) {
+      int64_t before = Context(task);
+      for (auto at = engine.ready.begin(); at != engine.ready.end();) {
+        const bool joins = at->decode && at->stage == task.stage &&
+                           engine.running.size() < static_cast<size_t>(kBatchMax);
+        if (joins) before += Context(*at);
+        if (joins) engine.running.push_back(*at);
+        at = joins ? engine.ready.erase(at) : std::next(at);
+      }
+      seconds = stage.TokenSeconds(before, static_cast<int>(engine.running.size()), draws);
+    } else {
+      Request& request = requests_[static_cast<size_t>(task.request)];
+      if (request.prompt_began_s < 0) request.prompt_began_s = now_s_;
+      const bool last = task.first + task.count == request.prompt;
+      seconds = stage.ChunkSeconds(task.first, task.count, draws && last);
+    }
+    engine.busy_s += seconds;
+    Push({.at_s = now_s_ + seconds,
+          .what = What::kStepDone,
+          .replica = index,
+          .node = node,
+          .epoch = replicas_[index].epoch});
+  }
+
+  int Context(const Task& task) const {
+    const Request& request = requests_[static_cast<size_t>(task.request)];
+    return request.prompt + request.generated - 1;
+  }
+
+  void OnStepDone(int index, size_t node) {
+    const std::vector<Task> done = std::exchange(replicas_[index].engines[node].running, {});
+    for (const Task& task : done) {
+      if (task.decode) {
+        OnTokenDone(task);
+      } else {
+        OnChunkDone(task);
+      }
+    }
+    StartStep(index, node);
+  }
+
+  void OnChunkDone(const Task& task) {
+    const Request& request = requests_[static_cast<size_t>(task.request)];
+    const GroupModel& group = Prompting();
+    const int end = task.first + task.count;
+    if (task.stage == 0 && end < request.prompt) SubmitChunk(task.request, end);
+    if (task.stage + 1 < group.size()) {
+      const StageModel& stage = group[task.stage];
+      Task next = task;
+      ++next.stage;
+      PushReady(now_s_ + stage.hop_s + stage.hop_chunk_s_per_token * task.count, next);
+    } else if (end == request.prompt) {
+      OnPromptDone(task);
+    }
+  }
+
+  void OnPromptDone(const Task& task) {
+    const size_t sampler = Prompting().back().node;
+    const double seen_s = now_s_ + ToEntry(sampler);
+    const double there_s = std::max(now_s_ + MessageSeconds(sampler, decode_.front().node),
+                                    KvArrival(requests_[static_cast<size_t>(task.request)]));
+    OnToken(task, seen_s, there_s);
+  }
+
+  // When all of a prompt's KV is where it is needed, given that it is computed now (plan/cost.h
+  // ExposedSend() for a stream that may have had to wait for another one).
+  double KvArrival(const Request& request) {
+    double all_s = 0;
+    std::vector<double>& free_s = replicas_[request.replica].stream_free_s;
+    const auto token_bytes =
+        static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.TravelType()));
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      const StreamModel& stream = streams_[i];
+      const double bytes = token_bytes * model_.SeenTokens(stream.layers, request.prompt);
+      const double unit = token_bytes * std::min(request.prompt, workload_.chunk_tokens);
+      const double prefill_s = now_s_ - request.prompt_began_s;
+      const double begins_s =
+          std::max(request.prompt_began_s + prefill_s / stream.layers.size(), free_s[i]);
+      free_s[i] =
+          std::max(now_s_ + unit / stream.bytes_per_s, begins_s + bytes / stream.bytes_per_s);
+      all_s = std::max(all_s, free_s[i] + stream.one_way_s);
+    }
+    return all_s;
+  }
+
+  void OnTokenDone(const Task& task) {
+    if (task.stage + 1 < decode_.size()) {
+      const StageModel& stage = decode_[task.stage];
+      Task next = task;
+      ++next.stage;
+      return PushReady(now_s_ + stage.hop_s + stage.hop_chunk_s_per_token, next);
+    }
+    const size_t sampler = decode_.back().node;
+    OnToken(task, now_s_ + ToEntry(sampler),
+            now_s_ + MessageSeconds(sampler, decode_.front().node));
+  }
+
+  // A token was drawn: the client sees it at one time, the first stage has it at another.
+  void OnToken(const Task& task, double seen_s, double there_s) {
+    Request& request = requests_[static_cast<size_t>(task.request)];
+    ++request.generated;
+    ++result_.generated_tokens;
+    if (request.first_token_s < 0) request.first_token_s = seen_s;
+    if (request.generated < request.answer)
+      return PushReady(
+          there_s,
+          {.request = task.request, .attempt = request.attempt, .decode = true, .stage = 0});
+    Complete(task.request, seen_s);
+  }
+
+  void Complete(int64_t id, double at_s) {
+    Request& request = requests_[static_cast<size_t>(id)];
+    ++result_.completed;
+    // The last token is still on its way to the client, the slot is free.
+    inside_s_ += at_s - now_s_;
+    --inside_;
+    result_.end_s = std::max(result_.end_s, at_s);
+    const int tokens = request.generated + tokens_before_[id];
+    waits_.push_back(request.started_s - request.arrived_s);
+    ttfts_.push_back(request.first_token_s - request.arrived_s);
+    totals_.push_back(at_s - request.arrived_s);
+    if (tokens > 1) gaps_.push_back((at_s - request.first_token_s) / (tokens - 1));
+    Leave(request.replica, id);
+    Dispatch();
+  }
+
+  void Leave(int replica, int64_t id) {
+    free_.erase({static_cast<int>(replicas_[replica].requests.size()), replica});
+    replicas_[replica].requests.erase(id);
+    Offer(replica);
+  }
+
+  // --- Failures ---
+
+  void PlanFailures() {
+    if (options_.failures_per_node_hour <= 0) return;
+    for (int replica = 0; replica < options_.replicas; ++replica) {
+      for (size_t node = 0; node < cluster_.nodes.size(); ++node) PlanFailure(replica, node);
+    }
+  }
+  void PlanFailure(int replica, size_t node) {
+    const double wait_s = Exponential(failures_, options_.failures_per_node_hour / 3600);
+    Push({.at_s = now_s_ + wait_s, .what = What::kFailure, .replica = replica, .node = node});
+  }
+
+  // Its requests go on elsewhere: what they have is their prompt.
+  void OnFailure(int index, size_t node) {
+    Replica& replica = replicas_[index];
+    ++result_.failures;
+    ++replica.epoch;
+    ++replica.nodes_down;
+    Push({.at_s = now_s_ + options_.repair_s,
+          .what = What::kRepair,
+          .replica = index,
+          .node = node});
+    free_.erase({static_cast<int>(replica.requests.size()), index});
+    for (Engine& engine : replica.engines) {
+      engine.ready.clear();
+      engine.running.clear();
+    }
+    for (double& free_s : replica.stream_free_s) free_s = now_s_;
+    // The oldest first.
+    for (auto id = replica.requests.rbegin(); id != replica.requests.rend(); ++id) {
+      Request& request = requests_[static_cast<size_t>(*id)];
+      ++request.attempt;
+      ++result_.restarts;
+      request.prompt += request.generated;
+      request.answer -= request.generated;
+      tokens_before_[*id] += std::exchange(request.generated, 0);
+      waiting_.push_front(*id);
+    }
+    replica.requests.clear();
+    Dispatch();
+  }
+
+  void OnRepair(int index, size_t node) {
+    if (--replicas_[index].nodes_down == 0) Offer(index);
+    PlanFailure(index, node);
+    Dispatch();
+  }
+
+  Result<SimulationResult> Finish() {
+    result_.wait_s = SpreadOf(std::move(waits_));
+    result_.ttft_s = SpreadOf(std::move(ttfts_));
+    result_.total_s = SpreadOf(std::move(totals_));
+    result_.token_s = SpreadOf(std::move(gaps_));
+    result_.requests_inside = inside_s_ / result_.end_s;
+    double busy_s = 0;
+    for (const Replica& replica : replicas_) {
+      for (const Engine& engine : replica.engines) busy_s += engine.busy_s;
+    }
+    const auto nodes = static_cast<double>(replicas_.size() * cluster_.nodes.size());
+    result_.busy_share = busy_s / nodes / result_.end_s;
+    return result_;
+  }
+
+  const ClusterProfile& cluster_;
+  const ModelCost& model_;
+  const Workload& workload_;
+  const NodeId entry_;
+  const SimulationOptions& options_;
+  Rng lengths_, arrivals_, failures_;
+  GroupModel prefill_, decode_;
+  std::vector<StreamModel> streams_;
+  std::vector<Replica> replicas_;
+
+  double now_s_ = 0;
+  uint64_t next_number_ = 0;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::vector<Request> requests_;
+  std::deque<int64_t> waiting_;
+  std::set<std::pair<int, int>> free_;    // (requests, replica) of those with a slot to give
+  std::map<int64_t, int> tokens_before_;  // of requests that were lost on the way
+  int64_t inside_ = 0;
+  double inside_s_ = 0;  // requests times seconds
+  std::vector<double> waits_, ttfts_, totals_, gaps_;
+  SimulationResult result_;
+};
+
+}  // namespace
+
+Result<SimulationResult> Simulate(const ClusterProfile& cluster, const ModelCost& model,
+                                  const Workload& workload, const Plan& plan, const NodeId& entry,
+                                  const SimulationOptions& options) {
+  const bool sane = options.replicas > 0 && options.requests > 0 && options.requests_per_s > 0 &&
+                    options.spread >= 0 && options.spread < 1 &&
+                    options.failures_per_node_hour >= 0 && options.repair_s >= 0;
+  if (!sane)
+    return MakeError(Code::kInvalidArgument,
+                     "{} requests at {} a second on {} replicas, lengths within {}, {} failures an "
+                     "hour, repaired in {} s",
+                     options.requests, options.requests_per_s, options.replicas, options.spread,
+                     options.failures_per_node_hour, options.repair_s);
+  return Simulator(cluster, model, workload, plan, entry, options).Run();
+}
+
+}  // namespace baton::plan

@@ -1,0 +1,32 @@
+// The cost model, step by step: what one run of a device takes at the context and batch that it
+// has. Sums of these are what plan/cost.h says of whole prompts and of tokens. Pure.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "plan/cost.h"
+
+namespace baton::plan {
+
+class StepCosts {
+ public:
+  StepCosts(DeviceProfile device, ModelCost model, KvType kv_type);
+
+  // Seconds until the first layer, the first two, ... of `layers` are computed, for tokens
+  // [first_token, first_token + count) of one prompt, with the logits of the last one or without.
+  std::vector<double> OfChunk(LayerRange layers, int first_token, int count, bool logits) const;
+  // The same for the next token of each of some sequences, which have so many tokens before it.
+  // Those of different lengths count as if all had their mean.
+  std::vector<double> OfTokens(LayerRange layers, std::span<const int> contexts, bool logits) const;
+
+ private:
+  double HeadSeconds(LayerRange layers, int requests) const;
+
+  const DeviceProfile device_;
+  const ModelCost model_;
+  const ModelCost headless_;
+  const KvType kv_type_;
+};
+
+}  // namespace baton::plan

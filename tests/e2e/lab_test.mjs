@@ -1,0 +1,142 @@
+// `baton lab` with two phantom nodes: rows, tokens, the picture, and nothing left behind.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import { baton, sleep, until } from './harness.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'baton-lab-test-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+// Slow devices with a small model: whatever this machine does besides, it keeps up.
+const scenario = join(folder, 'two.toml');
+writeFileSync(scenario, `
+title = "two"
+model = "layers=4,hidden=256,heads=4,kv_heads=2,ffn=768,vocab=4096,context=4096:F16"
+entry = "b"
+[cluster]
+chunk_tokens = 256
+[[cluster.device]]
+is = "phone"
+name = "a"
+[[cluster.device]]
+is = "laptop"
+name = "b"
+[[cluster.link]]
+is = "1gbe"
+[[row]]
+name = "a alone"
+nodes = ["a"]
+prompt = 1000
+answer = 16
+published_ttft_s = 1.0
+[[row]]
+name = "b alone"
+nodes = ["b"]
+prompt = 1000
+answer = 16
+[[row]]
+name = "handed over"
+prefill_on = ["a"]
+decode_on = ["b"]
+prompt = 1000
+answer = 16
+[[row]]
+name = "two stages"
+decode_on = ["a", "b"]
+split = [1, 3]
+prompt = 1000
+answer = 16
+[[row]]
+name = "three at once"
+nodes = ["b"]
+prompt = 1000
+answer = 16
+concurrency = 3
+[[ratio]]
+name = "gain"
+slow = "b alone"
+fast = "a alone"
+`);
+
+// What an interrupted lab might leave.
+const leftovers = () => {
+  const links = spawnSync('ip', ['-o', 'link'], { encoding: 'utf8' }).stdout ?? '';
+  const processes = spawnSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' }).stdout;
+  return {
+    links: links.split('\n').filter((line) => /: lab\d*[@:]/.test(line)),
+    nodes: processes.split('\n').filter((line) => line.includes('--phantom') && line.includes(' serve ')),
+    folders: readdirSync(tmpdir()).filter((name) => name.startsWith('baton-lab-') && !name.includes('test')),
+  };
+};
+const nothing = { links: [], nodes: [], folders: [] };
+const environment = { ...process.env, BATON_HOME: join(folder, 'home') };
+
+for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['--loopback']]]) {
+  test(`two phantom nodes ${how}`, { timeout: 240000 }, (t) => {
+    const svg = join(folder, 'picture.svg');
+    const ran = spawnSync(baton, ['lab', scenario, '--json', '--svg', svg, ...flags],
+      { encoding: 'utf8', env: environment });
+    assert.equal(ran.status, 0, ran.stderr);
+    const result = JSON.parse(ran.stdout);
+    assert.equal(result.tokens_agree, true);
+    const row = (name) => result.rows.find((each) => each.name === name);
+    for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'three at once']) {
+      for (const what of ['TTFT', 'decode', 'total', 'decode rate']) {
+        const { predicted, measured } = row(`${name}, ${what}`);
+        assert.ok(predicted > 0 && measured > 0, `${name}, ${what}: ${predicted}, ${measured}`);
+      }
+      t.diagnostic(JSON.stringify(row(`${name}, total`)));
+    }
+    // A phantom takes its time; how much more this machine takes, and how its links do, is its own affair.
+    for (const name of ['a alone', 'b alone', 'three at once'])
+      assert.ok(row(`${name}, total`).measured > 0.9 * row(`${name}, total`).predicted, name);
+    assert.equal(row('a alone, TTFT').published, 1);
+    assert.equal(row('b alone, TTFT').published, null);
+    assert.ok(row('gain').measured > 0);
+    const handed = result.runs.find((each) => each.name === 'handed over');
+    assert.equal(handed.kv_bytes, 1000 * 4 * 2 * 128 * 2, 'K and V of all layers went over the link');
+    const picture = readFileSync(svg, 'utf8');
+    for (const what of ['class="prefill"', 'class="decode"', 'class="kv"', 'a to b'])
+      assert.ok(picture.includes(what), what);
+    assert.deepEqual(leftovers(), nothing);
+  });
+}
+
+test('an interrupt ends all of it', { timeout: 60000 }, async () => {
+  for (const signal of ['SIGINT', 'SIGKILL']) {
+    const lab = spawn(baton, ['lab', scenario, '--json'], { stdio: 'ignore', env: environment });
+    const ended = new Promise((resolve) => lab.on('exit', (code) => resolve(code)));
+    await until('the nodes to start', () => leftovers().nodes.length >= 2);
+    await sleep(300);
+    lab.kill(signal);
+    const code = await ended;
+    if (signal === 'SIGINT') assert.equal(code, 130);
+    await until('the nodes to end', () => leftovers().nodes.length === 0);
+    const { links, folders } = leftovers();
+    assert.deepEqual(links, []);
+    if (signal === 'SIGINT') assert.deepEqual(folders, []);
+    for (const name of folders) rmSync(join(tmpdir(), name), { recursive: true });
+  }
+});
+
+test('what is wrong with a scenario is named', () => {
+  writeFileSync(join(folder, 'bad.toml'), readFileSync(scenario, 'utf8').replace('"phone"', '"fone"'));
+  const ran = spawnSync(baton, ['lab', join(folder, 'bad.toml')], { encoding: 'utf8', env: environment });
+  assert.equal(ran.status, 1);
+  assert.match(ran.stderr, /'fone'/);
+});
+
+test('a fleet is simulated, the same for the same seed', () => {
+  const simulate = (seed) => JSON.parse(execFileSync(baton, ['lab', scenario, '--row', 'b alone', '--simulate',
+    '--replicas', '50', '--rate', '20', '--requests', '2000', '--seed', seed, '--json'],
+  { encoding: 'utf8', env: environment }));
+  const [first] = simulate('1').simulated;
+  assert.equal(first.completed, 2000);
+  assert.ok(first.ttft_s.p99 >= first.ttft_s.p50 && first.ttft_s.p50 > 0);
+  assert.deepEqual(simulate('1').simulated, [first]);
+  assert.notDeepEqual(simulate('2').simulated, [first]);
+});
