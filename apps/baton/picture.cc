@@ -72,6 +72,8 @@ std::string StageLine(const json::value& stage, const json::value& explanation) 
     line += "  " + InPhase(explanation, node, "prefill", Number(stage, "prefill_ms"));
   if (role != "prefill")
     line += "  " + InPhase(explanation, node, "decode", Number(stage, "decode_ms"));
+  if (const double joules = Number(stage, "energy_j"); joules > 0)
+    line += fmt::format("  {:.3g} J", joules);
   return line;
 }
 

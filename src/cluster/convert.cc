@@ -130,6 +130,7 @@ void AddStages(const std::vector<plan::StagePlan>& stages,
     item.set_memory_bytes(stage.memory_bytes);
     item.set_prefill_s(stage.prefill_s);
     item.set_decode_s(stage.decode_s);
+    item.set_energy_j(stage.energy_j);
   }
 }
 
@@ -141,7 +142,8 @@ std::vector<plan::StagePlan> StagesOf(
                       .layers = {item.first_layer(), item.last_layer()},
                       .memory_bytes = item.memory_bytes(),
                       .prefill_s = item.prefill_s(),
-                      .decode_s = item.decode_s()});
+                      .decode_s = item.decode_s(),
+                      .energy_j = item.energy_j()});
   }
   return stages;
 }

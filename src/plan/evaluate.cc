@@ -23,17 +23,30 @@ LayerRange Overlap(LayerRange a, LayerRange b) {
   return {std::max(a.first, b.first), std::min(a.last, b.last)};
 }
 
-std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, const Group& other) {
+// Work of one request, of those that share each step.
+double BusySeconds(const StageCost& cost, const Workload& workload, bool prompts, bool answers) {
+  const double steps = std::max(0, workload.answer_tokens - 1);
+  return (prompts ? cost.prefill_whole_s : 0) +
+         (answers ? steps * cost.decode_step_s / std::max(1, workload.concurrency) : 0);
+}
+
+// The stages of one group of an arrangement, whose other group is `other`; `answers`: it decodes.
+std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, const Group& other,
+                                bool answers) {
+  const bool prompts = !answers || other.empty();
   std::vector<StagePlan> stages;
   for (const GroupStage& stage : group) {
     const GroupStage* twin = StageOn(other, stage.node);
     const LayerRange held = twin ? Hull(stage.layers, twin->layers) : stage.layers;
     const StageCost cost = costs.At(stage.node, stage.layers);
-    stages.push_back({.node = costs.cluster().nodes[stage.node].id,
+    const NodeProfile& node = costs.cluster().nodes[stage.node];
+    const double busy_s = BusySeconds(cost, costs.workload(), prompts, answers);
+    stages.push_back({.node = node.id,
                       .layers = stage.layers,
                       .memory_bytes = costs.MemoryOf(held),
                       .prefill_s = cost.prefill_whole_s,
-                      .decode_s = cost.decode_step_s});
+                      .decode_s = cost.decode_step_s,
+                      .energy_j = node.device.watts * busy_s});
   }
   return stages;
 }
@@ -183,8 +196,8 @@ Score Judge::ScoreOf(const Arrangement& arrangement, const Totals& totals) const
 Plan Judge::PlanOf(const Arrangement& arrangement, const Totals& totals) const {
   const Workload& workload = costs_.workload();
   Plan plan;
-  plan.prefill = ToStages(costs_, arrangement.prefill, arrangement.decode);
-  plan.decode = ToStages(costs_, arrangement.decode, arrangement.prefill);
+  plan.prefill = ToStages(costs_, arrangement.prefill, arrangement.decode, false);
+  plan.decode = ToStages(costs_, arrangement.decode, arrangement.prefill, true);
   plan.prefill_s = totals.prefill_s;
   plan.exposed_s = totals.exposure.seconds;
   plan.kv_hidden = !arrangement.prefill.empty() && totals.exposure.hidden;

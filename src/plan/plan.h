@@ -14,6 +14,8 @@ struct StagePlan {
   uint64_t memory_bytes = 0;  // on that node, whatever roles it has in the plan
   double prefill_s = 0;       // its share of computing the whole prompt
   double decode_s = 0;        // its share of one token
+  // What the device takes for one request while it works on it, idling left out; 0: not known.
+  double energy_j = 0;
 };
 
 struct Plan {

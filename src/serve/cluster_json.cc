@@ -16,7 +16,8 @@ json::array StagesOf(const std::vector<plan::StagePlan>& stages, const char* rol
                     {"last_layer", stage.layers.last - 1},
                     {"memory_bytes", stage.memory_bytes},
                     {"prefill_ms", stage.prefill_s * 1e3},
-                    {"decode_ms", stage.decode_s * 1e3}});
+                    {"decode_ms", stage.decode_s * 1e3},
+                    {"energy_j", stage.energy_j}});
   }
   return list;
 }

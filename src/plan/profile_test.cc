@@ -1,0 +1,114 @@
+// What devices measured between their two ends: few tokens, short and long contexts, power.
+#include "plan/profile.h"
+
+#include <gmock/gmock.h>
+
+#include "plan/cost.h"
+#include "plan/planner.h"
+
+namespace baton::plan {
+namespace {
+
+// Reads 1e11 bytes and computes 1e13 FLOPs of F16 per second: both bind at a hundred tokens.
+TypeRate Rate(std::vector<BatchRate> batches = {}) {
+  return {DType::kF16, 1e13, 1e11, std::move(batches)};
+}
+
+// Of a product with so many tokens that takes `excess` times what the two ends say.
+BatchRate Measured(int tokens, double excess) {
+  const double roofline_s = std::max(1e-11, tokens * 1e-13);  // per byte, which is one FLOP a token
+  return {tokens, tokens / (excess * roofline_s)};
+}
+
+TEST(TypeRate, TheEndsAreAsMeasured) {
+  for (const TypeRate& rate : {Rate(), Rate({Measured(64, 1.5)})}) {
+    for (const double tokens : {0.0, 1.0, 512.0, 4096.0}) EXPECT_EQ(rate.Excess(tokens), 1);
+  }
+  EXPECT_EQ(Rate().Excess(64), 1);
+}
+
+TEST(TypeRate, InBetweenFollowsTheLinesOfWhatWasMeasured) {
+  const TypeRate rate = Rate({Measured(4, 1.25), Measured(64, 1.5)});
+  EXPECT_NEAR(rate.Excess(4), 1.25, 1e-12);
+  EXPECT_NEAR(rate.Excess(64), 1.5, 1e-12);
+  EXPECT_NEAR(rate.Excess(34), (1.25 + 1.5) / 2, 1e-12);  // reading binds on all this line
+  // From 1.5e-11 s at 64 tokens to 5.12e-11 at 512.
+  const double at_288 = (1.5e-11 + 5.12e-11) / 2;
+  EXPECT_NEAR(rate.Excess(288), at_288 / 2.88e-11, 1e-9);
+}
+
+TEST(TypeRate, WhatCannotBeIsNotBelieved) {
+  EXPECT_EQ(Rate({Measured(16, 100)}).Excess(16), 4);
+  EXPECT_EQ(Rate({Measured(16, 0.01)}).Excess(16), 0.8);
+}
+
+TEST(TypeRate, AFasterDeviceKeepsItsExcess) {
+  TypeRate rate = Rate({Measured(4, 1.25), Measured(64, 1.5)});
+  rate.Scale(2, 1);
+  EXPECT_EQ(rate.matmul_flops_per_s, 2e13);
+  EXPECT_NEAR(rate.Excess(4), 1.25, 1e-12);
+  EXPECT_NEAR(rate.Excess(64), 1.5, 1e-12);
+}
+
+TEST(DeviceProfile, AttentionFollowsTheContext) {
+  DeviceProfile device;
+  device.attention_flops_per_s = 7;
+  device.kv_read_bytes_per_s = 70;
+  EXPECT_EQ(device.AttentionOver(3000).flops_per_s, 7);
+  device.contexts = {{512, 4, 40}, {2048, 7, 70}, {8192, 10, 100}};
+  EXPECT_EQ(device.AttentionOver(10).flops_per_s, 4);
+  EXPECT_EQ(device.AttentionOver(2048).read_bytes_per_s, 70);
+  EXPECT_NEAR(device.AttentionOver(1280).flops_per_s, 5.5, 1e-12);
+  EXPECT_NEAR(device.AttentionOver(5120).read_bytes_per_s, 85, 1e-12);
+  EXPECT_EQ(device.AttentionOver(1e6).flops_per_s, 10);
+}
+
+ModelCost FourLayers() {
+  ModelCost model;
+  model.layer_weight_bytes.assign(4, 1'000'000'000);
+  model.layer_flops_per_token = 1e9;
+  model.kv_elements = 1024;
+  model.q_width = 1024;
+  model.hidden_width = 1024;
+  return model;
+}
+
+DeviceProfile Device() {
+  DeviceProfile device;
+  device.memory_bytes = 100'000'000'000;
+  device.rates = {Rate({Measured(8, 1.6)})};
+  device.attention_flops_per_s = device.kv_read_bytes_per_s = 1e30;
+  device.watts = 50;
+  return device;
+}
+
+TEST(CostModel, StepsOfSomeTokensTakeLonger) {
+  const ModelCost model = FourLayers();
+  Workload workload;
+  workload.concurrency = 8;
+  const StageCost measured = CostOf(Device(), model, {0, 4}, workload);
+  DeviceProfile ends = Device();
+  ends.rates[0].batches.clear();
+  const StageCost roofline = CostOf(ends, model, {0, 4}, workload);
+  EXPECT_NEAR(measured.decode_step_s, 1.6 * roofline.decode_step_s, 1e-9);
+  EXPECT_NEAR(measured.decode_one_s, roofline.decode_one_s, 1e-12);
+  EXPECT_NEAR(measured.prefill_whole_s, roofline.prefill_whole_s, 1e-12) << "chunks of 512";
+}
+
+TEST(Planner, EnergyIsPowerTimesWork) {
+  const NodeId id(std::array<uint8_t, NodeId::kBytes>{1});
+  ClusterProfile cluster;
+  cluster.nodes = {{id, "n1", Device()}};
+  Workload workload;
+  workload.concurrency = 8;
+  workload.answer_tokens = 101;
+  const auto result = Make(cluster, FourLayers(), workload, id);
+  ASSERT_TRUE(result.ok());
+  const StagePlan& stage = result->chosen.decode.at(0);
+  EXPECT_NEAR(stage.energy_j, 50 * (stage.prefill_s + 100 * stage.decode_s / 8), 1e-6);
+  cluster.nodes[0].device.watts = 0;
+  EXPECT_EQ(Make(cluster, FourLayers(), workload, id)->chosen.decode.at(0).energy_j, 0);
+}
+
+}  // namespace
+}  // namespace baton::plan
