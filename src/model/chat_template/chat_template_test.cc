@@ -69,6 +69,32 @@ TEST(Jinja, ExpressionsPrintAsInPython) {
   for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
 }
 
+// As JSON schemas have them, for the largest unsigned number.
+TEST(Jinja, IntegersOfRequestsFrom63To64Bits) {
+  const Case cases[] = {
+      {"{{ a }} {{ p | tojson }} {{ [b] }} {{ b | string }}",
+       "9223372036854775808 {\"maximum\": 18446744073709551615} [18446744073709551615] "
+       "18446744073709551615"},
+      {"{{ a is integer }} {{ a is float }} {{ a is number }}", "True False True"},
+      {"{{ a < b }} {{ b < a }} {{ n < a }} {{ a < n }} {{ a == a }} {{ a == b }} {{ a == n }}",
+       "True False True False True False False"},
+      {"{{ '%d %x' % (b, a) }} {{ '{:,} {}'.format(b, a) }}",
+       "18446744073709551615 8000000000000000 18,446,744,073,709,551,615 9223372036854775808"},
+      {"{{ a | int }} {{ b | abs }} {{ +b }} {{ b | round }}",
+       "9223372036854775808 18446744073709551615 18446744073709551615 18446744073709551615"},
+      {"{{ a | float }} {{ a / 2 }} {{ a * 0.5 }} {{ b > 1.5 }}",
+       "9.223372036854776e+18 4.611686018427388e+18 4.611686018427388e+18 True"},
+      {"{{ {a: 1}[a] }} {{ [b, n, a] | sort }}",
+       "1 [7, 9223372036854775808, 18446744073709551615]"},
+      {"{{ a + 1 }}", "error: an integer of the chat template exceeds 64 bits"},
+      {"{{ -a }}", "error: an integer of the chat template exceeds 64 bits"},
+  };
+  constexpr std::string_view kLarge = R"({"n": 7, "a": 9223372036854775808,
+      "b": 18446744073709551615, "p": {"maximum": 18446744073709551615}})";
+  for (const Case& test : cases)
+    EXPECT_EQ(Render(test.source, kLarge), test.expected) << test.source;
+}
+
 TEST(Jinja, CaseOfAllAlphabets) {
   const Case cases[] = {
       {"{{ 'ΟΔΥΣΣΕΥΣ ΣΑΣ.' | lower }} {{ \"ΑΣ'Α\".lower() }}", "οδυσσευς σας. ασ'α"},

@@ -75,7 +75,7 @@ class JsonWriter {
       out_ += "null";
     else if (value.Is<bool>())
       out_ += value.As<bool>() ? "true" : "false";
-    else if (value.Is<int64_t>())
+    else if (value.is_whole())
       out_ += Repr(value);
     else if (value.Is<double>())
       out_ += FloatToJson(value.number());
@@ -135,7 +135,7 @@ class JsonWriter {
     if (key.is_text()) return key.bytes();
     if (key.is_none()) return std::string("null");
     if (key.Is<bool>()) return std::string(key.As<bool>() ? "true" : "false");
-    if (key.Is<int64_t>()) return Repr(key);
+    if (key.is_whole()) return Repr(key);
     if (key.Is<double>()) return FloatToJson(key.number());
     return TypeError(
         fmt::format("keys must be str, int, float, bool or None, not {}", TypeName(key)));
@@ -185,7 +185,7 @@ Value FromJson(Runtime& runtime, const boost::json::value& json) {
     case boost::json::kind::int64:
       return Value(json.get_int64());
     case boost::json::kind::uint64:
-      return Value(static_cast<double>(json.get_uint64()));
+      return Value(LargeInteger{json.get_uint64()});  // one that fits 63 bits is kind::int64
     case boost::json::kind::double_:
       return Value(json.get_double());
     case boost::json::kind::string:

@@ -57,6 +57,7 @@ Result<Value> IntFilter(Runtime&, const Value& value, const Arguments& arguments
   BATON_RETURN_IF_ERROR(CheckDefined(value));
   BATON_ASSIGN_OR_RETURN(const int64_t base, Integer(bound[1], 10));
   if (base < 2 || base > 36) return TypeError("int() base must be >= 2 and <= 36");
+  if (value.is_large()) return value;
   std::optional<int64_t> number;
   if (value.is_integer()) number = value.integer();
   if (value.Is<double>()) number = Truncated(value.number());
@@ -82,6 +83,7 @@ Result<Value> Abs(Runtime&, const Value& value, const Arguments& arguments) {
   BATON_RETURN_IF_ERROR(arguments.Bind("abs", {}));
   BATON_RETURN_IF_ERROR(CheckDefined(value));
   if (value.Is<double>()) return Value(std::fabs(value.number()));
+  if (value.is_large()) return value;
   if (!value.is_integer())
     return TypeError(fmt::format("bad operand type for abs(): '{}'", TypeName(value)));
   return value.integer() < 0 ? Negate(value) : Result<Value>(Value(value.integer()));
@@ -101,10 +103,13 @@ Result<Value> Round(Runtime&, const Value& value, const Arguments& arguments) {
   const double number = value.number();
   if (method == "ceil") return Value(std::ceil(number * scale) / scale);
   if (method == "floor") return Value(std::floor(number * scale) / scale);
-  if (value.is_integer() && precision >= 0) return Value(value.integer());
+  if (value.is_whole() && precision >= 0) return value.is_large() ? value : Value(value.integer());
   if (precision < 0) {
     const double rounded = std::nearbyint(number * scale) / scale;
-    return value.is_integer() ? Value(static_cast<int64_t>(rounded)) : Value(rounded);
+    if (!value.is_whole()) return Value(rounded);
+    const auto whole = Truncated(rounded);
+    if (!whole) return MakeError(Code::kResourceExhausted, "round() exceeds 64 bits");
+    return Value(*whole);
   }
   // Correctly rounded, as Python's round(): through the decimal digits.
   return Value(std::strtod(fmt::format("{:.{}f}", number, precision).c_str(), nullptr));

@@ -186,7 +186,10 @@ Result<Value> Arithmetic(Runtime& runtime, Operator op, const Value& left, const
   BATON_RETURN_IF_ERROR(CheckDefined(right));
   if (left.is_integer() && right.is_integer())
     return OnIntegers(op, left.integer(), right.integer());
-  if (left.is_number() && right.is_number()) return OnFloats(op, left.number(), right.number());
+  if (left.is_number() && right.is_number()) {
+    if (left.is_whole() && right.is_whole() && op != Operator::kDivide) return TooLarge();
+    return OnFloats(op, left.number(), right.number());
+  }
   if (op == Operator::kAdd) {
     if (left.is_text() && right.is_text()) return AddTexts(runtime, left, right);
     if (IsConcatenable(left) && IsConcatenable(right) && left.list().kind == right.list().kind)
@@ -279,6 +282,7 @@ Result<Value> Apply(Runtime& runtime, Operator op, const Value& left, const Valu
 Result<Value> Negate(const Value& value) {
   BATON_RETURN_IF_ERROR(CheckDefined(value));
   if (value.Is<double>()) return Value(-value.number());
+  if (value.is_large()) return TooLarge();
   if (!value.is_integer())
     return TypeError(fmt::format("bad operand type for unary -: '{}'", TypeName(value)));
   if (value.integer() == std::numeric_limits<int64_t>::min()) return TooLarge();
@@ -287,7 +291,7 @@ Result<Value> Negate(const Value& value) {
 
 Result<Value> Plus(const Value& value) {
   BATON_RETURN_IF_ERROR(CheckDefined(value));
-  if (value.Is<double>()) return value;
+  if (value.Is<double>() || value.is_large()) return value;
   if (!value.is_integer())
     return TypeError(fmt::format("bad operand type for unary +: '{}'", TypeName(value)));
   return Value(value.integer());

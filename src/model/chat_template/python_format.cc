@@ -162,10 +162,11 @@ std::string SignOf(bool negative, const Spec& spec) {
   return spec.sign == '+' ? "+" : spec.sign == ' ' ? " " : "";
 }
 
-std::string FormatInteger(int64_t number, const Spec& spec) {
-  const bool negative = number < 0;
-  const uint64_t magnitude =
-      negative ? ~static_cast<uint64_t>(number) + 1 : static_cast<uint64_t>(number);
+// Of a whole number.
+std::string FormatInteger(const Value& value, const Spec& spec) {
+  const uint64_t number = value.is_large() ? value.large() : static_cast<uint64_t>(value.integer());
+  const bool negative = !value.is_large() && value.integer() < 0;
+  const uint64_t magnitude = negative ? ~number + 1 : number;
   std::string digits = IntegerDigits(magnitude, spec);
   if (spec.precision > static_cast<int>(digits.size()))
     digits.insert(0, static_cast<size_t>(spec.precision) - digits.size(), '0');
@@ -340,8 +341,7 @@ class PercentFormatter {
     }
     if (value.Is<double>() && (spec.type != 'd' || !(std::fabs(value.number()) < 9e18)))
       return TypeError(fmt::format("%{} format: an integer is required, not float", type));
-    const int64_t whole =
-        value.Is<double>() ? static_cast<int64_t>(value.number()) : value.integer();
+    const Value whole = value.Is<double>() ? Value(static_cast<int64_t>(value.number())) : value;
     builder_.Append(FormatInteger(whole, spec));
     return OkStatus();
   }
@@ -442,8 +442,9 @@ Result<std::string> FormatWithSpec(const Value& value, std::string_view text) {
       return FormatDouble(value.number(), spec);
     }
     if (spec.precision >= 0) return TypeError("Precision not allowed in integer format specifier");
+    if (spec.type == 'c' && value.is_large()) return TypeError("%c arg not in range(0x110000)");
     if (spec.type == 'c') return FormatString(ToUtf8(static_cast<char32_t>(value.integer())), spec);
-    return FormatInteger(value.integer(), spec);
+    return FormatInteger(value, spec);
   }
   if (!value.is_text() && !text.empty())
     return TypeError(
@@ -620,6 +621,7 @@ std::string Repr(const Value& value) {
   if (value.is_none()) return "None";
   if (value.Is<bool>()) return value.As<bool>() ? "True" : "False";
   if (value.Is<int64_t>()) return fmt::format("{}", value.As<int64_t>());
+  if (value.is_large()) return fmt::format("{}", value.large());
   if (value.Is<double>()) return FormatFloat(value.As<double>());
   if (value.is_text()) return ReprText(value.bytes());
   if (value.is_list()) return ReprList(value.list());

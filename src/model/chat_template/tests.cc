@@ -34,7 +34,7 @@ constexpr PlainRow kPlain[] = {
     {"boolean", [](const Value& v) { return v.Is<bool>(); }},
     {"true", [](const Value& v) { return v.Is<bool>() && v.As<bool>(); }},
     {"false", [](const Value& v) { return v.Is<bool>() && !v.As<bool>(); }},
-    {"integer", [](const Value& v) { return v.Is<int64_t>(); }},
+    {"integer", [](const Value& v) { return v.Is<int64_t>() || v.is_large(); }},
     {"float", [](const Value& v) { return v.Is<double>(); }},
     {"number", [](const Value& v) { return v.is_number(); }},
     {"string", [](const Value& v) { return v.is_text(); }},

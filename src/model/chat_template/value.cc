@@ -21,6 +21,17 @@ std::string IndexKeyOf(const Value& key) {
   return "o" + Repr(key);
 }
 
+// Of whole numbers; a large one is above all others.
+bool EqualWholes(const Value& a, const Value& b) {
+  if (a.is_large() != b.is_large()) return false;
+  return a.is_large() ? a.large() == b.large() : a.integer() == b.integer();
+}
+
+bool LessWholes(const Value& a, const Value& b) {
+  if (a.is_large() != b.is_large()) return b.is_large();
+  return a.is_large() ? a.large() < b.large() : a.integer() < b.integer();
+}
+
 bool EqualLists(const List& a, const List& b) {
   const bool comparable = a.kind == b.kind;
   return comparable && std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(),
@@ -286,7 +297,7 @@ std::string TypeName(const Value& value) {
   if (value.is_undefined()) return "Undefined";
   if (value.is_none()) return "NoneType";
   if (value.Is<bool>()) return "bool";
-  if (value.Is<int64_t>()) return "int";
+  if (value.Is<int64_t>() || value.is_large()) return "int";
   if (value.Is<double>()) return "float";
   if (value.is_text()) return "str";
   if (value.is_dict()) return "dict";
@@ -338,7 +349,7 @@ bool HasUntrusted(const Value& value) {
 }
 
 bool Equal(const Value& a, const Value& b) {
-  if (a.is_integer() && b.is_integer()) return a.integer() == b.integer();
+  if (a.is_whole() && b.is_whole()) return EqualWholes(a, b);
   if (a.is_number() && b.is_number()) return a.number() == b.number();
   if (a.is_text() && b.is_text()) return a.bytes() == b.bytes();
   if (a.is_list() && b.is_list()) return EqualLists(a.list(), b.list());
@@ -354,7 +365,7 @@ bool Equal(const Value& a, const Value& b) {
 Result<bool> Less(const Value& a, const Value& b) {
   BATON_RETURN_IF_ERROR(CheckDefined(a));
   BATON_RETURN_IF_ERROR(CheckDefined(b));
-  if (a.is_integer() && b.is_integer()) return a.integer() < b.integer();
+  if (a.is_whole() && b.is_whole()) return LessWholes(a, b);
   if (a.is_number() && b.is_number()) return a.number() < b.number();
   if (a.is_text() && b.is_text()) return a.bytes() < b.bytes();  // UTF-8 keeps the order
   if (a.is_list() && b.is_list() && a.list().kind == b.list().kind &&

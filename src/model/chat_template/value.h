@@ -109,6 +109,11 @@ struct Undefined {
   std::shared_ptr<const std::string> why;  // "'x' is undefined"
 };
 struct None {};
+// 2^63 or more, from a request's JSON. Prints and compares as the integer it is; computing with it
+// exceeds 64 bits.
+struct LargeInteger {
+  uint64_t value = 0;
+};
 
 using TextPtr = std::shared_ptr<const Text>;
 using ListPtr = std::shared_ptr<const List>;
@@ -119,8 +124,8 @@ using LoopPtr = std::shared_ptr<LoopState>;
 
 class Value {
  public:
-  using Variant = std::variant<Undefined, None, bool, int64_t, double, TextPtr, ListPtr, DictPtr,
-                               NamespacePtr, FunctionPtr, LoopPtr>;
+  using Variant = std::variant<Undefined, None, bool, int64_t, LargeInteger, double, TextPtr,
+                               ListPtr, DictPtr, NamespacePtr, FunctionPtr, LoopPtr>;
   Value() : variant_(Undefined{}) {}
   Value(Variant variant) : variant_(std::move(variant)) {}  // NOLINT: implicit by design
 
@@ -138,14 +143,20 @@ class Value {
   bool is_list() const { return Is<ListPtr>(); }
   bool is_dict() const { return Is<DictPtr>(); }
   bool is_integer() const { return Is<int64_t>() || Is<bool>(); }  // as in Python, bool is one
-  bool is_number() const { return is_integer() || Is<double>(); }
+  bool is_large() const { return Is<LargeInteger>(); }
+  bool is_whole() const { return is_integer() || is_large(); }
+  bool is_number() const { return is_whole() || Is<double>(); }
 
   const Text& text() const { return *As<TextPtr>(); }
   const std::string& bytes() const { return text().bytes(); }
   const List& list() const { return *As<ListPtr>(); }
   const Dict& dict() const { return *As<DictPtr>(); }
   int64_t integer() const { return Is<bool>() ? (As<bool>() ? 1 : 0) : As<int64_t>(); }
-  double number() const { return Is<double>() ? As<double>() : static_cast<double>(integer()); }
+  uint64_t large() const { return As<LargeInteger>().value; }
+  double number() const {
+    if (is_large()) return static_cast<double>(large());
+    return Is<double>() ? As<double>() : static_cast<double>(integer());
+  }
 
  private:
   Variant variant_;

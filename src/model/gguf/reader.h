@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/free.h"
 #include "base/result.h"
 #include "model/gguf/metadata.h"
 #include "os/file.h"
@@ -75,7 +76,7 @@ class File {
   // Frees the header; View() and mapping() stay usable.
   void DropHeader() {
     header_ = {};
-    header_bytes_ = {};
+    Free(header_bytes_);
   }
 
  private:

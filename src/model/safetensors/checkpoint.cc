@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/free.h"
 #include "model/fingerprint.h"
 #include "model/gguf/reader.h"
 #include "model/safetensors/folder.h"
@@ -119,8 +120,8 @@ class FolderCheckpoint final : public Checkpoint {
   }
 
   void DropHeaders() override {
-    metadata_bytes_ = {};
-    texts_ = {};
+    Free(metadata_bytes_);
+    Free(texts_);
     for (File& file : files_) file.DropHeader();
   }
 

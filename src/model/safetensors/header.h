@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/free.h"
 #include "base/result.h"
 #include "os/file.h"
 
@@ -75,8 +76,8 @@ class File {
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   // Frees header and tensors; mapping() stays usable.
   void DropHeader() {
-    header_bytes_ = {};
-    tensors_ = {};
+    Free(header_bytes_);
+    Free(tensors_);
   }
 
  private:

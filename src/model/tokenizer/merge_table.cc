@@ -47,8 +47,9 @@ Result<MergeTable> ReadMerges(const gguf::Metadata& metadata, const Vocabulary& 
   return MergeTable(MergesIn(merges, vocabulary));
 }
 
-MergeTable::MergeTable(const std::vector<Merge>& merges)
-    : slots_(merges.size() + merges.size() / 3 + 1) {
+MergeTable::MergeTable(size_t merges_max) : slots_(merges_max + merges_max / 3 + 1) {}
+
+MergeTable::MergeTable(const std::vector<Merge>& merges) : MergeTable(merges.size()) {
   for (const Merge& merge : merges) {
     Merge& slot = slots_[SlotOf(merge.left, merge.right)];
     if (slot.left == kNoToken) slot = merge;

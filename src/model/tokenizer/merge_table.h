@@ -21,8 +21,12 @@ class MergeTable {
     uint32_t rank = 0;
     TokenId merged = kNoToken;
   };
+  // For up to `merges_max` merges.
+  explicit MergeTable(size_t merges_max);
   // Where a pair appears twice, the first counts.
   explicit MergeTable(const std::vector<Merge>& merges);
+  // Goes before an earlier merge of its pair.
+  void Set(const Merge& merge) { slots_[SlotOf(merge.left, merge.right)] = merge; }
   // nullptr if the pair does not merge.
   const Merge* Find(TokenId left, TokenId right) const;
 

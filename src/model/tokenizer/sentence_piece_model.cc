@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
+#include "base/free.h"
 #include "model/tokenizer/pipeline/json_fields.h"
 #include "model/tokenizer/pipeline/tokenizer_document.h"
 #include "model/tokenizer/pipeline/unigram_model.h"
@@ -105,15 +106,15 @@ class Reader {
       const bool steers = type == TokenType::kUserDefined && LooksLikeControl(file_.TextOf(id));
       table_.SetType(id, steers ? TokenType::kControl : type);
     }
-    file_.types = {};
+    Free(file_.types);
     return OkStatus();
   }
 
   // All that the vocabulary has by now.
   void Forget() {
     table_.Forget();
-    file_.places = {};
-    file_.lengths = {};
+    Free(file_.places);
+    Free(file_.lengths);
   }
 
   // The file's own roles, then those that configurations give.

@@ -12,6 +12,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "base/free.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "model/tokenizer/added_token.h"
@@ -64,8 +65,8 @@ class TokenTable {
   Result<Vocabulary> Finish(const TokensAround& around, std::vector<float> scores = {});
   // Frees what no vocabulary needs; nothing may be asked after it.
   void Forget() {
-    sources_ = {};
-    types_ = {};
+    Free(sources_);
+    Free(types_);
   }
   // Behind Finish(): which tokens the model may make of text.
   std::vector<bool> Ordinary() const;

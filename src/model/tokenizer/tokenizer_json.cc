@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/free.h"
 #include "model/text/utf8.h"
 #include "model/tokenizer/pipeline/bpe_model.h"
 #include "model/tokenizer/pipeline/json_fields.h"
@@ -101,6 +102,8 @@ class Reader {
     MarkBytes();
     BATON_ASSIGN_OR_RETURN(Vocabulary vocabulary, table_.Finish(parts_.around));
     parts_.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
+    Free(document_.vocabulary);
+    Free(document_.texts);
     BATON_RETURN_IF_ERROR(MakeModel());
     BATON_RETURN_IF_ERROR(SortSpecialTokens());
     BATON_ASSIGN_OR_RETURN(parts_.more_ends, table_.ReadEnds(generation_));
@@ -253,21 +256,22 @@ class Reader {
     BATON_ASSIGN_OR_RETURN(options.ignores_merges,
                            json_fields::BoolOr(*model_, "ignore_merges", false));
     BATON_ASSIGN_OR_RETURN(MergeTable merges, ReadMerges());
+    Free(document_.merges);
+    Free(document_.merge_texts);
     pipeline_.model = std::make_unique<const BpeModel>(*parts_.vocabulary, table_.Ordinary(),
                                                        std::move(merges), options);
     return OkStatus();
   }
 
-  // Of two merges of one pair the last counts, so they go in backwards.
+  // Of two merges of one pair the last counts.
   Result<MergeTable> ReadMerges() {
     const Vocabulary& vocabulary = *parts_.vocabulary;
-    std::vector<MergeTable::Merge> merges;
-    merges.reserve(document_.merges.size());
-    const std::string_view texts = document_.texts;
-    for (size_t rank = document_.merges.size(); rank-- > 0;) {
+    MergeTable merges(document_.merges.size());
+    std::string_view texts = document_.merge_texts;
+    for (size_t rank = 0; rank < document_.merges.size(); ++rank) {
       const auto& pair = document_.merges[rank];
-      const std::string_view joined =
-          texts.substr(pair.begin, pair.left_length + pair.right_length);
+      const std::string_view joined = texts.substr(0, pair.left_length + pair.right_length);
+      texts.remove_prefix(joined.size());
       TokenId ids[3];
       const std::string_view names[3] = {joined.substr(0, pair.left_length),
                                          joined.substr(pair.left_length), joined};
@@ -279,9 +283,9 @@ class Reader {
       }
       const TokenType type = vocabulary.TypeOf(ids[2]);
       if (type == TokenType::kControl || type == TokenType::kUnknown) continue;
-      merges.push_back({ids[0], ids[1], static_cast<uint32_t>(rank), ids[2]});
+      merges.Set({ids[0], ids[1], static_cast<uint32_t>(rank), ids[2]});
     }
-    return MergeTable(merges);
+    return merges;
   }
 
   Status SortSpecialTokens() {

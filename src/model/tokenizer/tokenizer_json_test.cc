@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "model/testing/cpu_stopwatch.h"
+#include "model/testing/heap_meter.h"
 #include "model/tokenizer/byte_characters.h"
 #include "model/tokenizer/oniguruma.h"
 
@@ -289,6 +290,48 @@ TEST(TokenizerJsonHostile, NormalizersCannotGrowATextWithoutEnd) {
   const auto ids = read->tokenizer.Encode("aaaa");
   ASSERT_FALSE(ids.ok());
   EXPECT_EQ(ids.error().code(), Code::kResourceExhausted);
+}
+
+// 128,000 tokens and 280,000 merges, written as Llama 3's are, but of shorter texts.
+std::string LargeTokenizer() {
+  constexpr size_t kTokens = 128'000, kMerges = 280'000;
+  std::vector<std::string> tokens;
+  for (char c = 'a'; c <= 'z'; ++c) tokens.emplace_back(1, c);
+  for (size_t i = 0; tokens.size() < kTokens; ++i) {
+    for (char c = 'a'; c <= 'z' && tokens.size() < kTokens; ++c) tokens.push_back(tokens[i] + c);
+  }
+  std::string vocabulary, merges;
+  size_t n_merges = 0;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const std::string& token = tokens[id];
+    vocabulary += fmt::format("{}\n      \"{}\": {}", id == 0 ? "" : ",", token, id);
+    for (size_t cut = 1; cut < token.size() && n_merges < kMerges; ++cut, ++n_merges)
+      merges += fmt::format("{}\n      \"{} {}\"", n_merges == 0 ? "" : ",", token.substr(0, cut),
+                            token.substr(cut));
+  }
+  CHECK(n_merges == kMerges);
+  return fmt::format(R"({{"model": {{"type": "BPE", "vocab": {{{}}}, "merges": [{}]}}}})",
+                     vocabulary, merges);
+}
+
+TEST(TokenizerJson, OfTheSizeOfLlama3sTakesTwiceTheFile) {
+  const std::string json = LargeTokenizer();
+  const HeapMeter meter;
+  const auto read = ReadTokenizerFiles({.tokenizer_json = json});
+  const size_t peak_bytes = meter.peak_bytes();
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->tokenizer.vocab_size(), 128'000);
+  EXPECT_LT(peak_bytes, 2 * json.size()) << "beside the file's own bytes";
+}
+
+TEST(TokenizerJson, OfTwoMergesOfOnePairTheLastCounts) {
+  const object vocabulary = {{"a", 0}, {"b", 1}, {"c", 2}, {"ab", 3}, {"bc", 4}};
+  const auto tokens = [&](array merges) {
+    const object model = {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", std::move(merges)}};
+    return Read(object{{"model", model}}).value().tokenizer.Encode("abc").value();
+  };
+  EXPECT_THAT(tokens({"a b", "b c"}), ElementsAre(3, 2));
+  EXPECT_THAT(tokens({"a b", "b c", "a b"}), ElementsAre(0, 4));
 }
 
 TEST(TokenizerJsonHostile, MarksInBadOrderTakeLinearTime) {

@@ -35,6 +35,11 @@ class Handler {
 
   TokenizerDocument Take() && {
     document_.rest = std::move(stack_.release().as_object());
+    // Growing by doubling, each may have taken twice what it needs.
+    document_.texts.shrink_to_fit();
+    document_.vocabulary.shrink_to_fit();
+    document_.merges.shrink_to_fit();
+    document_.merge_texts.shrink_to_fit();
     return std::move(document_);
   }
   const std::string& message() const { return message_; }
@@ -171,18 +176,13 @@ class Handler {
 
   // --- model.vocab: {"text": id} or [["text", score]] ---
 
-  uint32_t Store() {
-    const auto begin = static_cast<uint32_t>(document_.texts.size());
-    document_.texts += text_;
-    text_.clear();
-    return begin;
-  }
-
   bool AddEntry(TokenId id, error_code& error) {
     if (document_.vocabulary.size() >= static_cast<size_t>(kVocabularySizeMax))
       return Fail(fmt::format("it has more than {} tokens", kVocabularySizeMax), error);
-    const auto length = static_cast<uint32_t>(text_.size());
-    document_.vocabulary.push_back({Store(), length, id});
+    const auto begin = static_cast<uint32_t>(document_.texts.size());
+    document_.vocabulary.push_back({begin, static_cast<uint32_t>(text_.size()), id});
+    document_.texts += text_;
+    text_.clear();
     return true;
   }
 
@@ -232,12 +232,8 @@ class Handler {
     if (depth_ == part_depth_ + 1) {
       if (++pair_size_ > 2)
         return Fail(fmt::format("merge {} is not a pair", document_.merges.size()), error);
-      if (pair_size_ == 2) {
-        Store();
-        document_.merges.back().right_length = length;
-        return true;
-      }
-      document_.merges.push_back({Store(), length, 0});
+      if (pair_size_ == 1) document_.merges.push_back({length, 0});
+      if (pair_size_ == 2) document_.merges.back().right_length = length;
     } else {
       const size_t space = text_.find(' ');
       if (space == std::string::npos || text_.find(' ', space + 1) != std::string::npos)
@@ -246,8 +242,10 @@ class Handler {
                     error);
       text_.erase(space, 1);
       const auto left = static_cast<uint32_t>(space);
-      document_.merges.push_back({Store(), left, length - 1 - left});
+      document_.merges.push_back({left, length - 1 - left});
     }
+    document_.merge_texts += text_;
+    text_.clear();
     if (document_.merges.size() > kMergesMax)
       return Fail(fmt::format("it has more than {} merges", kMergesMax), error);
     return true;

@@ -21,7 +21,6 @@ struct TokenizerDocument {
     TokenId id = 0;
   };
   struct Merge {
-    uint32_t begin = 0;  // in `texts`
     uint32_t left_length = 0;
     uint32_t right_length = 0;
   };
@@ -30,6 +29,7 @@ struct TokenizerDocument {
   std::vector<double> scores;  // of Unigram, one for each entry
   bool has_merges = false;
   std::vector<Merge> merges;
+  std::string merge_texts;   // left, right, left, right, in their order
   boost::json::object rest;  // without model.vocab and model.merges
 
   std::string_view TextOf(const Entry& entry) const {
