@@ -6,7 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#include "fmt/format.h"
+#include <fmt/format.h>
+
 #include "os/file.h"
 #include "os/nvml.h"
 
