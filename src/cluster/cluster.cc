@@ -19,6 +19,7 @@ namespace {
 namespace asio = boost::asio;
 using wire::FrameType;
 
+constexpr size_t kSensorsMax = 64;  // devices of one node that are shown
 constexpr std::chrono::milliseconds kTick{50};
 constexpr size_t kWaitingMax = 256;
 
@@ -240,8 +241,8 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
   void SetSensors(std::vector<os::SensorReading> sensors) {
-    sensors_ = std::move(sensors);
-    PublishSelf();
+    sensors_[self_] = std::move(sensors);
+    if (mesh_ != nullptr) Broadcast(OurSensors(), {});
   }
 
   bool Measuring() const {
@@ -359,11 +360,13 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       *message.mutable_instance() = record;
       Send(peer.id, message);
     }
+    if (sensors_.contains(self_)) Send(peer.id, OurSensors());
   }
 
   void OnPeerDown(const NodeId& peer, const Error& reason) {
     if (stopped_) return;
     log::Info("lost {}: {}", peer.Short(), reason.message());
+    sensors_.erase(peer);
     PublishSelf();
     host_.OnPeerDown(peer, reason);
     coordinator_.OnPeerDown(peer);
@@ -408,6 +411,8 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
         return OnNodeRecord(from, message);
       case ClusterMessage::kInstance:
         return OnInstanceRecord(from, message);
+      case ClusterMessage::kSensors:
+        return OnSensors(from, message.sensors());
       case ClusterMessage::kStageReport:
         return coordinator_.OnStageReport(from, message.stage_report());
       case ClusterMessage::kStopInstance: {
@@ -448,6 +453,25 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     AdvanceAll();
   }
 
+  // They change every few seconds and nothing is decided by them: unlike records, they are not
+  // passed on, and nobody is woken.
+  ClusterMessage OurSensors() const {
+    ClusterMessage message;
+    SensorReport& report = *message.mutable_sensors();
+    for (const os::SensorReading& reading : sensors_.at(self_))
+      *report.add_sensors() = ToProto(reading);
+    return message;
+  }
+
+  void OnSensors(const NodeId& from, const SensorReport& report) {
+    std::vector<os::SensorReading> readings;
+    for (const Sensor& sensor : report.sensors()) {
+      if (readings.size() == kSensorsMax) break;
+      readings.push_back(FromProto(sensor));
+    }
+    sensors_[from] = std::move(readings);
+  }
+
   void OnInstanceRecord(const NodeId& from, const ClusterMessage& message) {
     const InstanceRecord& record = message.instance();
     if (!book_.Merge(record)) return;
@@ -483,7 +507,6 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     for (const std::string& address : net::LocalAddresses()) record.add_addresses(address);
     record.set_mesh_port(mesh_->port());
     *record.mutable_device() = ToProto(options_.device);
-    for (const os::SensorReading& reading : sensors_) *record.add_sensors() = ToProto(reading);
     for (const LocalModel& model : options_.models) {
       ModelOnDisk& file = *record.add_models();
       file.set_name(model.name);
@@ -512,7 +535,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
                   .device = FromProto(record.device()),
                   .addresses = {record.addresses().begin(), record.addresses().end()},
                   .mesh_port = static_cast<uint16_t>(record.mesh_port())};
-    for (const Sensor& sensor : record.sensors()) node.sensors.push_back(FromProto(sensor));
+    if (const auto found = sensors_.find(id); found != sensors_.end()) node.sensors = found->second;
     if (node.self) {
       node.models = options_.models;
       return node;
@@ -655,7 +678,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   asio::io_context& io_;
   const os::Clock& clock_;
   ClusterOptions options_;
-  std::vector<os::SensorReading> sensors_;
+  std::map<NodeId, std::vector<os::SensorReading>> sensors_;  // of linked nodes and our own
   ModelShelf shelf_;
   asio::steady_timer tick_;
   net::Mesh* mesh_ = nullptr;

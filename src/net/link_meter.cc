@@ -15,7 +15,17 @@ double LeastKnown(double a, double b) {
   return std::min(a, b);
 }
 
+// After a probe of so many seconds.
+os::Duration PauseAfter(double seconds) {
+  const std::chrono::duration<double> pause(seconds / LinkMeter::kProbeShare);
+  return std::chrono::duration_cast<os::Duration>(pause);
+}
+
 }  // namespace
+
+void ProbeBudget::Take(os::TimePoint now, double bytes, double bytes_per_s) {
+  free_ = now + PauseAfter(bytes / bytes_per_s);
+}
 
 void LinkMeter::OnRoundTrip(os::TimePoint now, double rtt_us) {
   if (now - half_began_ >= kRttWindow / 2) {
@@ -44,9 +54,7 @@ bool LinkMeter::IsNews() {
 bool LinkMeter::OnProbed(os::TimePoint now, double bytes_per_s, double seconds) {
   probed_bytes_per_s_ = bytes_per_s;
   observed_bytes_per_s_ = 0;
-  const auto pause = std::chrono::duration<double>(seconds / kProbeShare);
-  next_probe_ =
-      now + std::max<os::Duration>(kProbeInterval, std::chrono::duration_cast<os::Duration>(pause));
+  next_probe_ = now + std::max<os::Duration>(kProbeInterval, PauseAfter(seconds));
   return IsNews();
 }
 

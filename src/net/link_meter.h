@@ -11,6 +11,18 @@
 
 namespace baton::net {
 
+// Links of one node share its port, and probes at once would measure one another: the node's probes
+// together keep to the share of one link.
+class ProbeBudget {
+ public:
+  bool Free(os::TimePoint now) const { return now >= free_; }
+  // A probe begins, of some bytes on a link of that rate.
+  void Take(os::TimePoint now, double bytes, double bytes_per_s);
+
+ private:
+  os::TimePoint free_{};
+};
+
 class LinkMeter {
  public:
   // Of the time, what probes may take; and how long they wait for one another at least.
@@ -29,6 +41,8 @@ class LinkMeter {
   bool OnSent(os::TimePoint now, uint64_t sent_bytes, bool more_waits);
 
   bool ProbeDue(os::TimePoint now) const;
+  // Of several that are due, the one that has waited longest is next.
+  os::TimePoint due_since() const { return next_probe_; }
   // A probe was disturbed by others.
   void Postpone(os::TimePoint now) { next_probe_ = now + kProbeInterval; }
 

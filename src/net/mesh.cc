@@ -581,16 +581,28 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     if (link->meter.OnProbed(now, *rate, bytes / *rate)) events_.OnLinkMeasured(link->peer.id);
   }
 
-  // Looks at what the bulk lane carries, and measures anew where it is time and nobody minds.
-  void WatchBandwidth(const LinkPtr& link) {
+  // What the bulk lane carries.
+  void WatchBandwidth(Link& link) {
+    if (link.probe_id != 0) return;
+    const Connection& bulk = *link.lanes[1];
+    if (link.meter.OnSent(clock_.Now(), bulk.sent_bytes(), bulk.queued_bytes() > 0))
+      events_.OnLinkMeasured(link.peer.id);
+  }
+
+  // Measures one link anew, where it is time and nobody minds: the one that has waited longest.
+  void ProbeAgain() {
     const os::TimePoint now = clock_.Now();
-    if (link->probe_id != 0) return;
-    const Connection& bulk = *link->lanes[1];
-    if (link->meter.OnSent(now, bulk.sent_bytes(), bulk.queued_bytes() > 0))
-      events_.OnLinkMeasured(link->peer.id);
-    if (!link->meter.ProbeDue(now)) return;
-    link->probe_plan = ProbePlan(link->meter.bytes_per_s());
-    StartProbe(link);
+    if (!probe_budget_.Free(now)) return;
+    LinkPtr next;
+    for (const auto& [peer, link] : links_) {
+      if (link->probe_id != 0 || !link->meter.ProbeDue(now)) continue;
+      if (next == nullptr || link->meter.due_since() < next->meter.due_since()) next = link;
+    }
+    if (next == nullptr) return;
+    const double rate = next->meter.bytes_per_s();
+    next->probe_plan = ProbePlan(rate);
+    probe_budget_.Take(now, static_cast<double>(next->probe_plan.bytes()), rate);
+    StartProbe(next);
   }
 
   // --- Time ---
@@ -611,8 +623,9 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     for (auto& [peer, link] : links_) {
       if (now - link->last_heard > kSilenceMax) silent.push_back(peer);
       if (now - link->last_ping >= kHeartbeat) SendPing(*link);
-      WatchBandwidth(link);
+      WatchBandwidth(*link);
     }
+    ProbeAgain();
     for (const NodeId& peer : silent)
       TakeDown(peer, MakeError(Code::kUnavailable, "{} has been silent for {} ms", peer.Short(),
                                kSilenceMax.count()));
@@ -697,6 +710,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   asio::ssl::context tls_;
   InvitationBook book_;
   asio::steady_timer tick_;
+  ProbeBudget probe_budget_;
   const uint64_t boot_id_;
   std::shared_ptr<tcp::acceptor> acceptor_;
   std::map<NodeId, LinkPtr> links_;

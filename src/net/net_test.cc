@@ -247,6 +247,33 @@ TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
   }
 }
 
+TEST(ProbeBudget, ManyLinksOfANodeTakeNoMoreThanOne) {
+  ProbeBudget budget;
+  std::vector<LinkMeter> links(31);
+  os::TimePoint now{std::chrono::hours(1)};
+  const os::TimePoint began = now;
+  for (LinkMeter& link : links) link.OnProbed(now, 1e9, 0.1);
+  double probing_s = 0;
+  std::vector<int> probes(links.size());
+  while (now < began + std::chrono::hours(24)) {
+    now += std::chrono::seconds(1);
+    LinkMeter* next = nullptr;
+    for (LinkMeter& link : links) {
+      link.OnSent(now, 0, false);
+      if (!link.ProbeDue(now) || !budget.Free(now)) continue;
+      if (next == nullptr || link.due_since() < next->due_since()) next = &link;
+    }
+    if (next == nullptr) continue;
+    const auto bytes = static_cast<double>(ProbePlan(1e9).bytes());
+    budget.Take(now, bytes, 1e9);
+    next->OnProbed(now, 1e9, bytes / 1e9);
+    probing_s += bytes / 1e9;
+    ++probes[static_cast<size_t>(next - links.data())];
+  }
+  EXPECT_LT(probing_s / os::SecondsBetween(began, now), 0.01);
+  EXPECT_THAT(probes, testing::Each(testing::Gt(90))) << "each some hundred times a day";
+}
+
 TEST(LinkMeter, ABusyLinkIsLeftAloneAndTellsWhatItCarries) {
   LinkMeter meter;
   os::TimePoint now{std::chrono::hours(1)};
