@@ -1,7 +1,7 @@
 // `baton lab` with two phantom nodes: rows, tokens, the picture, and nothing left behind.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,6 +10,9 @@ import { baton, sleep, until } from './harness.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-lab-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+// Where labs put their folders: other labs of this machine are none of our business.
+const temporary = join(folder, 'tmp');
+mkdirSync(temporary);
 
 // Slow devices with a small model: whatever this machine does besides, it keeps up.
 const scenario = join(folder, 'two.toml');
@@ -68,12 +71,12 @@ const leftovers = () => {
   const processes = spawnSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' }).stdout;
   return {
     links: links.split('\n').filter((line) => /: lab\d*[@:]/.test(line)),
-    nodes: processes.split('\n').filter((line) => line.includes('--phantom') && line.includes(' serve ')),
-    folders: readdirSync(tmpdir()).filter((name) => name.startsWith('baton-lab-') && !name.includes('test')),
+    nodes: processes.split('\n').filter((line) => line.includes(temporary)),
+    folders: readdirSync(temporary),
   };
 };
 const nothing = { links: [], nodes: [], folders: [] };
-const environment = { ...process.env, BATON_HOME: join(folder, 'home') };
+const environment = { ...process.env, BATON_HOME: join(folder, 'home'), TMPDIR: temporary };
 
 for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['--loopback']]]) {
   test(`two phantom nodes ${how}`, { timeout: 240000 }, (t) => {
@@ -119,7 +122,7 @@ test('an interrupt ends all of it', { timeout: 60000 }, async () => {
     const { links, folders } = leftovers();
     assert.deepEqual(links, []);
     if (signal === 'SIGINT') assert.deepEqual(folders, []);
-    for (const name of folders) rmSync(join(tmpdir(), name), { recursive: true });
+    for (const name of folders) rmSync(join(temporary, name), { recursive: true });
   }
 });
 
