@@ -355,7 +355,7 @@ struct BlockWeights {
   static constexpr OperandKind kOperand = Kind::kOperand;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
-  // One stream of weights, from one end to the other, is what processors fetch fastest themselves.
+  // One stream of weights, from one end to the other, is what is fetched fastest (StreamAhead()).
   static constexpr size_t kPanelsOfFew = 1;
   static constexpr size_t kPanelsOfOne = 1;
   // Worth it but where processors have instructions and registers for so much work at a time that
@@ -387,6 +387,7 @@ struct BlockWeights {
   static void Accumulate(const uint8_t* panels, const Columns& columns, const Operands& operands,
                          F32x16 (&sums)[kSideBySide][kTokens]) {
     const size_t stride = PanelBytes(columns.all);
+    const size_t ahead = StreamAhead();
     for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
       const uint8_t* band = panels + F::BandAt(k);
       const size_t blocks = panel::BandBlocks(k, columns.all);
@@ -397,6 +398,8 @@ struct BlockWeights {
 #pragma GCC unroll 2
           for (size_t p = kSideBySide; p < 2 * kSideBySide; ++p)
             PrefetchEighth(band + p * stride, b);
+        } else if (kTokens <= kTokensOfStream && ahead != 0) {
+          PrefetchEighth(band + ahead, b);
         }
       };
       AddBand(from.of, blocks, BlocksOf(operands, k), operands.tile, prefetch, sums);

@@ -7,6 +7,8 @@
 constexpr size_t kColumnsAtOnce = 512;
 constexpr size_t kPanelsAtOnce = 16;
 constexpr size_t kPreparedTokens = 48;  // of whole tiles
+// No more than these wait for weights, which are best read in their order.
+constexpr size_t kTokensOfStream = 3;
 
 // Where one tile's sums of one panel go.
 struct TileTarget {
@@ -265,8 +267,8 @@ template <typename Weights>
 inline void MultiplyGroup(const TileWork& work, size_t end, const Columns& columns) {
   if (work.tokens == 1)
     return MultiplyColumns<Weights, 1, Weights::kPanelsOfOne>(work, end, columns);
-  if (work.tokens < 4)
-    return MultiplyColumns<Weights, 3, Weights::kPanelsOfFew>(work, end, columns);
+  if (work.tokens <= kTokensOfStream)
+    return MultiplyColumns<Weights, kTokensOfStream, Weights::kPanelsOfFew>(work, end, columns);
   MultiplyColumns<Weights, Weights::kTokensAtOnce, Weights::kPanelsOfMany>(work, end, columns);
 }
 
@@ -278,8 +280,7 @@ void MultiplyAll(const MatrixProduct& product) {
   for (size_t token = 0; token < product.tokens; token += kTokens) {
     const size_t rest = product.tokens - token;
     const size_t tokens = rest < kTokens ? rest : kTokens;
-    // Few tokens wait for weights, which are best read in their order.
-    const size_t at_once = tokens < 4 ? product.columns : kColumnsAtOnce;
+    const size_t at_once = tokens <= kTokensOfStream ? product.columns : kColumnsAtOnce;
     for (size_t panel = 0; panel < panels; panel += kPanelsAtOnce) {
       const TileWork work{product, token, tokens, panel, sums};
       const size_t end = panel + kPanelsAtOnce < panels ? panel + kPanelsAtOnce : panels;

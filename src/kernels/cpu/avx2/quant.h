@@ -59,8 +59,9 @@ inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
 }
 
 // g++ would compute all products of a block before it adds any, and has registers for few.
-inline void AddNow(I32x16& dot) {
+inline I32x16 AddedNow(I32x16 dot) {
   asm("" : "+x"(dot.lo), "+x"(dot.hi));
+  return dot;
 }
 
 // Two products of 16 bits take one instruction of the two multipliers, where bytes of eight bits
@@ -143,8 +144,7 @@ inline void DotWords(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
 #pragma GCC unroll 4
     for (size_t t = 0; t < kTokens; ++t) {
       dot[t] = AddWords(dot[t], weights.even, TwoOf(words[t].even + 2 * g));
-      dot[t] = AddWords(dot[t], weights.odd, TwoOf(words[t].odd + 2 * g));
-      AddNow(dot[t]);
+      dot[t] = AddedNow(AddWords(dot[t], weights.odd, TwoOf(words[t].odd + 2 * g)));
     }
   }
 }
@@ -169,9 +169,8 @@ inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
 #pragma GCC unroll 4
       for (size_t t = 0; t < kTokens; ++t) {
         const __m256i four = FourOf(x[t].q + 4 * g);
-        words[t].lo = _mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four));
-        words[t].hi = _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four));
-        AddNow(words[t]);
+        words[t] = AddedNow({_mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four)),
+                             _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four))});
       }
     }
 #pragma GCC unroll 4

@@ -275,6 +275,10 @@ inline void Prefetch(const void* at) {
 inline void PrefetchToL2(const void* at) {
   __builtin_prefetch(at, 0, 2);
 }
+// As kernels/cpu/x86/stream.h.
+constexpr size_t StreamAhead() {
+  return 0;
+}
 
 // 16 rows x 4 bytes.
 struct Bytes {
