@@ -6,34 +6,26 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 namespace baton::net {
 namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-// A payload up to here travels in one write with its header.
-constexpr size_t kInlineMax = 16 << 10;
 // A payload grows with what has arrived, so that a header alone cannot claim 64 MiB.
 constexpr size_t kReadStep = 4 << 20;
-
-Error FromNetwork(const boost::system::error_code& failed) {
-  return MakeError(Code::kUnavailable, "{}", failed.message());
-}
 
 }  // namespace
 
 Connection::Connection(TlsStream stream, size_t queue_bytes_max)
     : stream_(std::move(stream)),
       queue_bytes_max_(queue_bytes_max),
-      writable_(stream_.get_executor(), asio::steady_timer::time_point::max()) {}
+      writable_(stream_.socket().get_executor(), asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<Result<wire::Frame>> Connection::ReadFrame(bool proven) {
   std::array<uint8_t, wire::kFrameHeaderBytes> bytes;
-  auto [failed, count] = co_await asio::async_read(stream_, asio::buffer(bytes), kAwait);
-  if (failed) co_return FromNetwork(failed);
+  const Status began = co_await stream_.Read(bytes);
+  if (!began.ok()) co_return began.error();
   const auto header = wire::DecodeFrameHeader(bytes, proven);
   if (!header.ok()) co_return header.error();
   wire::Frame frame{header->type, {}};
@@ -41,9 +33,8 @@ asio::awaitable<Result<wire::Frame>> Connection::ReadFrame(bool proven) {
     const size_t have = frame.payload.size();
     const size_t step = std::min<size_t>(header->payload_bytes - have, kReadStep);
     frame.payload.resize(have + step);
-    auto [broken, got] =
-        co_await asio::async_read(stream_, asio::buffer(frame.payload.data() + have, step), kAwait);
-    if (broken) co_return FromNetwork(broken);
+    const Status read = co_await stream_.Read(std::span(frame.payload).subspan(have));
+    if (!read.ok()) co_return read.error();
   }
   received_bytes_ += bytes.size() + frame.payload.size();
   co_return frame;
@@ -53,29 +44,17 @@ asio::awaitable<Status> Connection::WriteFrame(wire::FrameType type,
                                                std::span<const uint8_t> payload) {
   const auto header = wire::EncodeFrameHeader({type, static_cast<uint32_t>(payload.size())});
   sent_bytes_ += header.size() + payload.size();
-  if (payload.size() <= kInlineMax) {
-    Bytes whole(header.begin(), header.end());
-    whole.insert(whole.end(), payload.begin(), payload.end());
-    auto [failed, count] = co_await asio::async_write(stream_, asio::buffer(whole), kAwait);
-    if (failed) co_return FromNetwork(failed);
-    co_return OkStatus();
-  }
-  auto [failed, count] = co_await asio::async_write(stream_, asio::buffer(header), kAwait);
-  if (failed) co_return FromNetwork(failed);
-  auto [broken, sent] =
-      co_await asio::async_write(stream_, asio::buffer(payload.data(), payload.size()), kAwait);
-  if (broken) co_return FromNetwork(broken);
-  co_return OkStatus();
+  co_return co_await stream_.Write(header, payload);
 }
 
 void Connection::Start(OnFrame on_frame, OnClose on_close) {
   on_frame_ = std::move(on_frame);
   on_close_ = std::move(on_close);
   asio::co_spawn(
-      stream_.get_executor(), [self = shared_from_this()] { return self->ReadLoop(); },
+      stream_.socket().get_executor(), [self = shared_from_this()] { return self->ReadLoop(); },
       asio::detached);
   asio::co_spawn(
-      stream_.get_executor(), [self = shared_from_this()] { return self->WriteLoop(); },
+      stream_.socket().get_executor(), [self = shared_from_this()] { return self->WriteLoop(); },
       asio::detached);
 }
 
@@ -134,7 +113,7 @@ void Connection::Close(const Error& reason) {
   if (closed_) return;
   closed_ = true;
   boost::system::error_code ignored;
-  stream_.lowest_layer().close(ignored);
+  stream_.socket().close(ignored);
   writable_.cancel();
   const Status failed = reason;
   for (Outgoing& outgoing : std::exchange(queue_, {})) {

@@ -77,18 +77,18 @@ asio::awaitable<Result<asio::ip::tcp::socket>> Connect(std::string host, uint16_
   co_return std::move(socket);
 }
 
-asio::awaitable<Result<std::shared_ptr<Connection>>> Secure(
-    asio::ip::tcp::socket socket, asio::ssl::context& context, Admit admit,
-    asio::ssl::stream_base::handshake_type side, size_t queue_bytes_max) {
+asio::awaitable<Result<std::shared_ptr<Connection>>> Secure(asio::ip::tcp::socket socket,
+                                                            const TlsContext& context, Admit admit,
+                                                            TlsSide side, size_t queue_bytes_max) {
   boost::system::error_code ignored;
   socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-  TlsStream stream(std::move(socket), context);
-  RequirePeer(stream, std::move(admit));
+  TlsStream stream(std::move(socket), context, std::move(admit));
   auto connection = std::make_shared<Connection>(std::move(stream), queue_bytes_max);
-  SocketDeadline deadline(connection->stream().next_layer(), kHandshakeTime);
-  auto [failed] = co_await connection->stream().async_handshake(side, kAwait);
-  if (failed)
-    co_return MakeError(Code::kPermissionDenied, "TLS handshake failed: {}", failed.message());
+  SocketDeadline deadline(connection->stream().socket(), kHandshakeTime);
+  const Status agreed = co_await connection->stream().Handshake(side);
+  if (!agreed.ok())
+    co_return MakeError(Code::kPermissionDenied, "TLS handshake failed: {}",
+                        agreed.error().message());
   co_return connection;
 }
 
@@ -131,17 +131,17 @@ std::vector<RosterEntry> FromProto(
   return result;
 }
 
-asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, asio::ssl::context& context,
+asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, const TlsContext& context,
                                        const Doorkeeper& doorkeeper) {
   const Admit admit = [&doorkeeper](const NodeId& key) {
     return doorkeeper.is_member(key) || doorkeeper.invitation_open();
   };
-  auto secured = co_await Secure(std::move(socket), context, admit, asio::ssl::stream_base::server,
-                                 kBulkQueueMax);
+  auto secured =
+      co_await Secure(std::move(socket), context, admit, TlsSide::kServer, kBulkQueueMax);
   if (!secured.ok()) co_return secured.error();
   const auto connection = *std::move(secured);
-  SocketDeadline deadline(connection->stream().next_layer(), kHandshakeTime);
-  auto peer = PeerOf(connection->stream());
+  SocketDeadline deadline(connection->stream().socket(), kHandshakeTime);
+  auto peer = connection->stream().Peer();
   if (!peer.ok()) co_return peer.error();
 
   auto message = co_await Hear(*connection);
@@ -149,7 +149,7 @@ asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, asio::ssl::
   if (message->has_join_request()) {
     LinkMessage reply;
     *reply.mutable_join_reply() =
-        doorkeeper.join(*peer, message->join_request(), ExporterOf(connection->stream()));
+        doorkeeper.join(*peer, message->join_request(), connection->stream().Exporter());
     (void)co_await Say(*connection, reply);
     co_return MakeError(Code::kCancelled, "{} came to join", peer->Short());
   }
@@ -170,16 +170,16 @@ asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, asio::ssl::
   co_return Greeted{connection, *peer, message->hello()};
 }
 
-asio::awaitable<Result<Greeted>> Dial(std::string host, uint16_t port, asio::ssl::context& context,
+asio::awaitable<Result<Greeted>> Dial(std::string host, uint16_t port, const TlsContext& context,
                                       Admit admit, Hello hello) {
   auto socket = co_await Connect(host, port);
   if (!socket.ok()) co_return socket.error();
-  auto secured = co_await Secure(*std::move(socket), context, std::move(admit),
-                                 asio::ssl::stream_base::client, QueueMaxOf(hello.lane()));
+  auto secured = co_await Secure(*std::move(socket), context, std::move(admit), TlsSide::kClient,
+                                 QueueMaxOf(hello.lane()));
   if (!secured.ok()) co_return secured.error();
   const auto connection = *std::move(secured);
-  SocketDeadline deadline(connection->stream().next_layer(), kHandshakeTime);
-  auto peer = PeerOf(connection->stream());
+  SocketDeadline deadline(connection->stream().socket(), kHandshakeTime);
+  auto peer = connection->stream().Peer();
   if (!peer.ok()) co_return peer.error();
 
   LinkMessage message;
@@ -201,23 +201,23 @@ asio::awaitable<Result<Greeted>> Dial(std::string host, uint16_t port, asio::ssl
 }
 
 asio::awaitable<Result<Roster>> RequestJoin(std::string host, uint16_t port,
-                                            asio::ssl::context& context, Invitation invitation,
+                                            const TlsContext& context, Invitation invitation,
                                             std::string name) {
   auto socket = co_await Connect(host, port);
   if (!socket.ok()) co_return socket.error();
   const Admit admit = [hash = invitation.key_hash](const NodeId& key) {
     return Invitation::HashOf(key) == hash;
   };
-  auto secured = co_await Secure(*std::move(socket), context, admit, asio::ssl::stream_base::client,
-                                 kControlQueueMax);
+  auto secured =
+      co_await Secure(*std::move(socket), context, admit, TlsSide::kClient, kControlQueueMax);
   if (!secured.ok())
     co_return MakeError(Code::kPermissionDenied, "{}:{} is not the node that wrote the code ({})",
                         host, port, secured.error().message());
   const auto connection = *std::move(secured);
-  SocketDeadline deadline(connection->stream().next_layer(), kHandshakeTime);
+  SocketDeadline deadline(connection->stream().socket(), kHandshakeTime);
 
   LinkMessage request;
-  const auto proof = Hmac(invitation.secret, ExporterOf(connection->stream()));
+  const auto proof = Hmac(invitation.secret, connection->stream().Exporter());
   request.mutable_join_request()->set_proof(proof.data(), proof.size());
   request.mutable_join_request()->set_name(name.substr(0, kNodeNameMax));
   const Status said = co_await Say(*connection, request);

@@ -37,16 +37,16 @@ struct Doorkeeper {
 
 // Serves an accepted socket. kPermissionDenied: the key is not in the roster; kCancelled: the
 // connection was for joining and is done.
-asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, asio::ssl::context& context,
+asio::awaitable<Result<Greeted>> Greet(asio::ip::tcp::socket socket, const TlsContext& context,
                                        const Doorkeeper& doorkeeper);
 
 // Dials `host`:`port` and says `hello`. `admit` judges the server's key.
-asio::awaitable<Result<Greeted>> Dial(std::string host, uint16_t port, asio::ssl::context& context,
+asio::awaitable<Result<Greeted>> Dial(std::string host, uint16_t port, const TlsContext& context,
                                       Admit admit, Hello hello);
 
 // Presents an invitation to `host`:`port`, whose key must match it; gives back the roster.
 asio::awaitable<Result<Roster>> RequestJoin(std::string host, uint16_t port,
-                                            asio::ssl::context& context, Invitation invitation,
+                                            const TlsContext& context, Invitation invitation,
                                             std::string name);
 
 // Between the protobuf form and ours. Entries with a field of the wrong size are left out.

@@ -50,8 +50,8 @@ Lane LaneOf(FrameType type) {
 
 // Keeps the kernel's unsent backlog small: what waits, waits where it can still be counted.
 void TuneBulk(TlsStream& stream) {
-  ::setsockopt(stream.next_layer().native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT,
-               &kNotSentLowWater, sizeof kNotSentLowWater);
+  ::setsockopt(stream.socket().native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kNotSentLowWater,
+               sizeof kNotSentLowWater);
 }
 
 struct Link {
@@ -95,7 +95,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
         options_(std::move(options)),
         clock_(clock),
         events_(events),
-        tls_(MakeTlsContext(identity_)),
+        tls_(identity_),
         book_(clock),
         tick_(io),
         boot_id_(os::RandomU64() | 1) {}
@@ -707,7 +707,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   const MeshOptions options_;
   const os::Clock& clock_;
   MeshEvents& events_;
-  asio::ssl::context tls_;
+  const TlsContext tls_;
   InvitationBook book_;
   asio::steady_timer tick_;
   ProbeBudget probe_budget_;
