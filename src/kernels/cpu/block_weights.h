@@ -398,8 +398,8 @@ struct BlockWeights {
 #pragma GCC unroll 2
           for (size_t p = kSideBySide; p < 2 * kSideBySide; ++p)
             PrefetchEighth(band + p * stride, b);
-        } else if (kTokens <= kTokensOfStream && ahead != 0) {
-          PrefetchEighth(band + ahead, b);
+        } else if constexpr (kTokens <= kTokensOfStream) {
+          if (ahead != 0) PrefetchEighth(band + ahead, b);
         }
       };
       AddBand(from.of, blocks, BlocksOf(operands, k), operands.tile, prefetch, sums);
