@@ -57,6 +57,9 @@ constexpr Named kModels[] = {
     {"gemma3-wrapped", kFloat},
     {"mistral3-wrapped", kBrain},
     {"phi3-f32-long", kFloat},
+    {"mixtral-mlx4", kInt8},
+    {"qwen3moe-fp8", kBrain},
+    {"gpt-oss-mlx", kInt8},
 };
 
 class Hub : public testing::TestWithParam<Named> {

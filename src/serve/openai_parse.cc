@@ -84,17 +84,39 @@ void ReadLengths(Fields& fields, CompletionRequest& request) {
   request.ignore_end = fields.Flag("ignore_eos").value_or(false);
 }
 
+// What templates are written for: no member is null, and what a model thought goes by the names
+// that templates ask for. So transformers' apply_chat_template() does it.
+json::object ForTemplates(const json::object& message) {
+  constexpr const char* kContent = "reasoning_content";
+  constexpr const char* kThinking = "thinking";
+  json::object prepared;
+  for (const auto& member : message) {
+    if (!member.value().is_null()) prepared.insert(member);
+  }
+  for (const char* name : {kContent, kThinking, "reasoning"}) {
+    const json::value* found = prepared.if_contains(name);
+    if (found == nullptr) continue;
+    const json::value reasoning = *found;
+    prepared.emplace(kThinking, reasoning);
+    prepared.insert_or_assign(kContent, reasoning);
+    break;
+  }
+  return prepared;
+}
+
 void ReadMessages(Fields& fields, CompletionRequest& request) {
   const json::array* messages = fields.List("messages", kMessagesMax);
   if (messages == nullptr || messages->empty())
     return fields.Fail("messages", "'messages' must be a list of at least one message");
+  json::array prepared;
   for (const json::value& item : *messages) {
     const json::object* message = item.if_object();
     const json::value* role = message == nullptr ? nullptr : message->if_contains("role");
     if (role == nullptr || !role->is_string())
       return fields.Fail("messages", "each of 'messages' must be an object with a 'role'");
+    prepared.push_back(ForTemplates(*message));
   }
-  request.template_input["messages"] = *messages;
+  request.template_input["messages"] = std::move(prepared);
   request.template_input["add_generation_prompt"] = true;
   for (const char* name : {"tools", "documents"}) {
     if (const json::array* list = fields.List(name, kMessagesMax))

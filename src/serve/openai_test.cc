@@ -58,6 +58,21 @@ TEST(Sampling, RefusalsNameTheFieldAndTheValue) {
               AllOf(HasSubstr("'n'"), HasSubstr("range")));
 }
 
+TEST(Messages, AreReadyForTemplates) {
+  const auto parsed = ParseCompletion(R"({"model": "m", "messages": [
+      {"role": "user", "content": "Hi", "name": null},
+      {"role": "assistant", "content": null, "reasoning": "why", "tool_calls": [{"id": null}]},
+      {"role": "assistant", "content": "", "thinking": "a", "reasoning_content": "b"}]})",
+                                      /*chat=*/true, /*random_seed=*/7);
+  const auto* request = std::get_if<CompletionRequest>(&parsed);
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(request->template_input.at("messages"), json::parse(R"([
+      {"role": "user", "content": "Hi"},
+      {"role": "assistant", "reasoning": "why", "thinking": "why", "reasoning_content": "why",
+       "tool_calls": [{"id": null}]},
+      {"role": "assistant", "content": "", "thinking": "a", "reasoning_content": "b"}])"));
+}
+
 TEST(Fields, AMisspeltFieldIsNamed) {
   const json::object object = json::parse(R"({"model":"m","contxt":1})").as_object();
   Fields fields(object);

@@ -130,6 +130,19 @@ MODELS = {
             rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
                                  original_max_position_embeddings=16, short_factor=[1.0, 1.1],
                                  long_factor=[1.5, 5.0]))),
+    "mixtral-mlx4": dict(
+        family="Mixtral", store="mlx", bits=4, group=32, scales=torch.float16, router_bits=8, config=dict(
+            intermediate_size=32, num_local_experts=4, num_experts_per_tok=2)),
+    "qwen3moe-fp8": dict(
+        family="Qwen3Moe", store="fp8", config=dict(
+            hidden_size=48, head_dim=16, moe_intermediate_size=40, num_experts=4, num_experts_per_tok=2,
+            norm_topk_prob=True)),
+    "gpt-oss-mlx": dict(
+        family="GptOss", store="mlx", bits=8, group=32, scales=torch.bfloat16, mxfp4_experts=True, config=dict(
+            hidden_size=64, intermediate_size=32, head_dim=16, num_local_experts=4, num_experts_per_tok=2,
+            sliding_window=24,
+            rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
+                                 truncate=False, original_max_position_embeddings=64))),
 }
 
 
@@ -178,8 +191,47 @@ def quantise_mxfp4(weight):
     return blocks, (exponents + 127).to(torch.uint8), meant.reshape(weight.shape)
 
 
+MIXTRAL_NAMES = dict(w1="gate_proj", w2="down_proj", w3="up_proj")  # on the hub, and with MLX
+
+
+def split_experts(tensors):
+    """gpt-oss as MLX stores it: gate and up apart, rows by output."""
+    split = {}
+    for name, value in tensors.items():
+        before, found, after = name.partition(".experts.")
+        if not found:
+            split[name] = value
+            continue
+        module, bias = after.removesuffix("_bias"), after.endswith("_bias")
+        value = value if bias else value.transpose(1, 2)
+        ending = "bias" if bias else "weight"
+        parts = dict(gate_proj=value[:, 0::2], up_proj=value[:, 1::2]) if module == "gate_up_proj" else {module: value}
+        for part, values in parts.items():
+            split[f"{before}.experts.{part}.{ending}"] = values.contiguous()
+    return split
+
+
+def join_experts(tensors):
+    """What split_experts() took apart."""
+    joined = {}
+    for name, value in tensors.items():
+        before, found, after = name.partition(".experts.")
+        module, _, ending = after.partition(".")
+        if not found:
+            joined[name] = value
+        elif module != "up_proj":
+            if module == "gate_proj":
+                up = tensors[f"{before}.experts.up_proj.{ending}"]
+                module, value = "gate_up_proj", torch.stack([value, up], 2).flatten(1, 2)
+            bias = ending == "bias"
+            joined[f"{before}.experts.{module}{'_bias' if bias else ''}"] = value if bias else value.transpose(1, 2)
+    return joined
+
+
 def stack_experts(tensors):
     """As MLX stores them: the matrices of all experts as one."""
+    if any(name.endswith(".experts.gate_up_proj") for name in tensors):
+        return split_experts(tensors)
     stacked, experts = {}, {}
     for name, value in tensors.items():
         before, found, after = name.partition(".experts.")
@@ -187,6 +239,8 @@ def stack_experts(tensors):
             stacked[name] = value
             continue
         number, rest = after.split(".", 1)
+        module, _, ending = rest.partition(".")
+        rest = f"{MIXTRAL_NAMES.get(module, module)}.{ending}"
         experts.setdefault(f"{before}.switch_mlp.{rest}", {})[int(number)] = value
     for name, values in experts.items():
         stacked[name] = torch.stack([values[i] for i in range(len(values))])
@@ -230,7 +284,13 @@ def store(tensors, how):
             written[name] = value.to(scales)
             meant[name] = written[name].float()
             continue
-        own = 8 if module == "model.embed_tokens" else bits
+        if how.get("mxfp4_experts") and ".experts." in module:
+            blocks, written[module + ".scales"], meant[name] = quantise_mxfp4(value)
+            written[name] = blocks.contiguous().view(torch.uint32).flatten(-2)
+            modules[module] = dict(group_size=32, bits=4, mode="mxfp4")
+            continue
+        is_router = module.endswith(("_moe.gate", "mlp.gate"))
+        own = 8 if module == "model.embed_tokens" else how.get("router_bits", bits) if is_router else bits
         if own != bits:
             modules[module] = dict(group_size=group, bits=own)
         words, written[module + ".scales"], written[module + ".biases"], meant[name] = quantise_mlx(
@@ -241,13 +301,18 @@ def store(tensors, how):
 
 
 def unstack(meant):
-    """Back to one matrix an expert."""
+    """Back to the names that transformers uses."""
+    if any(name.endswith(".experts.gate_proj.weight") for name in meant):
+        return join_experts(meant)
     result = {}
     for name, value in meant.items():
         before, found, rest = name.partition(".switch_mlp.")
         if not found:
             result[name] = value
             continue
+        if ".block_sparse_moe." in name:
+            hub_names = {ours: theirs for theirs, ours in MIXTRAL_NAMES.items()}
+            rest = ".".join(hub_names.get(part, part) for part in rest.split("."))
         for i, matrix in enumerate(value):
             result[f"{before}.experts.{i}.{rest}"] = matrix
     return result

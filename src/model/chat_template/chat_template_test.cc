@@ -65,6 +65,14 @@ TEST(Jinja, ExpressionsPrintAsInPython) {
       {"{{ l | sort | join(', ') }} {{ d | dictsort | map('first') | join }}", "1, 2, 3 az"},
       {"{{ strftime_now('%d %b %Y') }} {{ bos_token }}{{ eos_token }}", "02 Jan 2026 <s></s>"},
       {"{{ 'abc' is string }} {{ l is mapping }} {{ x is not defined }}", "True False True"},
+      {"{{ 'a1_'.isidentifier() }} {{ '1a'.isidentifier() }} {{ ''.isidentifier() }}",
+       "True False False"},
+      {"{{ u.isprintable() }} {{ 'a\\n'.isprintable() }} {{ ''.isprintable() }}",
+       "True False True"},
+      {"{{ '{a[q][0]}-{z}'.format_map(d) }}", "1-1"},
+      {"{{ u | urlencode }} {{ {'a b': 'c/d', 'n': n} | urlencode }} {{ [['x', none]] | urlencode "
+       "}}",
+       "H%C3%A9llo%20%E4%BD%A0%E5%A5%BD a+b=c%2Fd&n=7 x=None"},
   };
   for (const Case& test : cases) EXPECT_EQ(Render(test.source), test.expected) << test.source;
 }

@@ -236,18 +236,41 @@ Result<Value> EscapeFilter(Runtime& runtime, const Value& value, const Arguments
   return Escape(runtime, value);
 }
 
-Result<Value> UrlEncode(Runtime& runtime, const Value& value, const Arguments& arguments) {
-  BATON_RETURN_IF_ERROR(arguments.Bind("urlencode", {}));
-  if (value.is_dict() || value.is_list())
-    return MakeError(Code::kUnimplemented, "urlencode of a mapping is not supported");
-  const std::string text = Str(value);
-  BATON_RETURN_IF_ERROR(runtime.StepBytes(text.size() * 4));
-  std::string encoded;
+// As a path has it, or as a query.
+std::string UrlQuoted(const std::string& text, bool query) {
+  const std::string_view plain = query ? "_.-~" : "_.-~/";
+  std::string quoted;
   for (const char c : text) {
     const auto byte = static_cast<uint8_t>(c);
-    const bool plain =
-        std::isalnum(byte) != 0 || std::string_view("_.-~/").find(c) != std::string::npos;
-    encoded += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+    if (std::isalnum(byte) != 0 || plain.find(c) != std::string::npos)
+      quoted += c;
+    else
+      quoted += query && c == ' ' ? "+" : fmt::format("%{:02X}", byte);
+  }
+  return quoted;
+}
+
+// A text, or the names and values of a query.
+Result<Value> UrlEncode(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  BATON_RETURN_IF_ERROR(arguments.Bind("urlencode", {}));
+  BATON_RETURN_IF_ERROR(runtime.StepBytes(WeightOf(value) * 4));
+  std::string encoded;
+  const auto add = [&encoded](const Value& name, const Value& of) {
+    encoded += fmt::format("{}{}={}", encoded.empty() ? "" : "&", UrlQuoted(Str(name), true),
+                           UrlQuoted(Str(of), true));
+  };
+  if (value.is_dict()) {
+    for (const auto& [name, of] : value.dict().entries()) add(name, of);
+  } else if (value.is_list()) {
+    BATON_ASSIGN_OR_RETURN(const std::vector<Value> pairs, Iterate(runtime, value));
+    for (const Value& pair : pairs) {
+      BATON_ASSIGN_OR_RETURN(const std::vector<Value> both, Iterate(runtime, pair));
+      if (both.size() != 2)
+        return TypeError(fmt::format("a query is made of pairs, not of {} values", both.size()));
+      add(both[0], both[1]);
+    }
+  } else {
+    encoded = UrlQuoted(Str(value), false);
   }
   TextBuilder builder;
   builder.AppendDerived(encoded, HasUntrusted(value));

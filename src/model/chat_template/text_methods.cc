@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include <utf8proc.h>
 
@@ -439,6 +440,28 @@ Result<Value> IsSpaceMethod(Runtime&, const Value& self, const Arguments& argume
   return AllCharacters(self, arguments, IsSpace);
 }
 
+// No control characters, nothing unassigned, and of all white space the plain one alone.
+Result<Value> IsPrintable(Runtime&, const Value& self, const Arguments& arguments) {
+  const auto printable = [](char32_t c) {
+    const auto category = Category(c);
+    return c == ' ' || (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_SO);
+  };
+  return AllCharacters(self, arguments, printable, true);
+}
+
+Result<Value> IsIdentifier(Runtime&, const Value& self, const Arguments& arguments) {
+  bool first = true;
+  const auto fits = [&first](char32_t c) {
+    const auto category = Category(c);
+    const bool begins = c == '_' || IsLetter(c) || category == UTF8PROC_CATEGORY_NL;
+    const bool continues = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+                           category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_PC ||
+                           c == 0xB7 || c == 0x387;
+    return (!std::exchange(first, false) && continues) || begins;
+  };
+  return AllCharacters(self, arguments, fits);
+}
+
 // Some cased character, and none of the other case.
 Result<Value> HasOnlyCase(const Value& self, bool upper) {
   bool cased = false;
@@ -582,6 +605,24 @@ Result<Value> Format(Runtime& runtime, const Value& self, const Arguments& argum
   return BraceFormat(runtime, self.text(), arguments);
 }
 
+Result<Value> FormatMap(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("format_map", {"mapping"}, 1));
+  if (!bound[0]->is_dict())
+    return TypeError(fmt::format("'{}' object is not a mapping", TypeName(*bound[0])));
+  Arguments members;
+  for (const auto& [key, value] : bound[0]->dict().entries()) {
+    if (key.is_text()) members.named.emplace_back(key.bytes(), value);
+  }
+  BATON_RETURN_IF_ERROR(runtime.Step(members.named.size()));
+  return Format(runtime, self, members);
+}
+
+// There, so that templates that ask for it go Python's way; bytes and tables have no values here.
+Result<Value> NotHere(Runtime&, const Value&, const Arguments&) {
+  return MakeError(Code::kUnimplemented,
+                   "the text methods encode, maketrans and translate are not supported");
+}
+
 struct Row {
   std::string_view name;
   Method method;
@@ -591,18 +632,22 @@ constexpr Row kMethods[] = {
     {"casefold", ChangeCaseMethod<Case::kFold>},
     {"center", Justify<Side::kBoth>},
     {"count", Count},
+    {"encode", NotHere},
     {"endswith", EndsWith},
     {"expandtabs", ExpandTabs},
     {"find", Find},
     {"format", Format},
+    {"format_map", FormatMap},
     {"index", Index},
     {"isalnum", IsAlnum},
     {"isalpha", IsAlpha},
     {"isascii", IsAscii},
     {"isdecimal", IsDecimalMethod},
     {"isdigit", IsDigit},
+    {"isidentifier", IsIdentifier},
     {"islower", IsLower},
     {"isnumeric", IsNumeric},
+    {"isprintable", IsPrintable},
     {"isspace", IsSpaceMethod},
     {"istitle", IsTitle},
     {"isupper", IsUpper},
@@ -610,6 +655,7 @@ constexpr Row kMethods[] = {
     {"ljust", Justify<Side::kLeft>},
     {"lower", ChangeCaseMethod<Case::kLower>},
     {"lstrip", LStrip},
+    {"maketrans", NotHere},
     {"partition", Partition},
     {"removeprefix", RemovePrefix},
     {"removesuffix", RemoveSuffix},
@@ -626,6 +672,7 @@ constexpr Row kMethods[] = {
     {"strip", Strip},
     {"swapcase", ChangeCaseMethod<Case::kSwap>},
     {"title", ChangeCaseMethod<Case::kTitle>},
+    {"translate", NotHere},
     {"upper", ChangeCaseMethod<Case::kUpper>},
     {"zfill", ZFill},
 };

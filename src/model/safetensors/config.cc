@@ -88,7 +88,7 @@ Result<object> ParseObject(std::string_view text, std::string_view file) {
   if (text.size() > kConfigBytesMax)
     return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", file, text.size(),
                      kConfigBytesMax);
-  return ParseBoundedObject(text, file, kValuesMax);
+  return ParseBoundedObject(text, file, {.values_max = kValuesMax});
 }
 
 // "architectures": ["LlamaForCausalLM"].

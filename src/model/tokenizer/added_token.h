@@ -15,6 +15,9 @@
 
 namespace baton {
 
+// The member of tokenizer_config.json that has them by id.
+inline constexpr std::string_view kAddedTokensDecoder = "added_tokens_decoder";
+
 struct AddedToken {
   SpecialToken token;
   bool normalized = false;  // it is matched behind the normalizer

@@ -49,8 +49,8 @@ std::vector<TokenId> ByteLevelBpeEncoder::EncodePiece(std::string_view piece) co
     if (id != kNoToken) symbols.push_back({static_cast<uint32_t>(i), 1, id});
   }
   const auto rank = [&](const MergeSymbol& left, const MergeSymbol& right) -> MergeCandidate {
-    const MergeTable::Merge* merge = merges_.Find(left.id, right.id);
-    if (merge == nullptr) return {};
+    const auto merge = merges_.Find(left.id, right.id);
+    if (!merge) return {};
     return {true, static_cast<double>(merge->rank), merge->merged};
   };
   std::vector<TokenId> tokens;

@@ -37,7 +37,8 @@ Result<ChatTemplates> ChatTemplatesOf(const object& config) {
 
 Result<ChatTemplates> ChatTemplatesIn(std::string_view tokenizer_config) {
   BATON_ASSIGN_OR_RETURN(const object config,
-                         ParseBoundedObject(tokenizer_config, "tokenizer_config.json"));
+                         ParseBoundedObject(tokenizer_config, "tokenizer_config.json",
+                                            {.left_out = kAddedTokensDecoder}));
   return ChatTemplatesOf(config);
 }
 

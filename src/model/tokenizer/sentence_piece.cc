@@ -30,9 +30,7 @@ Result<std::optional<CharacterMap>> ReadCharacterMap(const Metadata& metadata) {
 std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& vocabulary,
                                                            bool byte_fallback) {
   std::vector<bool> ordinary;
-  std::vector<double> scores;
   ordinary.reserve(static_cast<size_t>(vocabulary.size()));
-  scores.reserve(static_cast<size_t>(vocabulary.size()));
   float lowest = std::numeric_limits<float>::max();
   // The library begins with the smallest positive float, so that user-defined tokens, which score
   // by it, win over all others, whose scores are negative.
@@ -40,20 +38,16 @@ std::unique_ptr<const PieceModel> MakeSentencePieceUnigram(const Vocabulary& voc
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const TokenType type = vocabulary.TypeOf(id);
     ordinary.push_back(type == TokenType::kNormal || type == TokenType::kUserDefined);
-    scores.push_back(vocabulary.ScoreOf(id));
     if (type != TokenType::kNormal) continue;
     lowest = std::min(lowest, vocabulary.ScoreOf(id));
     highest = std::max(highest, vocabulary.ScoreOf(id));
   }
-  for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.TypeOf(id) == TokenType::kUserDefined)
-      scores[static_cast<size_t>(id)] =
-          static_cast<float>(vocabulary.TextOf(id).size()) * highest - 0.1;
-  }
-  return std::make_unique<const UnigramModel>(
-      vocabulary, std::move(ordinary), std::move(scores),
-      UnigramOptions{
-          .unknown = vocabulary.unknown(), .byte_fallback = byte_fallback, .lowest_score = lowest});
+  return std::make_unique<const UnigramModel>(vocabulary, std::move(ordinary),
+                                              std::vector<double>(),
+                                              UnigramOptions{.unknown = vocabulary.unknown(),
+                                                             .byte_fallback = byte_fallback,
+                                                             .lowest_score = lowest,
+                                                             .user_defined_score = highest});
 }
 
 Result<std::unique_ptr<const TextEncoder>> SentencePieceEncoder::Create(

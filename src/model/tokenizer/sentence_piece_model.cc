@@ -112,7 +112,6 @@ class Reader {
 
   // All that the vocabulary has by now.
   void Forget() {
-    table_.Forget();
     Free(file_.places);
     Free(file_.lengths);
   }

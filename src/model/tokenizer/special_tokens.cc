@@ -41,17 +41,19 @@ bool IsInsideWord(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-SpecialTokens::SpecialTokens(const std::vector<SpecialToken>& tokens) {
-  for (const SpecialToken& token : tokens)
-    Add(token.text, {.control = token.control,
-                     .takes_spaces_before = token.takes_spaces_before,
-                     .takes_spaces_behind = token.takes_spaces_behind,
-                     .whole_words = token.whole_words,
-                     .id = token.id});
-  Sort();
+void SpecialTokens::Reserve(size_t more_tokens, size_t more_bytes) {
+  tokens_.reserve(tokens_.size() + more_tokens);
+  texts_.reserve(texts_.size() + more_bytes);
 }
 
 SpecialTokens SpecialTokens::With(const Vocabulary& vocabulary, TokenType type) && {
+  size_t count = 0, bytes = 0;
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.TypeOf(id) != type) continue;
+    ++count;
+    bytes += vocabulary.TextOf(id).size();
+  }
+  Reserve(count, bytes);
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     if (vocabulary.TypeOf(id) == type)
       Add(vocabulary.TextOf(id), {.control = type != TokenType::kUserDefined, .id = id});
@@ -72,6 +74,14 @@ bool SpecialTokens::has_control() const {
                      [](const Stored& token) { return token.control; });
 }
 
+void SpecialTokens::Add(const SpecialToken& token) {
+  Add(token.text, {.control = token.control,
+                   .takes_spaces_before = token.takes_spaces_before,
+                   .takes_spaces_behind = token.takes_spaces_behind,
+                   .whole_words = token.whole_words,
+                   .id = token.id});
+}
+
 void SpecialTokens::Add(std::string_view text, Stored token) {
   if (text.empty() || text.size() > kSpecialTokenBytesMax) return;
   token.begin = static_cast<uint32_t>(texts_.size());
@@ -81,9 +91,12 @@ void SpecialTokens::Add(std::string_view text, Stored token) {
   can_begin_[static_cast<uint8_t>(text.front())] = true;
 }
 
+// Of equal texts the first that was added comes first. (std::stable_sort() takes memory.)
 void SpecialTokens::Sort() {
-  std::stable_sort(tokens_.begin(), tokens_.end(),
-                   [this](const Stored& a, const Stored& b) { return TextOf(a) < TextOf(b); });
+  std::sort(tokens_.begin(), tokens_.end(), [this](const Stored& a, const Stored& b) {
+    const int order = TextOf(a).compare(TextOf(b));
+    return order != 0 ? order < 0 : a.begin < b.begin;
+  });
 }
 
 SpecialTokens::Match SpecialTokens::LongestAt(std::string_view text, size_t position,

@@ -41,9 +41,16 @@ struct SpecialToken {
 // Read-only after construction; any thread.
 class SpecialTokens {
  public:
-  SpecialTokens() : SpecialTokens(std::vector<SpecialToken>()) {}
+  SpecialTokens() = default;
   // Of two tokens with one text the first counts; those without text never match.
-  explicit SpecialTokens(const std::vector<SpecialToken>& tokens);
+  template <typename Tokens>
+  explicit SpecialTokens(const Tokens& tokens) {
+    size_t bytes = 0;
+    for (const SpecialToken& token : tokens) bytes += token.text.size();
+    Reserve(tokens.size(), bytes);
+    for (const SpecialToken& token : tokens) Add(token);
+    Sort();
+  }
   // All control, unknown and user-defined tokens of a vocabulary.
   static SpecialTokens Of(const Vocabulary& vocabulary);
   // These, and behind them a vocabulary's tokens of one type.
@@ -73,6 +80,8 @@ class SpecialTokens {
     size_t end = 0;
     size_t next = 0;  // where to go on if it does not count
   };
+  void Reserve(size_t more_tokens, size_t more_bytes);
+  void Add(const SpecialToken& token);
   void Add(std::string_view text, Stored token);
   void Sort();
   std::string_view TextOf(const Stored& token) const {

@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "base/free.h"
 #include "model/tokenizer/pipeline/json_fields.h"
 
 namespace baton {
@@ -37,6 +38,7 @@ Status TokenTable::Place(size_t own_count, std::function<Own(size_t)> own) {
                      count);
   sources_.assign(static_cast<size_t>(vocab_size_ > 0 ? vocab_size_ : last + 1), kNoSource);
   types_.assign(sources_.size(), TokenType::kUnused);
+  is_own_.assign(sources_.size(), false);
   for (size_t i = 0; i < own_count; ++i) {
     const auto [text, id] = own_(i);
     if (id == kNoToken) return MakeError(Code::kInvalidArgument, "token '{}' has no id", text);
@@ -45,6 +47,7 @@ Status TokenTable::Place(size_t own_count, std::function<Own(size_t)> own) {
                        text, id);
     sources_[static_cast<size_t>(id)] = static_cast<int32_t>(i);
     types_[static_cast<size_t>(id)] = TokenType::kNormal;
+    is_own_[static_cast<size_t>(id)] = true;
   }
   for (size_t i = 0; i < added_.size(); ++i) BATON_RETURN_IF_ERROR(PlaceAdded(i));
   return OkStatus();
@@ -132,9 +135,11 @@ Result<Vocabulary> TokenTable::Finish(const TokensAround& around, std::vector<fl
     parts.texts += TextOf(id);
   }
   parts.offsets.push_back(static_cast<uint32_t>(parts.texts.size()));
-  parts.types = types_;
-  if (!scores.empty()) scores.resize(types_.size());
+  parts.types = std::move(types_);
+  if (!scores.empty()) scores.resize(parts.types.size());
   parts.scores = std::move(scores);
+  Free(sources_);
+  own_ = nullptr;
   Vocabulary vocabulary = Vocabulary::FromParts(std::move(parts));
   BATON_RETURN_IF_ERROR(CheckTexts(vocabulary));
   return vocabulary;
@@ -152,11 +157,13 @@ Status TokenTable::CheckTexts(const Vocabulary& vocabulary) {
   return OkStatus();
 }
 
-std::vector<bool> TokenTable::Ordinary() const {
-  std::vector<bool> ordinary(sources_.size());
-  for (size_t id = 0; id < ordinary.size(); ++id)
-    ordinary[id] =
-        sources_[id] >= 0 && types_[id] != TokenType::kControl && types_[id] != TokenType::kUnknown;
+std::vector<bool> TokenTable::Ordinary(const Vocabulary& vocabulary) const {
+  std::vector<bool> ordinary(is_own_);
+  for (TokenId id = 0; id < size(); ++id) {
+    const TokenType type = vocabulary.TypeOf(id);
+    if (type == TokenType::kControl || type == TokenType::kUnknown)
+      ordinary[static_cast<size_t>(id)] = false;
+  }
   return ordinary;
 }
 
@@ -164,16 +171,17 @@ Result<std::vector<TokenId>> TokenTable::ReadEnds(const object& generation) cons
   std::vector<TokenId> ids;
   const boost::json::value* ends = json_fields::Find(generation, "eos_token_id");
   if (ends == nullptr) return ids;
-  const array all = ends->is_array() ? ends->get_array() : array{*ends};
+  const array alone = ends->is_array() ? array() : array{*ends};
+  const array& all = ends->is_array() ? ends->get_array() : alone;
   if (all.size() > kEndsMax)
     return MakeError(Code::kInvalidArgument, "generation_config.json: {} values of eos_token_id",
                      all.size());
   for (const auto& end : all) {
     const int64_t id = end.is_int64() ? end.get_int64() : -1;
-    if (id < 0 || id >= static_cast<int64_t>(sources_.size()))
+    if (id < 0 || id >= size())
       return MakeError(Code::kInvalidArgument,
                        "generation_config.json: eos_token_id {} is no token id below {}",
-                       boost::json::serialize(end), sources_.size());
+                       boost::json::serialize(end), size());
     ids.push_back(static_cast<TokenId>(id));
   }
   return ids;

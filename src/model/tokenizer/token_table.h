@@ -8,11 +8,11 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <boost/json/object.hpp>
 
-#include "base/free.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "model/tokenizer/added_token.h"
@@ -33,15 +33,15 @@ class TokenTable {
     std::string_view text;
     TokenId id = kNoToken;
   };
-  // Once, behind all Add(). `own(i)` is the i-th of `count`, and goes on to be asked. Fails where
-  // two tokens want one id.
+  // Once, behind all Add(). `own(i)` is the i-th of `count`, and goes on to be asked until
+  // Finish(). Fails where two tokens want one id.
   Status Place(size_t count, std::function<Own(size_t)> own);
 
-  int32_t size() const { return static_cast<int32_t>(sources_.size()); }
+  int32_t size() const { return static_cast<int32_t>(is_own_.size()); }
   std::string_view TextOf(TokenId id) const;
   // Linear: for the few tokens that a configuration names.
   TokenId Find(std::string_view text) const;
-  bool IsOwn(TokenId id) const { return sources_[static_cast<size_t>(id)] >= 0; }
+  bool IsOwn(TokenId id) const { return is_own_[static_cast<size_t>(id)]; }
   const std::deque<AddedToken>& added() const { return added_; }
 
   // bos_token, eos_token, unk_token and pad_token of a configuration; they become control tokens.
@@ -60,16 +60,13 @@ class TokenTable {
 
   // Of the model's own tokens; those that were added have types by themselves.
   void SetType(TokenId id, TokenType type) { types_[static_cast<size_t>(id)] = type; }
-  // Once, behind all of the above. `around` says whether BOS and EOS are added. Fails where two
-  // tokens have one text.
+  // Once, behind all of the above but size(), IsOwn() and added(): texts are the vocabulary's from
+  // then on. `around` says whether BOS and EOS are added. Fails where two tokens have one text.
   Result<Vocabulary> Finish(const TokensAround& around, std::vector<float> scores = {});
-  // Frees what no vocabulary needs; nothing may be asked after it.
-  void Forget() {
-    Free(sources_);
-    Free(types_);
-  }
   // Behind Finish(): which tokens the model may make of text.
-  std::vector<bool> Ordinary() const;
+  std::vector<bool> Ordinary(const Vocabulary& vocabulary) const;
+  // Behind Finish(): all that were added, which are gone here then.
+  std::deque<AddedToken> TakeAdded() { return std::exchange(added_, {}); }
 
   // The ids of generation_config.json's eos_token_id.
   Result<std::vector<TokenId>> ReadEnds(const boost::json::object& generation) const;
@@ -85,6 +82,7 @@ class TokenTable {
   const int32_t vocab_size_;
   std::deque<AddedToken> added_;
   std::function<Own(size_t)> own_;
+  std::vector<bool> is_own_;
   std::vector<int32_t> sources_;  // by id: the number that `own_` takes, or of which added token
   std::vector<TokenType> types_;
   VocabularyParts roles_;

@@ -1,10 +1,10 @@
 #include "model/tokenizer/tokenizer_json.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <vector>
 
-#include "base/free.h"
 #include "model/text/utf8.h"
 #include "model/tokenizer/pipeline/bpe_model.h"
 #include "model/tokenizer/pipeline/json_fields.h"
@@ -87,6 +87,7 @@ class Reader {
  public:
   Reader(TokenizerDocument document, object config, object generation, int32_t vocab_size)
       : document_(std::move(document)),
+        tokens_(std::make_shared<const ListedTokens>(std::move(document_.tokens))),
         config_(std::move(config)),
         generation_(std::move(generation)),
         table_(vocab_size) {}
@@ -100,10 +101,9 @@ class Reader {
     BATON_RETURN_IF_ERROR(ReadAround());
     BATON_RETURN_IF_ERROR(ReadUnknown());
     MarkBytes();
+    tokens_.reset();
     BATON_ASSIGN_OR_RETURN(Vocabulary vocabulary, table_.Finish(parts_.around));
     parts_.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
-    Free(document_.vocabulary);
-    Free(document_.texts);
     BATON_RETURN_IF_ERROR(MakeModel());
     BATON_RETURN_IF_ERROR(SortSpecialTokens());
     BATON_ASSIGN_OR_RETURN(parts_.more_ends, table_.ReadEnds(generation_));
@@ -112,9 +112,10 @@ class Reader {
   }
 
  private:
-  boost::json::value Member(std::string_view key) const {
+  const boost::json::value& Member(std::string_view key) const {
+    static const boost::json::value kNone;
     const boost::json::value* value = json_fields::Find(document_.rest, key);
-    return value == nullptr ? boost::json::value(nullptr) : *value;
+    return value == nullptr ? kNone : *value;
   }
 
   Status ReadModelFields() {
@@ -128,9 +129,9 @@ class Reader {
       return MakeError(Code::kUnimplemented, "model '{}' is not supported; supported: BPE, Unigram",
                        type);
     unigram_ = type == "Unigram";
-    if (document_.vocabulary.empty())
+    if (tokens_->empty())
       return MakeError(Code::kInvalidArgument, "'model.vocab' has no vocabulary");
-    const bool scored = document_.scores.size() == document_.vocabulary.size();
+    const bool scored = document_.scores.size() == tokens_->size();
     if (scored != unigram_ || (!unigram_ && !document_.scores.empty()))
       return MakeError(Code::kInvalidArgument, "the vocabulary is not one of model '{}'", type);
     parts_.kind = unigram_ ? "unigram" : "bpe";
@@ -150,7 +151,7 @@ class Reader {
   Status ReadPipeline() {
     BATON_ASSIGN_OR_RETURN(pipeline_.normalizer, Normalizer::FromJson(Member("normalizer")));
     BATON_ASSIGN_OR_RETURN(pipeline_.splitter, Splitter::FromJson(Member("pre_tokenizer")));
-    const boost::json::value decoder = Member("decoder");
+    const boost::json::value& decoder = Member("decoder");
     if (!decoder.is_null()) {
       BATON_ASSIGN_OR_RETURN(pipeline_.spelling, Spelling::FromJson(decoder));
     } else if (pipeline_.splitter.writes_bytes()) {
@@ -162,9 +163,8 @@ class Reader {
   }
 
   Status PlaceTokens() {
-    const auto& entries = document_.vocabulary;
-    return table_.Place(entries.size(), [&](size_t i) {
-      return TokenTable::Own{document_.TextOf(entries[i]), entries[i].id};
+    return table_.Place(tokens_->size(), [tokens = tokens_](size_t i) {
+      return TokenTable::Own{tokens->TextOf(i), tokens->IdOf(i)};
     });
   }
 
@@ -207,9 +207,9 @@ class Reader {
     if (unigram_) {
       if (json_fields::Find(*model_, "unk_id") == nullptr) return OkStatus();
       BATON_ASSIGN_OR_RETURN(const int64_t id, json_fields::Integer(*model_, "unk_id"));
-      if (id < 0 || id >= static_cast<int64_t>(document_.vocabulary.size()))
+      if (id < 0 || id >= static_cast<int64_t>(tokens_->size()))
         return MakeError(Code::kInvalidArgument, "'unk_id' is {} in a vocabulary of {}", id,
-                         document_.vocabulary.size());
+                         tokens_->size());
       table_.SetUnknown(static_cast<TokenId>(id));
       return OkStatus();
     }
@@ -225,8 +225,8 @@ class Reader {
 
   void MarkBytes() {
     if (!pipeline_.spelling.byte_fallback()) return;
-    for (const auto& entry : document_.vocabulary) {
-      if (ByteOfToken(document_.TextOf(entry)) >= 0) table_.SetType(entry.id, TokenType::kByte);
+    for (size_t i = 0; i < tokens_->size(); ++i) {
+      if (ByteOfToken(tokens_->TextOf(i)) >= 0) table_.SetType(tokens_->IdOf(i), TokenType::kByte);
     }
   }
 
@@ -237,7 +237,8 @@ class Reader {
     BATON_RETURN_IF_ERROR(UnigramModel::CheckTexts(*parts_.vocabulary));
     const UnigramOptions options{.unknown = parts_.vocabulary->unknown(),
                                  .byte_fallback = byte_fallback};
-    pipeline_.model = std::make_unique<const UnigramModel>(*parts_.vocabulary, table_.Ordinary(),
+    pipeline_.model = std::make_unique<const UnigramModel>(*parts_.vocabulary,
+                                                           table_.Ordinary(*parts_.vocabulary),
                                                            std::move(document_.scores), options);
     return OkStatus();
   }
@@ -256,47 +257,45 @@ class Reader {
     BATON_ASSIGN_OR_RETURN(options.ignores_merges,
                            json_fields::BoolOr(*model_, "ignore_merges", false));
     BATON_ASSIGN_OR_RETURN(MergeTable merges, ReadMerges());
-    Free(document_.merges);
-    Free(document_.merge_texts);
-    pipeline_.model = std::make_unique<const BpeModel>(*parts_.vocabulary, table_.Ordinary(),
-                                                       std::move(merges), options);
+    pipeline_.model = std::make_unique<const BpeModel>(
+        *parts_.vocabulary, table_.Ordinary(*parts_.vocabulary), std::move(merges), options);
     return OkStatus();
   }
 
   // Of two merges of one pair the last counts.
   Result<MergeTable> ReadMerges() {
-    const Vocabulary& vocabulary = *parts_.vocabulary;
-    MergeTable merges(document_.merges.size());
-    std::string_view texts = document_.merge_texts;
-    for (size_t rank = 0; rank < document_.merges.size(); ++rank) {
-      const auto& pair = document_.merges[rank];
-      const std::string_view joined = texts.substr(0, pair.left_length + pair.right_length);
-      texts.remove_prefix(joined.size());
-      TokenId ids[3];
-      const std::string_view names[3] = {joined.substr(0, pair.left_length),
-                                         joined.substr(pair.left_length), joined};
-      for (size_t i = 0; i < 3; ++i) {
-        ids[i] = vocabulary.Find(names[i]);
-        if (ids[i] == kNoToken || !table_.IsOwn(ids[i]))
-          return MakeError(Code::kInvalidArgument, "merge {} names '{}', which is no token", rank,
-                           names[i]);
-      }
-      const TokenType type = vocabulary.TypeOf(ids[2]);
-      if (type == TokenType::kControl || type == TokenType::kUnknown) continue;
-      merges.Set({ids[0], ids[1], static_cast<uint32_t>(rank), ids[2]});
-    }
+    MergeTable merges(document_.n_merges, *parts_.vocabulary);
+    uint32_t rank = 0;
+    std::string joined;
+    BATON_RETURN_IF_ERROR(
+        ForEachMerge(document_, [&](std::string_view left, std::string_view right) -> Status {
+          joined.assign(left).append(right);
+          MergeTable::Merge merge = {.rank = rank++};
+          BATON_ASSIGN_OR_RETURN(merge.left, MergedToken(left, merge.rank));
+          BATON_ASSIGN_OR_RETURN(merge.right, MergedToken(right, merge.rank));
+          BATON_ASSIGN_OR_RETURN(merge.merged, MergedToken(joined, merge.rank));
+          const TokenType type = parts_.vocabulary->TypeOf(merge.merged);
+          if (type != TokenType::kControl && type != TokenType::kUnknown) merges.Set(merge);
+          return OkStatus();
+        }));
     return merges;
   }
 
+  Result<TokenId> MergedToken(std::string_view text, uint32_t rank) const {
+    const TokenId id = parts_.vocabulary->Find(text);
+    if (id != kNoToken && table_.IsOwn(id)) return id;
+    return MakeError(Code::kInvalidArgument, "merge {} names '{}', which is no token", rank, text);
+  }
+
   Status SortSpecialTokens() {
-    std::vector<SpecialToken> as_they_come;
-    std::vector<SpecialToken> normalized;
-    for (const AddedToken& added : table_.added()) {
-      if (!added.normalized) {
-        as_they_come.push_back(added.token);
+    std::deque<SpecialToken> as_they_come;
+    std::deque<SpecialToken> normalized;
+    for (auto added = table_.TakeAdded(); !added.empty(); added.pop_front()) {
+      SpecialToken& token = added.front().token;
+      if (!added.front().normalized) {
+        as_they_come.push_back(std::move(token));
         continue;
       }
-      SpecialToken token = added.token;
       if (ValidUtf8Prefix(token.text) == token.text.size()) {
         BATON_ASSIGN_OR_RETURN(const MarkedText text,
                                pipeline_.normalizer.Apply({token.text, {}}, true));
@@ -310,6 +309,7 @@ class Reader {
   }
 
   TokenizerDocument document_;
+  std::shared_ptr<const ListedTokens> tokens_;  // until the vocabulary has them
   const object config_;
   const object generation_;
   TokenTable table_;
@@ -328,17 +328,20 @@ Result<Tokenizer> ReadTokenizerJson(std::string_view json, object config, object
   return tokenizer;
 }
 
-Result<object> ParseIfThere(std::string_view json, std::string_view what) {
+Result<object> ParseIfThere(std::string_view json, std::string_view what,
+                            std::string_view left_out = "") {
   if (json.empty()) return object();
-  return ParseBoundedObject(json, what);
+  return ParseBoundedObject(json, what, {.left_out = left_out});
 }
 
 }  // namespace
 
 Result<HubTokenizer> ReadTokenizerFiles(const TokenizerFiles& files, int32_t vocab_size) {
   CHECK(vocab_size >= 0 && vocab_size <= kVocabularySizeMax, "{} rows", vocab_size);
+  const bool sentence_piece = files.tokenizer_json.empty() && !files.tokenizer_model.empty();
   BATON_ASSIGN_OR_RETURN(object config,
-                         ParseIfThere(files.tokenizer_config, "tokenizer_config.json"));
+                         ParseIfThere(files.tokenizer_config, "tokenizer_config.json",
+                                      sentence_piece ? "" : kAddedTokensDecoder));
   BATON_ASSIGN_OR_RETURN(object generation,
                          ParseIfThere(files.generation_config, "generation_config.json"));
   ChatTemplates templates{.standard = std::string(files.chat_template),
@@ -346,10 +349,9 @@ Result<HubTokenizer> ReadTokenizerFiles(const TokenizerFiles& files, int32_t voc
   if (templates.empty()) {
     BATON_ASSIGN_OR_RETURN(templates, ChatTemplatesOf(config));
   }
-  auto tokenizer = files.tokenizer_json.empty() && !files.tokenizer_model.empty()
-                       ? ReadSentencePieceModel(files, config, generation, vocab_size)
-                       : ReadTokenizerJson(files.tokenizer_json, std::move(config),
-                                           std::move(generation), vocab_size);
+  auto tokenizer = sentence_piece ? ReadSentencePieceModel(files, config, generation, vocab_size)
+                                  : ReadTokenizerJson(files.tokenizer_json, std::move(config),
+                                                      std::move(generation), vocab_size);
   if (!tokenizer.ok()) return tokenizer.error();
   return HubTokenizer{*std::move(tokenizer), std::move(templates)};
 }

@@ -1,5 +1,7 @@
 #include "model/tokenizer/tokenizer_json.h"
 
+#include <functional>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
@@ -210,7 +212,7 @@ TEST(TokenizerJsonHostile, RefusesIdsThatDoNotHoldTogether) {
   EXPECT_THAT(ErrorOf(with_vocab("null")), HasSubstr("no vocabulary"));
   EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"(["a b"])")), HasSubstr("merge 0 names 'b'"));
   EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"(["a"])")), HasSubstr("merge 0 is 'a'"));
-  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"([["a"]])")), HasSubstr("merge 1 is not a pair"));
+  EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"([["a"]])")), HasSubstr("merge 0 is not a pair"));
   EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", R"([["a","a","a"]])")), HasSubstr("not a pair"));
   EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", "[5]")), HasSubstr("a merge is a number"));
   EXPECT_THAT(ErrorOf(with_vocab(R"({"a": 0})", "{}")), HasSubstr("'merges' is an object"));
@@ -322,6 +324,178 @@ TEST(TokenizerJson, OfTheSizeOfLlama3sTakesTwiceTheFile) {
   ASSERT_TRUE(read.ok()) << read.error().message();
   EXPECT_EQ(read->tokenizer.vocab_size(), 128'000);
   EXPECT_LT(peak_bytes, 2 * json.size()) << "beside the file's own bytes";
+}
+
+// --- what hostile files cost ---
+
+constexpr size_t kHostileBytes = 6 << 20;
+constexpr size_t kFixedBytes = 1 << 20;
+
+// `entry(i)`s with commas between, `bytes` in all.
+std::string Listed(const std::function<std::string(size_t)>& entry, size_t bytes = kHostileBytes) {
+  std::string list = entry(0);
+  for (size_t i = 1; list.size() < bytes; ++i) list += "," + entry(i);
+  return list;
+}
+
+std::string Same(const std::string& entry) {
+  return Listed([&entry](size_t) { return entry; });
+}
+
+std::string Name(size_t number, size_t length) {
+  constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>#%&/()";
+  std::string name(length, ' ');
+  for (char& letter : name) {
+    letter = kLetters[number % kLetters.size()];
+    number /= kLetters.size();
+  }
+  return name;
+}
+
+std::string Bpe(const std::string& vocabulary, const std::string& merges = "",
+                const std::string& rest = "") {
+  return fmt::format(R"({{{}"model": {{"type": "BPE", "vocab": {{{}}}, "merges": [{}]}}}})", rest,
+                     vocabulary, merges);
+}
+
+std::string Unigram(const std::string& pieces) {
+  return fmt::format(R"({{"model": {{"type": "Unigram", "vocab": [{}]}}}})", pieces);
+}
+
+// Tokens of `length` bytes, and each way to make them of two.
+std::string AllSplits(size_t length) {
+  std::string merges;
+  std::string vocabulary =
+      Listed([](size_t i) { return fmt::format(R"("{}":{})", Name(i, 1), i); }, 400);
+  size_t id = 1000;
+  const auto add = [&](const std::string& text) {
+    if (text.size() > 1) vocabulary += fmt::format(R"(,"{}":{})", text, id++);
+    for (size_t cut = 1; cut < text.size(); ++cut)
+      merges += fmt::format(R"({}"{} {}")", merges.empty() ? "" : ",", text.substr(0, cut),
+                            text.substr(cut));
+  };
+  for (size_t i = 0; i < 60 * 60 && length > 2; ++i) add(Name(i, 2));
+  for (size_t i = 0; i < 60 * 60 * 60 && length > 3; ++i) add(Name(i, 3));
+  for (size_t i = 0; merges.size() + vocabulary.size() < kHostileBytes; ++i) add(Name(i, length));
+  return Bpe(vocabulary, merges);
+}
+
+// What reading takes beside the text itself.
+size_t PeakBytes(const TokenizerFiles& files) {
+  const HeapMeter meter;
+  const CpuStopwatch watch;
+  (void)ReadTokenizerFiles(files).ok();
+  EXPECT_LT(watch.Seconds(), 2.0);
+  return meter.peak_bytes();
+}
+
+TEST(TokenizerJsonHostile, NoFileCostsMoreThanTwiceItself) {
+  const auto numbered = [](const char* format, size_t length) {
+    return Listed([=](size_t i) { return fmt::format(fmt::runtime(format), Name(i, length), i); });
+  };
+  const std::string few = R"("a":0,"b":1,"ab":2)";
+  const std::string long_text = Same("\\n.........");
+  const auto with = [&few](const std::string& name, const std::string& value) {
+    return Bpe(few, "", fmt::format(R"("{}": {}, )", name, value));
+  };
+  const std::pair<const char*, std::string> files[] = {
+      {"merges", Bpe(few, Same(R"("a b")"))},
+      {"merges of nothing", Bpe(few, Same(R"(" ")"))},
+      {"pairs", Bpe(few, Same(R"(["a","b"])"))},
+      {"pairs of nothing", Bpe(few, Same(R"(["",""])"))},
+      {"one token", Bpe(Same(R"("a":1)"))},
+      {"tokens of 3 bytes", Bpe(numbered(R"("{}":{})", 3))},
+      {"tokens of 40 bytes", Bpe(numbered(R"("{}":{})", 40))},
+      {"escaped tokens", Bpe(numbered(R"("\n{}":{})", 3))},
+      {"one piece", Unigram(Same(R"(["a",0])"))},
+      {"pieces of 4 bytes", Unigram(numbered(R"(["{}",0])", 4))},
+      {"pieces of 9 bytes", Unigram(numbered(R"(["{}",0])", 9))},
+      {"pieces with scores", Unigram(numbered(R"(["{}",-12.3456])", 4))},
+      {"merges of 3 bytes", AllSplits(3)},
+      {"merges of 4 bytes", AllSplits(4)},
+      {"merges of 6 bytes", AllSplits(6)},
+      {"a long token", Bpe("\"" + long_text + "\":0")},
+      {"a long merge", Bpe(few, "\"" + long_text + "\"")},
+      {"a long text", with("x", "\"" + long_text + "\"")},
+      {"a long key", with(long_text, "0")},
+      {"added nothing", with("added_tokens", "[" + Same("{}") + "]")},
+      {"added numbers", with("added_tokens", "[" + Same("0") + "]")},
+      {"added lists", with("added_tokens", "[" + Same("[[],[[]]]") + "]")},
+      {"added tokens", with("added_tokens", "[" + Same(R"({"id":0,"content":"a"})") + "]")},
+      {"more added tokens",
+       with("added_tokens",
+            "[" +
+                numbered(R"({{"content": "{}", "id": {}, "special": true, "single_word": false}})",
+                         5) +
+                "]")},
+      {"names", with("x", "{" + numbered(R"("{}":{})", 4) + "}")},
+      {"normalizers",
+       with("normalizer", R"({"type": "Sequence", "normalizers": [)" +
+                              Same(R"({"type": "NFC"}                    )") + "]}")},
+      {"around",
+       with("post_processor", R"({"type": "TemplateProcessing", "single": [)" +
+                                  Same(R"({"SpecialToken": {"id": "a"}}       )") + "]}")},
+  };
+  for (const auto& [name, json] : files)
+    EXPECT_LT(PeakBytes({.tokenizer_json = json}), 2 * json.size() + kFixedBytes) << name;
+}
+
+TEST(TokenizerJsonHostile, NoConfigurationCostsMoreThanTwiceItself) {
+  const std::string tokenizer = Bpe(R"("a":0)");
+  for (const std::string& entry : {std::string("{}"), std::string("0"), std::string(R"({"":[]})"),
+                                   std::string(R"({"content":"a"})")}) {
+    for (const char* name : {"x", "added_tokens_decoder", "chat_template", "eos_token_id"}) {
+      const std::string json = fmt::format(R"({{"{}": [{}]}})", name, Same(entry));
+      EXPECT_LT(PeakBytes({.tokenizer_json = tokenizer, .tokenizer_config = json}),
+                2 * json.size() + kFixedBytes)
+          << name << " " << entry;
+      EXPECT_LT(PeakBytes({.tokenizer_json = tokenizer, .generation_config = json}),
+                2 * json.size() + kFixedBytes)
+          << name << " " << entry;
+    }
+  }
+}
+
+// As models for speech have: nearly all of the file is there twice.
+TEST(TokenizerJson, TakesThousandsOfAddedTokens) {
+  std::string added, decoder;
+  for (int i = 1; i <= 30'000; ++i) {
+    const std::string fields = fmt::format(
+        R"("content": "<sound_{}>", "single_word": false, "lstrip": false, "rstrip": false, )"
+        R"("normalized": false, "special": false)",
+        i);
+    added += fmt::format(R"({}{{"id": {}, {}}})", i == 1 ? "" : ", ", i, fields);
+    decoder += fmt::format(R"({}"{}": {{{}}})", i == 1 ? "" : ", ", i, fields);
+  }
+  std::string padding(24 << 20, ' ');  // where a real file has its vocabulary
+  const std::string json =
+      Bpe(R"("a":0)" + padding, "", fmt::format(R"("added_tokens": [{}], )", added));
+  const std::string config =
+      fmt::format(R"({{"added_tokens_decoder": {{{}}}, "chat_template": "x"}})", decoder);
+  const auto read = ReadTokenizerFiles({.tokenizer_json = json, .tokenizer_config = config});
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->tokenizer.vocab_size(), 30'001);
+  EXPECT_EQ(read->chat_templates.standard, "x");
+  EXPECT_THAT(*read->tokenizer.Encode("a<sound_29999>"), ElementsAre(0, 29'999));
+}
+
+TEST(TokenizerJsonHostile, NamesWhatIsTooSmallOrTooLarge) {
+  const auto error = [](const std::string& json) {
+    const auto read = ReadTokenizerFiles({.tokenizer_json = json});
+    return read.ok() ? "no error" : read.error().message();
+  };
+  const std::string few = R"("a":0,"b":1,"ab":2)";
+  EXPECT_THAT(error(Bpe(few, Same(R"("a b")"))), HasSubstr("less than 3 each"));
+  EXPECT_THAT(error(Unigram(Same(R"(["a",0])"))), HasSubstr("less than 18 bytes for each"));
+  EXPECT_THAT(error(Bpe("\"" + std::string(70'000, 'x') + "\":0")),
+              HasSubstr("has 70000 bytes, more than 65535"));
+  EXPECT_THAT(error(Bpe(few, "", "\"" + std::string(2 << 20, 'x') + "\":0, ")),
+              HasSubstr("a text has more than 1048576 bytes"));
+  EXPECT_THAT(error(Bpe(few + R"(}, "vocab": {"c": 3)")), HasSubstr("'vocab' is there twice"));
+  EXPECT_THAT(error(Bpe(few, R"("a b"], "merges": ["a b")")), HasSubstr("'merges' is there twice"));
+  EXPECT_THAT(error(Bpe(few, "", R"("x": [)" + Same("{}") + "], ")),
+              HasSubstr("its values take more than"));
 }
 
 TEST(TokenizerJson, OfTwoMergesOfOnePairTheLastCounts) {

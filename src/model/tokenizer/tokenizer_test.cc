@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "model/gguf/reader.h"
 #include "model/testing/cpu_stopwatch.h"
+#include "model/testing/heap_meter.h"
 #include "model/testing/small_model.h"
 #include "model/text/utf8.h"
 #include "model/tokenizer/pre_tokenizer.h"
@@ -185,6 +186,32 @@ TEST(TokenizerHostile, RefusesWhatDoesNotHoldTogether) {
 }
 
 // Doubling the text may not much more than double the time.
+TEST(TokenizerHostile, NoHeaderCostsMoreThanTwiceItself) {
+  constexpr size_t kCount = 300'000;
+  std::vector<std::string> tokens, merges;
+  for (size_t i = 0; i < kCount; ++i) {
+    tokens.push_back(fmt::format("{:x}", i));
+    merges.push_back(i % 2 == 0 ? "1 2" : fmt::format("{} {:x}", i % 10, i / 10));
+  }
+  for (const std::string model : {"gpt2", "llama", "t5"}) {
+    for (int32_t type = 1; type <= 6; ++type) {
+      gguf::HeaderBuilder header;
+      header.AddString("tokenizer.ggml.model", model);
+      header.AddString("tokenizer.ggml.pre", "gpt-2");
+      header.AddStrings("tokenizer.ggml.tokens", tokens);
+      header.AddInt32s("tokenizer.ggml.token_type", std::vector<int32_t>(kCount, type));
+      if (model == "gpt2") header.AddStrings("tokenizer.ggml.merges", merges);
+      if (model == "t5") header.AddFloat32s("tokenizer.ggml.scores", std::vector<float>(kCount, 0));
+      const Bytes bytes = header.Build();
+      const auto parsed = gguf::ParseHeader(bytes, bytes.size());
+      ASSERT_TRUE(parsed.ok());
+      const HeapMeter meter;
+      EXPECT_TRUE(Tokenizer::FromMetadata(parsed->metadata).ok()) << model;
+      EXPECT_LT(meter.peak_bytes(), 2 * bytes.size() + (256 << 10)) << model << " " << type;
+    }
+  }
+}
+
 TEST(TokenizerHostile, TimeIsLinearInLongRuns) {
   for (const char* pre :
        {"llama-bpe", "gpt-2", "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3", "tekken",

@@ -47,6 +47,8 @@ class Vocabulary {
   static Result<Vocabulary> FromMetadata(const gguf::Metadata& metadata);
 
   int32_t size() const { return static_cast<int32_t>(types_.size()); }
+  // Of all texts together.
+  size_t text_bytes() const { return arena_.size(); }
   bool Contains(TokenId id) const { return id >= 0 && id < size(); }
   // As the file stores it: SentencePiece with U+2581 for spaces, byte-level BPE with its byte
   // characters, control and user-defined tokens as they are.

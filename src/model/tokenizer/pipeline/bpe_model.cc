@@ -59,8 +59,8 @@ Result<std::vector<TokenId>> BpeModel::Encode(std::string_view piece) const {
   }
   if (unknown) symbols.push_back(*unknown);
   const auto rank = [&](const MergeSymbol& left, const MergeSymbol& right) -> MergeCandidate {
-    const MergeTable::Merge* merge = merges_.Find(left.id, right.id);
-    if (merge == nullptr) return {};
+    const auto merge = merges_.Find(left.id, right.id);
+    if (!merge) return {};
     return {true, static_cast<double>(merge->rank), merge->merged};
   };
   std::vector<TokenId> tokens;

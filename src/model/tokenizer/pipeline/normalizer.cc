@@ -20,6 +20,7 @@ using boost::json::object;
 using Edits = std::vector<TextEdit>;
 
 constexpr int kDepthMax = 16;
+constexpr size_t kStepsMax = 64;
 
 // --- Unicode normal forms ---
 
@@ -162,7 +163,8 @@ Result<Normalizer> Normalizer::FromJson(const boost::json::value& json) {
 Status Normalizer::Add(const boost::json::value& json, int depth) {
   BATON_ASSIGN_OR_RETURN(const object* fields, json_fields::Object(json, "normalizer"));
   BATON_ASSIGN_OR_RETURN(const std::string type, json_fields::String(*fields, "type"));
-  if (depth > kDepthMax) return MakeError(Code::kInvalidArgument, "normalizers nest too deeply");
+  if (depth > kDepthMax || steps_.size() > kStepsMax)
+    return MakeError(Code::kInvalidArgument, "there are too many normalizers");
   if (type == "Sequence") {
     BATON_ASSIGN_OR_RETURN(const auto* items, json_fields::Array(*fields, "normalizers"));
     for (const auto& item : *items) BATON_RETURN_IF_ERROR(Add(item, depth + 1));

@@ -1,27 +1,53 @@
 #include "model/tokenizer/pipeline/tokenizer_document.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 
 #include "base/log.h"
-#include "model/tokenizer/pipeline/json_fields.h"
-#include "model/tokenizer/vocabulary.h"
+#include "model/tokenizer/merge_table.h"
+#include "model/tokenizer/pipeline/arena_resource.h"
 
 namespace baton {
 namespace {
 
 using boost::system::error_code;
+using MergeVisitor = std::function<Status(std::string_view, std::string_view)>;
 
 constexpr size_t kDepthMax = 64;
-// A value takes 24 bytes, and its name in an object about as many. Honest files have one in 14 to
-// 30 bytes of text, and are small or mostly vocabulary.
-constexpr size_t kTreeValuesMin = 16 << 10;
-constexpr size_t kTreeBytesPerValue = 24;
-constexpr size_t kMergesMax = 16 << 20;
 constexpr size_t kFileBytesMax = 1u << 30;
+constexpr size_t kStringBytesMax = 1 << 20;
+constexpr size_t kTokenBytesMax = UINT16_MAX;
 constexpr size_t kShownBytesMax = 32;
+// A tree of values may take as much as the text, and this much in any case: honest ones take three
+// times their text, but are small or a small part of it.
+constexpr size_t kTreeBytesMin = 4 << 20;
+// Of a value that waits for its array or object to end, in a stack that grows by doubling.
+constexpr size_t kWaitingValueBytes = 3 * sizeof(boost::json::value);
+// So many tokens or merges may be as short as they like; no honest list of more is of tinier ones.
+constexpr size_t kTinyMax = 64 << 10;
+constexpr size_t kMergeBytesMin = 3;   // of both texts
+constexpr size_t kPieceBytesMin = 18;  // of the file: ["text",-12.345],
+
+constexpr uint32_t kUnescaped = 1u << 31;
+static_assert(kFileBytesMax < kUnescaped);
+
+bool IsWithin(std::string_view part, std::string_view whole) {
+  return !std::less<>()(part.data(), whole.data()) &&
+         !std::less<>()(whole.data() + whole.size(), part.data() + part.size());
+}
+size_t PlaceIn(std::string_view part, std::string_view whole) {
+  return static_cast<size_t>(part.data() - whole.data());
+}
+
+boost::json::parse_options Options() {
+  boost::json::parse_options options;
+  options.max_depth = kDepthMax;
+  return options;
+}
 
 // What Boost.JSON's parser calls. Returning false ends the parse.
 class Handler {
@@ -31,18 +57,25 @@ class Handler {
   static constexpr size_t max_key_size = SIZE_MAX;
   static constexpr size_t max_string_size = SIZE_MAX;
 
-  Handler(bool tokenizer, size_t values_max) : tokenizer_(tokenizer), values_max_(values_max) {}
+  // With `visit` the text is no document but the array of its merges.
+  Handler(std::string_view json, bool tokenizer, const ObjectLimits& limits,
+          const MergeVisitor* visit)
+      : json_(json), tokenizer_(tokenizer), limits_(limits), visit_(visit), tokens_(json) {
+    stack_.reset(boost::json::make_shared_resource<ArenaResource>(tree_bytes_));
+  }
 
   TokenizerDocument Take() && {
-    document_.rest = std::move(stack_.release().as_object());
-    // Growing by doubling, each may have taken twice what it needs.
-    document_.texts.shrink_to_fit();
-    document_.vocabulary.shrink_to_fit();
-    document_.merges.shrink_to_fit();
-    document_.merge_texts.shrink_to_fit();
-    return std::move(document_);
+    scores_.shrink_to_fit();
+    return {.tokens = std::move(tokens_),
+            .scores = std::move(scores_),
+            .has_merges = has_merges_,
+            .n_merges = n_merges_,
+            .merges = merges_,
+            .rest = std::move(stack_.release().as_object())};
   }
   const std::string& message() const { return message_; }
+  // What the visitor failed with.
+  const std::optional<Error>& visit_error() const { return visit_error_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -52,57 +85,66 @@ class Handler {
   bool on_object_end(size_t count, error_code& error) { return End(true, count, error); }
   bool on_array_end(size_t count, error_code& error) { return End(false, count, error); }
 
-  bool on_key_part(std::string_view part, size_t, error_code&) {
-    text_ += part;
-    return true;
+  bool on_key_part(std::string_view part, size_t, error_code& error) {
+    return AddPart(part, error);
   }
   bool on_key(std::string_view part, size_t, error_code& error) {
-    text_ += part;
-    if (part_ == Part::kVocabulary) return OnVocabularyKey(error);
+    if (!CheckPart(part, error)) return false;
+    const std::string_view key = Whole(part);
+    if (part_ == Part::kVocabulary) return AddToken(key, error);
     if (part_ == Part::kMerges) return Fail("a merge is an object", error);
-    if (depth_ == 1) top_key_ = text_;
-    if (depth_ == 2) key_ = text_;
-    stack_.push_key(text_);
-    text_.clear();
-    return true;
+    if (depth_ == 1) top_key_ = key;
+    if (depth_ == 2) {
+      key_ = key;
+      key_end_ = IsWithin(key, json_) ? PlaceIn(key, json_) + key.size() : json_.size();
+    }
+    if (IsLeftOut()) return true;
+    stack_.push_key(key);
+    return CountWaiting(error);
   }
-  bool on_string_part(std::string_view part, size_t, error_code&) {
-    text_ += part;
-    return true;
+  bool on_string_part(std::string_view part, size_t, error_code& error) {
+    return AddPart(part, error);
   }
   bool on_string(std::string_view part, size_t, error_code& error) {
-    text_ += part;
-    if (part_ == Part::kVocabulary) return OnVocabularyString(error);
-    if (part_ == Part::kMerges) return OnMergeString(error);
-    stack_.push_string(text_);
-    text_.clear();
+    if (!CheckPart(part, error)) return false;
+    const std::string_view text = Whole(part);
+    if (part_ == Part::kVocabulary) return OnVocabularyString(text, error);
+    if (part_ == Part::kMerges) return OnMergeString(text, error);
+    if (IsLeftOut()) return true;
+    stack_.push_string(text);
     return Count(error);
   }
   bool on_number_part(std::string_view, error_code&) { return true; }
   bool on_int64(int64_t number, std::string_view, error_code& error) {
     if (part_ == Part::kVocabulary && is_object_) return OnVocabularyId(number, error);
-    return on_double(static_cast<double>(number), number, error);
+    if (IsListed()) return OnListedNumber(static_cast<double>(number), error);
+    if (IsLeftOut()) return true;
+    stack_.push_int64(number);
+    return Count(error);
   }
   bool on_uint64(uint64_t number, std::string_view, error_code& error) {
     if (part_ == Part::kVocabulary && is_object_)
       return Fail(fmt::format("token '{}' has id {}", Last(), number), error);
-    if (part_ != Part::kRest) return on_double(static_cast<double>(number), {}, error);
+    if (IsListed()) return OnListedNumber(static_cast<double>(number), error);
+    if (IsLeftOut()) return true;
     stack_.push_uint64(number);
     return Count(error);
   }
   bool on_double(double number, std::string_view, error_code& error) {
-    if (part_ == Part::kVocabulary) return OnVocabularyScore(number, error);
-    if (part_ == Part::kMerges) return Fail("a merge is a number", error);
+    if (IsListed()) return OnListedNumber(number, error);
+    if (IsLeftOut()) return true;
     stack_.push_double(number);
     return Count(error);
   }
   bool on_bool(bool value, error_code& error) {
-    if (part_ != Part::kRest) return Fail("a token or a merge is a boolean", error);
+    if (IsListed()) return Fail("a token or a merge is a boolean", error);
+    if (IsLeftOut()) return true;
     stack_.push_bool(value);
     return Count(error);
   }
   bool on_null(error_code& error) {
-    if (part_ != Part::kRest) return Fail("a token or a merge is null", error);
+    if (IsListed()) return Fail("a token or a merge is null", error);
+    if (IsLeftOut()) return true;
     stack_.push_null();
     return Count(error);
   }
@@ -110,29 +152,57 @@ class Handler {
   bool on_comment(std::string_view, error_code&) { return true; }
 
  private:
-  enum class Part { kRest, kVocabulary, kMerges };
+  enum class Part { kRest, kVocabulary, kMerges, kLeftOut };
 
   bool Fail(std::string message, error_code& error) {
     message_ = std::move(message);
     error = make_error_code(boost::system::errc::invalid_argument);
     return false;
   }
+  bool IsListed() const { return part_ == Part::kVocabulary || part_ == Part::kMerges; }
+  bool IsLeftOut() const { return part_ == Part::kLeftOut; }
+
+  // --- texts: one with escapes comes in parts ---
+
+  bool CheckPart(std::string_view part, error_code& error) {
+    if (part.size() <= kStringBytesMax - parts_.size()) return true;
+    return Fail(fmt::format("a text has more than {} bytes", kStringBytesMax), error);
+  }
+  bool AddPart(std::string_view part, error_code& error) {
+    if (!CheckPart(part, error)) return false;
+    parts_ += part;
+    return true;
+  }
+  // Valid until the next one.
+  std::string_view Whole(std::string_view last) {
+    if (parts_.empty()) return last;
+    whole_.swap(parts_);
+    parts_.clear();
+    whole_ += last;
+    return whole_;
+  }
+
+  // --- the tree ---
+
   bool Count(error_code& error) {
-    if (++values_ <= values_max_) return true;
-    return Fail(fmt::format("it has more than {} values", values_max_), error);
+    if (++values_ > limits_.values_max)
+      return Fail(fmt::format("it has more than {} values", limits_.values_max), error);
+    return CountWaiting(error);
   }
-  bool on_double(double number, int64_t integer, error_code& error) {
-    if (part_ != Part::kRest) return on_double(number, std::string_view(), error);
-    stack_.push_int64(integer);
-    return Count(error);
+  // Of a value or a key that was pushed.
+  bool CountWaiting(error_code& error) {
+    ++waiting_;
+    return CheckTree(error);
   }
-  // The text of the token that came last.
-  std::string_view Last() const {
-    return document_.vocabulary.empty() ? "" : document_.TextOf(document_.vocabulary.back());
+  bool CheckTree(error_code& error) {
+    const size_t bytes_max = std::max(kTreeBytesMin, json_.size());
+    if (*tree_bytes_ + waiting_ * kWaitingValueBytes <= bytes_max) return true;
+    return Fail(fmt::format("its values take more than {} bytes", bytes_max), error);
   }
 
   bool Begin(bool object, error_code& error) {
     ++depth_;
+    if (part_ == Part::kLeftOut) return true;
     if (part_ == Part::kVocabulary)
       return !is_object_ && !object && depth_ == part_depth_ + 1
                  ? BeginPiece()
@@ -140,58 +210,92 @@ class Handler {
     if (part_ == Part::kMerges)
       return !object && depth_ == part_depth_ + 1 ? BeginPair()
                                                   : Fail("a merge is no pair of texts", error);
-    if (tokenizer_ && depth_ == 3 && top_key_ == "model") {
-      if (key_ == "vocab") part_ = Part::kVocabulary;
-      if (key_ == "merges" && object) return Fail("'merges' is an object, not an array", error);
-      if (key_ == "merges") part_ = Part::kMerges;
-      if (part_ == Part::kMerges) document_.has_merges = true;
-    }
-    if (part_ == Part::kRest) return Count(error);
+    part_ = PartThatBegins();
+    if (part_ == Part::kMerges && object) return Fail("'merges' is an object, not an array", error);
+    if (part_ == Part::kMerges && visit_ == nullptr && !FindMerges(error)) return false;
+    if (part_ == Part::kVocabulary && !tokens_.empty())
+      return Fail("'vocab' is there twice", error);
+    if (part_ == Part::kRest) return true;
     part_depth_ = depth_;
     is_object_ = object;
+    if (visit_ != nullptr) return true;
     stack_.push_null();
     return Count(error);
   }
 
+  Part PartThatBegins() const {
+    if (visit_ != nullptr) return Part::kMerges;
+    if (depth_ == 2 && !limits_.left_out.empty() && top_key_ == limits_.left_out)
+      return Part::kLeftOut;
+    if (!tokenizer_ || depth_ != 3 || top_key_ != "model") return Part::kRest;
+    return key_ == "merges" ? Part::kMerges : key_ == "vocab" ? Part::kVocabulary : Part::kRest;
+  }
+
+  // Where the array is that has just begun.
+  bool FindMerges(error_code& error) {
+    if (has_merges_) return Fail("'merges' is there twice", error);
+    if (key_end_ == json_.size()) return Fail("the name 'merges' is written with escapes", error);
+    has_merges_ = true;
+    merges_ = json_.substr(json_.find('[', key_end_));
+    return true;
+  }
+
   bool End(bool object, size_t count, error_code& error) {
     const size_t depth = depth_--;
-    if (part_ == Part::kRest) {
-      if (object)
-        stack_.push_object(count);
-      else
-        stack_.push_array(count);
-      return true;
-    }
-    if (depth == part_depth_) {
-      part_ = Part::kRest;
-      return true;
-    }
+    if (part_ == Part::kRest) return EndTree(object, count, error);
+    if (depth == part_depth_) return EndPart(error);
     if (part_ == Part::kVocabulary && (!has_text_ || !has_score_))
       return Fail(fmt::format("behind token '{}': a piece that is not [text, score]", Last()),
                   error);
     if (part_ == Part::kMerges && pair_size_ != 2)
-      return Fail(fmt::format("merge {} is not a pair", document_.merges.size()), error);
+      return Fail(fmt::format("merge {} is not a pair", n_merges_), error);
+    return true;
+  }
+
+  bool EndTree(bool object, size_t count, error_code& error) {
+    if (object)
+      stack_.push_object(count);
+    else
+      stack_.push_array(count);
+    waiting_ -= object ? 2 * count : count;
+    return Count(error);
+  }
+
+  bool EndPart(error_code& error) {
+    const bool tiny_merges = n_merges_ > kTinyMax && merge_bytes_ < kMergeBytesMin * n_merges_;
+    if (part_ == Part::kMerges && tiny_merges)
+      return Fail(fmt::format("{} merges have {} bytes in all, less than {} each", n_merges_,
+                              merge_bytes_, kMergeBytesMin),
+                  error);
+    part_ = Part::kRest;
     return true;
   }
 
   // --- model.vocab: {"text": id} or [["text", score]] ---
 
-  bool AddEntry(TokenId id, error_code& error) {
-    if (document_.vocabulary.size() >= static_cast<size_t>(kVocabularySizeMax))
-      return Fail(fmt::format("it has more than {} tokens", kVocabularySizeMax), error);
-    const auto begin = static_cast<uint32_t>(document_.texts.size());
-    document_.vocabulary.push_back({begin, static_cast<uint32_t>(text_.size()), id});
-    document_.texts += text_;
-    text_.clear();
-    return true;
+  // The text of the token that came last.
+  std::string_view Last() const {
+    return tokens_.empty() ? "" : tokens_.TextOf(tokens_.size() - 1);
   }
 
-  bool OnVocabularyKey(error_code& error) { return AddEntry(kNoToken, error); }
+  bool AddToken(std::string_view text, error_code& error) {
+    if (tokens_.size() >= static_cast<size_t>(kVocabularySizeMax))
+      return Fail(fmt::format("it has more than {} tokens", kVocabularySizeMax), error);
+    if (text.size() > kTokenBytesMax)
+      return Fail(fmt::format("token '{}...' has {} bytes, more than {}",
+                              text.substr(0, kShownBytesMax), text.size(), kTokenBytesMax),
+                  error);
+    if (is_object_)
+      tokens_.AddWithId(text);
+    else
+      tokens_.Add(text);
+    return true;
+  }
 
   bool OnVocabularyId(int64_t id, error_code& error) {
     if (id < 0 || id >= kVocabularySizeMax)
       return Fail(fmt::format("token '{}' has id {}", Last(), id), error);
-    document_.vocabulary.back().id = static_cast<TokenId>(id);
+    tokens_.SetLastId(static_cast<TokenId>(id));
     return true;
   }
 
@@ -201,22 +305,29 @@ class Handler {
     return true;
   }
 
-  bool OnVocabularyString(error_code& error) {
+  bool OnVocabularyString(std::string_view text, error_code& error) {
     if (is_object_) return Fail(fmt::format("the id of token '{}' is a string", Last()), error);
     if (depth_ != part_depth_ + 1 || has_text_)
       return Fail(fmt::format("behind token '{}': a piece that is not [text, score]", Last()),
                   error);
     has_text_ = true;
-    return AddEntry(static_cast<TokenId>(document_.vocabulary.size()), error);
+    const size_t pieces_max = json_.size() / kPieceBytesMin + 1;
+    if (tokens_.size() >= std::max(kTinyMax, pieces_max))
+      return Fail(fmt::format("it has more than {} pieces, less than {} bytes for each",
+                              tokens_.size(), kPieceBytesMin),
+                  error);
+    if (scores_.empty()) scores_.reserve(pieces_max);
+    return AddToken(text, error);
   }
 
-  bool OnVocabularyScore(double score, error_code& error) {
+  bool OnListedNumber(double number, error_code& error) {
+    if (part_ == Part::kMerges) return Fail("a merge is a number", error);
     if (is_object_) return Fail(fmt::format("the id of token '{}' is no integer", Last()), error);
     if (!has_text_ || has_score_)
       return Fail(fmt::format("behind token '{}': a piece that is not [text, score]", Last()),
                   error);
     has_score_ = true;
-    document_.scores.push_back(score);
+    scores_.push_back(number);
     return true;
   }
 
@@ -227,57 +338,71 @@ class Handler {
     return true;
   }
 
-  bool OnMergeString(error_code& error) {
-    const auto length = static_cast<uint32_t>(text_.size());
-    if (depth_ == part_depth_ + 1) {
-      if (++pair_size_ > 2)
-        return Fail(fmt::format("merge {} is not a pair", document_.merges.size()), error);
-      if (pair_size_ == 1) document_.merges.push_back({length, 0});
-      if (pair_size_ == 2) document_.merges.back().right_length = length;
-    } else {
-      const size_t space = text_.find(' ');
-      if (space == std::string::npos || text_.find(' ', space + 1) != std::string::npos)
-        return Fail(fmt::format("merge {} is '{}', not two texts with a space between",
-                                document_.merges.size(), text_),
+  bool OnMergeString(std::string_view text, error_code& error) {
+    if (depth_ != part_depth_ + 1) {
+      const size_t space = text.find(' ');
+      if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos)
+        return Fail(fmt::format("merge {} is '{}', not two texts with a space between", n_merges_,
+                                text.substr(0, kShownBytesMax)),
                     error);
-      text_.erase(space, 1);
-      const auto left = static_cast<uint32_t>(space);
-      document_.merges.push_back({left, length - 1 - left});
+      return OnMerge(text.substr(0, space), text.substr(space + 1), error);
     }
-    document_.merge_texts += text_;
-    text_.clear();
-    if (document_.merges.size() > kMergesMax)
-      return Fail(fmt::format("it has more than {} merges", kMergesMax), error);
+    if (++pair_size_ > 2) return Fail(fmt::format("merge {} is not a pair", n_merges_), error);
+    if (pair_size_ == 2) return OnMerge(left_, text, error);
+    left_ = text;
     return true;
   }
 
+  bool OnMerge(std::string_view left, std::string_view right, error_code& error) {
+    merge_bytes_ += left.size() + right.size();
+    if (++n_merges_ > kMergesMax)
+      return Fail(fmt::format("it has more than {} merges", kMergesMax), error);
+    if (visit_ == nullptr) return true;
+    const Status visited = (*visit_)(left, right);
+    if (visited.ok()) return true;
+    visit_error_ = visited.error();
+    return Fail({}, error);
+  }
+
+  const std::string_view json_;
   const bool tokenizer_;  // whether model.vocab and model.merges go their own way
-  const size_t values_max_;
-  boost::json::value_stack stack_;
-  TokenizerDocument document_;
+  const ObjectLimits limits_;
+  const MergeVisitor* const visit_;
+  std::optional<Error> visit_error_;
   std::string message_;
-  std::string text_;     // the string or key that is coming in
+  std::string parts_;  // of the text that is coming in
+  std::string whole_;
   std::string top_key_;  // of the value at depth 1
   std::string key_;      // of the value at depth 2
   size_t depth_ = 0;
+
+  const std::shared_ptr<size_t> tree_bytes_ = std::make_shared<size_t>(0);
+  boost::json::value_stack stack_;
   size_t values_ = 0;
+  size_t waiting_ = 0;  // in stack_
+
   Part part_ = Part::kRest;
   size_t part_depth_ = 0;
   bool is_object_ = false;
+  ListedTokens tokens_;
+  std::vector<double> scores_;
   bool has_text_ = false;
   bool has_score_ = false;
+  size_t key_end_ = 0;  // of the key at depth 2
+  bool has_merges_ = false;
+  std::string_view merges_;
+  size_t n_merges_ = 0;
+  size_t merge_bytes_ = 0;
   int pair_size_ = 0;
+  std::string left_;
 };
 
 Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bool tokenizer,
-                                size_t values_max) {
-  if (values_max == 0) values_max = std::max(kTreeValuesMin, json.size() / kTreeBytesPerValue);
+                                const ObjectLimits& limits) {
   if (json.size() > kFileBytesMax)
     return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", what, json.size(),
                      kFileBytesMax);
-  boost::json::parse_options options;
-  options.max_depth = kDepthMax;
-  boost::json::basic_parser<Handler> parser(options, tokenizer, values_max);
+  boost::json::basic_parser<Handler> parser(Options(), json, tokenizer, limits, nullptr);
   error_code error;
   const size_t used = parser.write_some(false, json.data(), json.size(), error);
   const std::string& message = parser.handler().message();
@@ -295,13 +420,41 @@ Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bo
 
 }  // namespace
 
+void ListedTokens::Add(std::string_view text) {
+  if (IsWithin(text, json_)) {
+    places_.push_back(static_cast<uint32_t>(PlaceIn(text, json_)));
+  } else {
+    places_.push_back(kUnescaped | static_cast<uint32_t>(unescaped_.size()));
+    unescaped_ += text;
+  }
+  lengths_.push_back(static_cast<uint16_t>(text.size()));
+}
+
+std::string_view ListedTokens::TextOf(size_t index) const {
+  const uint32_t place = places_[index];
+  const std::string_view all = (place & kUnescaped) != 0 ? std::string_view(unescaped_) : json_;
+  return all.substr(place & ~kUnescaped, lengths_[index]);
+}
+
 Result<TokenizerDocument> ParseTokenizerDocument(std::string_view json) {
-  return Parse(json, "tokenizer.json", true, 0);
+  return Parse(json, "tokenizer.json", true, {});
+}
+
+Status ForEachMerge(const TokenizerDocument& document, const MergeVisitor& visit) {
+  if (!document.has_merges) return OkStatus();
+  boost::json::parse_options options = Options();
+  options.allow_invalid_utf8 = true;  // it was looked for
+  boost::json::basic_parser<Handler> parser(options, document.merges, true, ObjectLimits(), &visit);
+  error_code error;
+  parser.write_some(false, document.merges.data(), document.merges.size(), error);
+  if (!error) return OkStatus();
+  CHECK(parser.handler().visit_error(), "merges of no tokenizer.json");
+  return *parser.handler().visit_error();
 }
 
 Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what,
-                                               size_t values_max) {
-  BATON_ASSIGN_OR_RETURN(TokenizerDocument document, Parse(json, what, false, values_max));
+                                               const ObjectLimits& limits) {
+  BATON_ASSIGN_OR_RETURN(TokenizerDocument document, Parse(json, what, false, limits));
   return std::move(document.rest);
 }
 

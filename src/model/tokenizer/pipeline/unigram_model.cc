@@ -19,8 +19,9 @@ UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordin
       scores_(std::move(scores)),
       options_(options),
       byte_tokens_(vocabulary) {
-  sorted_.reserve(scores_.size());
-  for (TokenId id = 0; id < static_cast<TokenId>(scores_.size()); ++id) {
+  const auto scored = scores_.empty() ? vocabulary.size() : static_cast<TokenId>(scores_.size());
+  sorted_.reserve(static_cast<size_t>(std::count(ordinary.begin(), ordinary.end(), true)));
+  for (TokenId id = 0; id < scored; ++id) {
     if (ordinary[static_cast<size_t>(id)] && !vocabulary.TextOf(id).empty()) sorted_.push_back(id);
   }
   std::sort(sorted_.begin(), sorted_.end(), [&vocabulary](TokenId a, TokenId b) {
@@ -28,6 +29,12 @@ UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordin
   });
   const double lowest = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
   unknown_score_ = options_.lowest_score.value_or(lowest) - kUnknownPenalty;
+}
+
+double UnigramModel::ScoreOf(TokenId id) const {
+  if (!scores_.empty()) return scores_[static_cast<size_t>(id)];
+  if (vocabulary_.TypeOf(id) != TokenType::kUserDefined) return vocabulary_.ScoreOf(id);
+  return static_cast<float>(vocabulary_.TextOf(id).size()) * options_.user_defined_score - 0.1;
 }
 
 Status UnigramModel::CheckTexts(const Vocabulary& vocabulary) {
@@ -60,7 +67,7 @@ Result<std::vector<UnigramModel::Node>> UnigramModel::BestWays(std::string_view 
     bool covered = false;
     for (const TokenId token : TokensAtBeginOf(piece.substr(begin))) {
       const size_t bytes = vocabulary_.TextOf(token).size();
-      extend(begin, begin + bytes, token, scores_[static_cast<size_t>(token)]);
+      extend(begin, begin + bytes, token, ScoreOf(token));
       covered = covered || bytes == length;
     }
     if (!covered) extend(begin, begin + length, options_.unknown, unknown_score_);

@@ -15,6 +15,8 @@ struct UnigramOptions {
   bool byte_fallback = false;
   // Below which the unknown token scores; the lowest of all scores where it is absent.
   std::optional<double> lowest_score;
+  // What each byte of a user-defined token scores, where the vocabulary has the scores.
+  float user_defined_score = 0;
 };
 
 // Longer tokens are refused: it bounds the work for one byte of text.
@@ -24,7 +26,8 @@ class UnigramModel final : public PieceModel {
  public:
   // Whether no token is too long.
   static Status CheckTexts(const Vocabulary& vocabulary);
-  // `scores` of the first tokens of `vocabulary`; `ordinary` as in BpeModel, of all.
+  // `scores` of the first tokens of `vocabulary`, or none: then they are the vocabulary's own.
+  // `ordinary` as in BpeModel, of all.
   UnigramModel(const Vocabulary& vocabulary, std::vector<bool> ordinary, std::vector<double> scores,
                UnigramOptions options);
   // Fails on a character without a token if there is no unknown token.
@@ -36,6 +39,7 @@ class UnigramModel final : public PieceModel {
     int32_t begin = -1;  // of its last token
     TokenId token = kNoToken;
   };
+  double ScoreOf(TokenId id) const;
   Result<std::vector<Node>> BestWays(std::string_view piece) const;
   // The tokens that `text` begins with, from short to long.
   std::vector<TokenId> TokensAtBeginOf(std::string_view text) const;
