@@ -1,0 +1,206 @@
+// What the planner predicts against what real nodes do: two nodes that are unequal, on a shaped link
+// (network namespaces; needs root), several models, placements and prompts:
+//   node bench/predictions.mjs [--only WORDS ...] [--quick] [--runs 3] [--json FILE] [--folder DIR]
+// --only keeps the rows whose "devices, link, model" has one of these words. For every placement the node
+// is asked what it predicts, then it is placed and measured through the API. After that the planner is
+// asked what it would choose itself, which is measured too where it is none of these.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { Cluster, synth } from '../tests/e2e/harness.mjs';
+
+const { values: options } = parseArgs({ options: {
+  only: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean' }, runs: { type: 'string', default: '3' },
+  json: { type: 'string' }, folder: { type: 'string' }, answer: { type: 'string', default: '33' } } });
+const [runs, answer] = [options.runs, options.answer].map(Number);
+const promised = 15;
+
+// Unequal by what a core can do, and by cores. In the second, n1 has one of n0's cores: what both compute
+// at once is not measured there.
+const layouts = {
+  'AVX-512 + AVX2': { devices: [{ processor: 0 }, { processor: 1, variables: { BATON_KERNELS: 'avx2' } }] },
+  '2 threads + 1': { devices: [{ processor: '0,1', threads: 2 }, { processor: 1 }], apart: true },
+};
+const models = {
+  'llama-1b-Q4_0': ['llama-3.2-1b', 'Q4_0'],
+  'qwen3-0.6b-Q4_K': ['qwen3-0.6b', 'Q4_K'],
+  'medium-Q8_0': ['layers=12,hidden=1024,heads=16,kv_heads=4,head_dim=64,ffn=2816,vocab=32000', 'Q8_0'],
+  'wide-F16': ['layers=6,hidden=1536,heads=12,kv_heads=12,head_dim=128,ffn=4096,vocab=8192', 'F16'],
+  'experts-Q4_0': ['layers=8,hidden=1024,heads=16,kv_heads=4,head_dim=64,ffn=2048,vocab=32000,experts=16,' +
+    'experts_used=2,expert_ffn=1536', 'Q4_0'],
+};
+const all = ['n0', 'n1', 'n0>n1', 'n1>n0', 'n0+n1', 'n1+n0', 'n0+n1 3:1'];
+const series = [
+  ['AVX-512 + AVX2', 'unshaped', ['medium-Q8_0', 'experts-Q4_0'], all, [128, 1024]],
+  ['AVX-512 + AVX2', 'unshaped', ['llama-1b-Q4_0'], ['n0', 'n1>n0', 'n0+n1'], [512]],
+  ['AVX-512 + AVX2', '1000 Mb/s', ['qwen3-0.6b-Q4_K', 'wide-F16'], ['n0', 'n1', 'n0>n1', 'n0+n1', 'n1+n0'], [192, 640]],
+  ['AVX-512 + AVX2', '200 Mb/s', ['medium-Q8_0', 'wide-F16'], ['n0', 'n1', 'n0>n1', 'n0+n1'], [512]],
+  ['2 threads + 1', '1000 Mb/s', ['medium-Q8_0', 'qwen3-0.6b-Q4_K'], ['n0', 'n1', 'n0>n1', 'n1>n0'], [512]],
+];
+
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const off = (predicted, measured) => 100 * (predicted / measured - 1);
+const signed = (percent) => `${percent >= 0 ? '+' : ''}${percent.toFixed(0)} %`;
+
+// "n0", "n0>n1" (computes prompts > generates), "n0+n1 3:1" (stages, and how layers are shared out).
+function told(name, layers) {
+  const [who, shares] = name.split(' ');
+  if (who.includes('>')) return { prefill_on: [who.split('>')[0]], decode_on: [who.split('>')[1]] };
+  if (!who.includes('+')) return { nodes: [who] };
+  const [a, b] = (shares ?? '1:1').split(':').map(Number);
+  const first = Math.round(layers * a / (a + b));
+  return { decode_on: who.split('+'), split: [first, layers - first] };
+}
+
+// A plan of the planner's, as something to be told; and whether it is such a thing.
+function toldBy(plan) {
+  const group = (...roles) => plan.stages.filter((stage) => roles.includes(stage.role));
+  const decode = group('decode', 'both');
+  const split = decode.map((stage) => stage.last_layer - stage.first_layer + 1);
+  const prefill_on = group('prefill').map((stage) => stage.node);
+  const decode_on = decode.map((stage) => stage.node);
+  if (decode.length === 1 && prefill_on.length === 0) return { nodes: decode_on };
+  return { decode_on, ...(prefill_on.length ? { prefill_on } : {}), ...(decode.length > 1 ? { split } : {}) };
+}
+const nameOf = (plan) => {
+  const { nodes, prefill_on, decode_on, split } = toldBy(plan);
+  const decode = nodes?.[0] ?? decode_on.join('+') + (split ? ` ${split.join(':')}` : '');
+  return prefill_on ? `${prefill_on.join('+')}>${decode}` : decode;
+};
+
+async function measure(cluster, model, wanted, prompts, context) {
+  const [node] = cluster.nodes;
+  await node.place(model, { ...wanted, context_tokens: context, concurrency: 1, prompt_tokens: prompts.at(-1) });
+  await cluster.known(model);
+  const warm = Array.from({ length: 80 }, (_, i) => 300 + ((i * 31) % 3700));
+  await node.tokens(model, warm, 4);
+  const timings = new Map();
+  for (const length of prompts) {
+    const of_length = [];
+    for (let run = 0; run < runs; ++run) {
+      const prompt = Array.from({ length }, (_, i) => 300 + ((i * 7919 + (run + length) * 104729) % 3700));
+      of_length.push((await node.tokens(model, prompt, answer)).timings);
+    }
+    const of = (value) => median(of_length.map(value));
+    timings.set(length, {
+      ttft_ms: of((each) => each.ttft_ms),
+      // Between the second token and the last: what the hand-over left to wait for is before it.
+      tps: of((each) => 1e3 * (each.predicted_n - 2) / (each.predicted_ms - each.second_token_ms)),
+      total_ms: of((each) => each.ttft_ms + each.predicted_ms),
+      remote: of_length.every((each) => each.remote_prefill),
+    });
+  }
+  await cluster.stop(model);
+  return timings;
+}
+
+const predict = (cluster, model, wanted, length, context) => cluster.nodes[0].post('/api/plan', {
+  model, ...wanted, prompt_tokens: length, answer_tokens: answer, context_tokens: context, concurrency: 1 });
+
+const rows = [];
+const choices = [];
+
+function note(where, length, placement, plan, measured) {
+  const row = { ...where, prompt: length, placement,
+    predicted_ttft_ms: plan.ttft_ms, ttft_ms: measured.ttft_ms, ttft_off: off(plan.ttft_ms, measured.ttft_ms),
+    predicted_tps: plan.decode_tokens_per_s, tps: measured.tps, tps_off: off(plan.decode_tokens_per_s, measured.tps),
+    predicted_total_ms: plan.total_ms, total_ms: measured.total_ms,
+    computed: placement.includes('>') && !measured.remote ? 'locally' : '' };
+  rows.push(row);
+  console.error(`${where.link}, ${where.model}, ${length}, ${placement}: TTFT ${row.predicted_ttft_ms.toFixed(0)} / ` +
+    `${row.ttft_ms.toFixed(0)} ms (${signed(row.ttft_off)}), ${row.predicted_tps.toFixed(1)} / ${row.tps.toFixed(1)} ` +
+    `tok/s (${signed(row.tps_off)}), in all ${row.predicted_total_ms.toFixed(0)} / ${row.total_ms.toFixed(0)} ms ${row.computed}`);
+  return row;
+}
+
+async function compare(cluster, where, placements, prompts, apart) {
+  const { model } = where;
+  const context = prompts.at(-1) + answer + 64;
+  const { layers } = where;
+  const found = new Map(prompts.map((length) => [length, []]));
+  const known = new Set();
+  const run = async (name, wanted, lengths) => {
+    const plans = new Map();
+    for (const length of lengths)
+      plans.set(length, (await predict(cluster, model, wanted, length, context)).chosen);
+    const measured = await measure(cluster, model, wanted, lengths, context);
+    for (const length of lengths) {
+      const row = note(where, length, name, plans.get(length), measured.get(length));
+      found.get(length).push({ row, name: nameOf(plans.get(length)) });
+    }
+    known.add(nameOf(plans.get(lengths[0])));
+  };
+  for (const name of placements) await run(name, told(name, layers), prompts);
+  for (const length of prompts) {
+    const { chosen } = await predict(cluster, model, {}, length, context);
+    const name = nameOf(chosen);
+    const at_once = apart && toldBy(chosen).split && !toldBy(chosen).prefill_on;
+    if (!known.has(name) && !at_once) await run(name, toldBy(chosen), [length]);
+    const tried = found.get(length);
+    const best = tried.reduce((a, b) => (a.row.total_ms <= b.row.total_ms ? a : b));
+    const mine = tried.find((each) => each.name === name);
+    choices.push({ ...where, prompt: length, chosen: name, chosen_ms: mine?.row.total_ms, best: best.name,
+      best_ms: best.row.total_ms, slower: mine ? off(mine.row.total_ms, best.row.total_ms) : undefined });
+  }
+}
+
+function report() {
+  console.log('| devices | link | model | prompt | placement | TTFT, ms | off | TPS | off |');
+  console.log('|---|---|---|---|---|---|---|---|---|');
+  for (const row of rows)
+    console.log(`| ${row.devices} | ${row.link} | ${row.model} | ${row.prompt} | ${row.placement}${row.computed ? ' ¹' : ''} | ` +
+      `${row.predicted_ttft_ms.toFixed(0)} / ${row.ttft_ms.toFixed(0)} | ${signed(row.ttft_off)} | ` +
+      `${row.predicted_tps.toFixed(1)} / ${row.tps.toFixed(1)} | ${signed(row.tps_off)} |`);
+  if (rows.some((row) => row.computed)) console.log('\n¹ the prompt was computed where it is decoded: that is predicted to be faster');
+  const within = (key) => rows.filter((row) => Math.abs(row[key]) <= promised).length;
+  const both = rows.filter((row) => Math.max(Math.abs(row.ttft_off), Math.abs(row.tps_off)) <= promised).length;
+  const spread = (key) => `median error ${median(rows.map((row) => Math.abs(row[key]))).toFixed(1)} %, ` +
+    `${signed(Math.min(...rows.map((row) => row[key])))} to ${signed(Math.max(...rows.map((row) => row[key])))}`;
+  console.log(`\n${rows.length} combinations, medians of ${runs}, predicted / measured. Within ${promised} %: TTFT ` +
+    `${within('ttft_off')} (${spread('ttft_off')}), TPS ${within('tps_off')} (${spread('tps_off')}), both ${both}`);
+  console.log('\n| devices | link | model | prompt | chosen | in all, ms | best of those measured | slower by |');
+  console.log('|---|---|---|---|---|---|---|---|');
+  for (const each of choices)
+    console.log(`| ${each.devices} | ${each.link} | ${each.model} | ${each.prompt} | ${each.chosen} | ` +
+      `${each.chosen_ms?.toFixed(0) ?? 'not measured'} | ${each.best}, ${each.best_ms.toFixed(0)} | ${each.slower?.toFixed(1) ?? '-'} % |`);
+}
+
+const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'baton-predictions-'));
+mkdirSync(folder, { recursive: true });
+const words = options.only;
+const wanted = (...about) => words.length === 0 || words.some((word) => about.join(', ').includes(word));
+const profileOf = (devices, i) => join(folder, `profile ${devices} ${i}.json`);
+
+try {
+  for (const [devices, link, names, placements, lengths] of series) {
+    const kept = names.filter((name) => wanted(devices, link, name));
+    if (kept.length === 0) continue;
+    const prompts = options.quick ? lengths.slice(-1) : lengths;
+    const files = kept.map((name) => {
+      const path = join(folder, `${name}.gguf`);
+      return existsSync(path) ? path : synth(folder, name, ...models[name]);
+    });
+    const { devices: each, apart } = layouts[devices];
+    const cluster = await Cluster.start(2, { models: files, isolated: true,
+      mbit: link === 'unshaped' ? undefined : Number.parseInt(link, 10),
+      devices: each.map((device, i) => ({ ...device, profile: profileOf(devices, i) })) });
+    try {
+      for (const [i, node] of cluster.nodes.entries()) {
+        await node.measured();
+        copyFileSync(join(node.home, 'profile.json'), profileOf(devices, i));
+      }
+      for (const [i, name] of kept.entries()) {
+        const { layers } = JSON.parse(cluster.nodes[0].run('show', files[i], '--json'));
+        await compare(cluster, { devices, link, model: name, layers }, placements, prompts, apart);
+      }
+    } finally {
+      await cluster.close();
+    }
+  }
+  report();
+  if (options.json) writeFileSync(options.json, JSON.stringify({ rows, choices }, null, 1));
+} finally {
+  if (!options.folder) rmSync(folder, { recursive: true, force: true });
+}
