@@ -134,6 +134,18 @@ const LinkProfile* ClusterProfile::FindLink(const NodeId& from, const NodeId& to
   return nullptr;
 }
 
+int PipelineChunk(int prompt_tokens, int most) {
+  constexpr int kChunks = 16;
+  constexpr int kTokensMin = 64;
+  return std::clamp(prompt_tokens / kChunks / kTokensMin * kTokensMin, std::min(kTokensMin, most),
+                    most);
+}
+
+int Workload::ChunkOf(int prompt, size_t stages) const {
+  const int most = std::max(1, chunk_tokens);
+  return stages > 1 && fine_pipelines ? PipelineChunk(prompt, most) : most;
+}
+
 double ModelCost::ActivationBytesPerToken(const Workload& workload) const {
   switch (workload.activation_type) {
     case ActivationType::kF16:

@@ -109,7 +109,8 @@ struct Workload {
   int context_tokens = 8192;           // room in the KV cache per request
   int slots = 1;                       // requests at once, at most
   int concurrency = 1;                 // requests at once, as predictions assume
-  int chunk_tokens = 512;              // prefill chunk
+  int chunk_tokens = 512;              // prefill chunk, at most
+  bool fine_pipelines = true;          // stages that share a prompt cut it as PipelineChunk() says
   KvType kv_type = KvType::kF16;       // of pages
   KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
   ActivationType activation_type = ActivationType::kF32;
@@ -120,7 +121,13 @@ struct Workload {
   bool choose_activation_type = false;
 
   KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
+  // Of a prompt of so many tokens that so many stages share.
+  int ChunkOf(int prompt, size_t stages) const;
 };
+
+// Tokens of a chunk where several stages share a prompt of so many, at most `most`: enough chunks
+// to fill the stages, few enough to keep the matrix kernels busy.
+int PipelineChunk(int prompt_tokens, int most);
 
 // What a model costs, counted from its tensors.
 struct ModelCost {
@@ -132,6 +139,9 @@ struct ModelCost {
   int32_t experts_used = 0;                  // ...each token reads so many
   std::vector<int32_t> layer_windows;        // tokens that attention sees, 0: all; empty: all
   double layer_flops_per_token = 0;          // matrices of one layer
+  // Of the last layer, for prompt tokens whose logits nobody wants: their K and V are all that
+  // matters, so that it ends with them. 0: it is as the others.
+  double last_layer_flops_per_token = 0;
   uint64_t embedding_bytes = 0;
   uint64_t head_bytes = 0;  // read once per generated token
   bool tied_embeddings = false;
@@ -167,6 +177,11 @@ struct ModelCost {
   // window no more than what one chunk needs.
   uint64_t HeldTokens(LayerRange layers, const Workload& workload) const;
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
+  // What a prompt takes of a layer's matrices, as a share of all of them; and does it attend there?
+  double PromptShare(int layer) const {
+    const bool cut = layer + 1 == n_layers() && last_layer_flops_per_token > 0;
+    return cut ? last_layer_flops_per_token / layer_flops_per_token : 1;
+  }
 };
 
 }  // namespace baton::plan
