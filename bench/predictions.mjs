@@ -1,9 +1,11 @@
 // What the planner predicts against what real nodes do: two nodes that are unequal, on a shaped link
 // (network namespaces; needs root), several models, placements and prompts:
-//   node bench/predictions.mjs [--only WORDS ...] [--quick] [--runs 3] [--json FILE] [--folder DIR]
+//   node bench/predictions.mjs [--only WORDS ...] [--quick] [--placements n0,n0+n1] [--runs 3] [--steps]
+//     [--json FILE] [--folder DIR]
 // --only keeps the rows whose "devices, link, model" has one of these words. For every placement the node
 // is asked what it predicts, then it is placed and measured through the API. After that the planner is
-// asked what it would choose itself, which is measured too where it is none of these.
+// asked what it would choose itself, which is measured too where it is none of these. --steps shows where
+// the time went: what each node's engine ran, beside what was predicted of it.
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +15,7 @@ import { Cluster, synth } from '../tests/e2e/harness.mjs';
 
 const { values: options } = parseArgs({ options: {
   only: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean' }, runs: { type: 'string', default: '3' },
-  json: { type: 'string' }, folder: { type: 'string' }, answer: { type: 'string', default: '33' } } });
+  steps: { type: 'boolean' }, placements: { type: 'string' }, json: { type: 'string' }, folder: { type: 'string' }, answer: { type: 'string', default: '33' } } });
 const [runs, answer] = [options.runs, options.answer].map(Number);
 const promised = 15;
 
@@ -70,18 +72,57 @@ const nameOf = (plan) => {
   return prefill_on ? `${prefill_on.join('+')}>${decode}` : decode;
 };
 
+// A greedy answer as a client asks for it, of a prompt of token ids: how long it took.
+async function ask(node, model, prompt, max_tokens) {
+  const body = { model, prompt, max_tokens, temperature: 0, ignore_eos: true };
+  return (await node.post('/v1/completions', body)).timings;
+}
+
+// What engines ran since `since_us`: of each node, seconds of prompt chunks and the median decode step.
+async function stepsSince(cluster, since_us) {
+  const nodes = [];
+  for (const node of cluster.nodes) {
+    const { events } = await node.get('/api/timeline');
+    const of = (what) => events.filter((each) => each.begin_us >= since_us && each.what === what)
+      .map((each) => (each.end_us - each.begin_us) / 1e3);
+    const [chunks, steps] = [of('prefill'), of('decode')];
+    nodes.push({ node: node.name, chunks: chunks.length, prefill_ms: chunks.reduce((a, b) => a + b, 0),
+      steps: steps.length, decode_ms: steps.length ? median(steps) : 0 });
+  }
+  return nodes;
+}
+async function nowOfTimeline(cluster) {
+  const { events } = await cluster.nodes[0].get('/api/timeline');
+  const others = await cluster.nodes[1].get('/api/timeline');
+  return Math.max(0, ...events.concat(others.events).map((each) => each.end_us));
+}
+function showSteps(plan, steps) {
+  for (const { node, chunks, prefill_ms, steps: count, decode_ms } of steps) {
+    const [stage] = plan.stages.filter((each) => each.node === node);
+    if (stage && chunks > 0)
+      console.error(`    ${node}: prefill ${stage.prefill_ms.toFixed(1)} / ${prefill_ms.toFixed(1)} ms in ${chunks} chunks ` +
+        `(${signed(off(stage.prefill_ms, prefill_ms))})`);
+    if (stage && count > 0)
+      console.error(`    ${node}: step ${stage.decode_ms.toFixed(2)} / ${decode_ms.toFixed(2)} ms of ${count} ` +
+        `(${signed(off(stage.decode_ms, decode_ms))})`);
+  }
+}
+
 async function measure(cluster, model, wanted, prompts, context) {
   const [node] = cluster.nodes;
   await node.place(model, { ...wanted, context_tokens: context, concurrency: 1, prompt_tokens: prompts.at(-1) });
   await cluster.known(model);
   const warm = Array.from({ length: 80 }, (_, i) => 300 + ((i * 31) % 3700));
-  await node.tokens(model, warm, 4);
+  await ask(node, model, warm, 4);
   const timings = new Map();
   for (const length of prompts) {
     const of_length = [];
+    let steps;
     for (let run = 0; run < runs; ++run) {
       const prompt = Array.from({ length }, (_, i) => 300 + ((i * 7919 + (run + length) * 104729) % 3700));
-      of_length.push((await node.tokens(model, prompt, answer)).timings);
+      const since_us = options.steps ? await nowOfTimeline(cluster) : 0;
+      of_length.push(await ask(node, model, prompt, answer));
+      if (options.steps) steps = await stepsSince(cluster, since_us);
     }
     const of = (value) => median(of_length.map(value));
     timings.set(length, {
@@ -89,7 +130,7 @@ async function measure(cluster, model, wanted, prompts, context) {
       // Between the second token and the last: what the hand-over left to wait for is before it.
       tps: of((each) => 1e3 * (each.predicted_n - 2) / (each.predicted_ms - each.second_token_ms)),
       total_ms: of((each) => each.ttft_ms + each.predicted_ms),
-      remote: of_length.every((each) => each.remote_prefill),
+      remote: of_length.every((each) => each.remote_prefill), steps,
     });
   }
   await cluster.stop(model);
@@ -112,6 +153,7 @@ function note(where, length, placement, plan, measured) {
   console.error(`${where.link}, ${where.model}, ${length}, ${placement}: TTFT ${row.predicted_ttft_ms.toFixed(0)} / ` +
     `${row.ttft_ms.toFixed(0)} ms (${signed(row.ttft_off)}), ${row.predicted_tps.toFixed(1)} / ${row.tps.toFixed(1)} ` +
     `tok/s (${signed(row.tps_off)}), in all ${row.predicted_total_ms.toFixed(0)} / ${row.total_ms.toFixed(0)} ms ${row.computed}`);
+  if (measured.steps) showSteps(plan, measured.steps);
   return row;
 }
 
@@ -133,6 +175,7 @@ async function compare(cluster, where, placements, prompts, apart) {
     known.add(nameOf(plans.get(lengths[0])));
   };
   for (const name of placements) await run(name, told(name, layers), prompts);
+  if (options.placements) return;
   for (const length of prompts) {
     const { chosen } = await predict(cluster, model, {}, length, context);
     const name = nameOf(chosen);
@@ -193,7 +236,8 @@ try {
       }
       for (const [i, name] of kept.entries()) {
         const { layers } = JSON.parse(cluster.nodes[0].run('show', files[i], '--json'));
-        await compare(cluster, { devices, link, model: name, layers }, placements, prompts, apart);
+        await compare(cluster, { devices, link, model: name, layers }, options.placements?.split(',') ?? placements,
+          prompts, apart);
       }
     } finally {
       await cluster.close();
