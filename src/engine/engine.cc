@@ -31,8 +31,11 @@ Result<std::shared_ptr<LoadedStage>> LoadedStage::Create(std::unique_ptr<device:
       new LoadedStage(std::move(device), std::move(stage), std::move(workspace)));
 }
 
-Engine::Engine(const os::Clock& clock, Timeline* timeline)
-    : clock_(clock), timeline_(timeline), thread_([this] { Loop(); }) {}
+Engine::Engine(const os::Clock& clock, Timeline* timeline, OnStep on_step)
+    : clock_(clock),
+      timeline_(timeline),
+      on_step_(std::move(on_step)),
+      thread_([this] { Loop(); }) {}
 
 Engine::~Engine() {
   {
@@ -205,16 +208,18 @@ void Engine::RunTurn(SlotId id) {
   RunStep(id);
 }
 
-void Engine::Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch) {
+double Engine::Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch) {
   const os::TimePoint end = clock_.Now();
-  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, end);
-  if (timeline_ == nullptr) return;
+  const double seconds = os::SecondsBetween(begin, end);
+  busy_seconds_ = busy_seconds_ + seconds;
+  if (timeline_ == nullptr) return seconds;
   timeline_->Add({.activity = batch || tokens == 1 ? Activity::kDecode : Activity::kPrefill,
                   .begin = begin,
                   .end = end,
                   .layers = layers,
                   .first_token = first_token,
                   .tokens = tokens});
+  return seconds;
 }
 
 // False, with nothing done, where some member cannot run: alone it will hear why.
@@ -267,8 +272,10 @@ void Engine::RunStep(SlotId id) {
                                     .activations = step.activations,
                                     .logit_rows = step.want_logits ? 1 : 0},
                                    *slot.sequence, stage->workspace(), hooks);
-  Note(begin, step.layers, step.first_position,
-       step.token_count(stage->stage().spec().hidden_width), /*batch=*/false);
+  const int tokens = step.token_count(stage->stage().spec().hidden_width);
+  const double seconds = Note(begin, step.layers, step.first_position, tokens, /*batch=*/false);
+  if (on_step_ && output.ok() && !step.readiness)
+    on_step_(stage, {step.layers, step.first_position, tokens, step.want_logits, seconds});
   step.done(std::move(output));
 }
 

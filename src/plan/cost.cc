@@ -90,8 +90,12 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
 
 CostModel::Speed CostModel::SpeedOf(const DeviceProfile& device) const {
   const TypeRate& rate = device.RateFor(model_.weight_type);
-  return {rate.matmul_flops_per_s, rate.read_bytes_per_s, rate.Excess(chunk_), rate.Excess(rest_),
-          rate.Excess(workload_.concurrency)};
+  return {rate.matmul_flops_per_s,
+          rate.read_bytes_per_s,
+          rate.Excess(chunk_),
+          rate.Excess(rest_),
+          rate.Excess(workload_.concurrency),
+          device.CorrectionFor(model_.weight_type)};
 }
 
 double CostModel::StepSeconds(const Speed& speed, double shared_bytes, double token_layers,
@@ -117,7 +121,8 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
                             device.AttentionOver(keys / layers.size()).read_bytes_per_s);
   const double matrices_s = StepSeconds(speed, Of(sums_.shared_bytes, layers),
                                         requests * layers.size(), excess, expert_bytes);
-  return matrices_s + heads_s + kv_s + layers.size() * device.layer_overhead_us * 1e-6;
+  const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
+  return speed.correction.decode * (matrices_s + heads_s + kv_s + overhead_s);
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
@@ -141,8 +146,9 @@ PromptCost CostModel::PromptOf(const DeviceProfile& device, const Speed& speed,
   };
   const double matrices_s = full_chunks_ * step(chunk_, speed.chunk_excess, sums_.chunk_bytes) +
                             (rest_ > 0 ? step(rest_, speed.rest_excess, sums_.rest_bytes) : 0);
-  return {.chunk_s = (matrices_s + attention_s) / chunks + overhead_s,
-          .whole_s = matrices_s + attention_s + head_s + chunks * overhead_s};
+  const double times = speed.correction.prefill;
+  return {.chunk_s = times * ((matrices_s + attention_s) / chunks + overhead_s),
+          .whole_s = times * (matrices_s + attention_s + head_s + chunks * overhead_s)};
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,

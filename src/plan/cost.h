@@ -36,6 +36,7 @@ class CostModel {
     double chunk_excess = 1;
     double rest_excess = 1;
     double decode_excess = 1;
+    Correction correction;
   };
   // Both must outlive it.
   CostModel(const ModelCost& model, const Workload& workload);

@@ -151,8 +151,11 @@ ClusterProfile SparkAndMac(double gbit) {
 TEST(Explain, SaysWhatBindsEachPhase) {
   const ClusterProfile cluster = SparkAndMac(10);
   const ModelCost model = Dense(32, 16);
-  const Workload workload{
-      .prompt_tokens = 8192, .answer_tokens = 32, .context_tokens = 8704, .chunk_tokens = 2048};
+  const Workload workload{.prompt_tokens = 8192,
+                          .answer_tokens = 32,
+                          .context_tokens = 8704,
+                          .chunk_tokens = 2048,
+                          .fine_pipelines = false};
   const auto result = Make(cluster, model, workload, Id(2));
   ASSERT_TRUE(result.ok());
   ASSERT_TRUE(result->chosen.disaggregated());

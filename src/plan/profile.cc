@@ -101,6 +101,13 @@ const TypeRate& DeviceProfile::RateFor(DType type) const {
   return *nearest;
 }
 
+Correction DeviceProfile::CorrectionFor(DType type) const {
+  for (const Correction& each : corrections) {
+    if (each.type == type) return each;
+  }
+  return {type};
+}
+
 ContextRate DeviceProfile::AttentionOver(double keys) const {
   ContextRate rate{static_cast<int>(keys), attention_flops_per_s, kv_read_bytes_per_s};
   if (contexts.empty()) return rate;

@@ -50,6 +50,14 @@ struct ContextRate {
   bool operator==(const ContextRate&) const = default;
 };
 
+// By how much longer (or shorter) than predicted steps were seen to take with one weight type.
+struct Correction {
+  DType type = DType::kF16;
+  double prefill = 1;
+  double decode = 1;
+  bool operator==(const Correction&) const = default;
+};
+
 // Measured on the device itself when its node starts.
 struct DeviceProfile {
   std::string name;           // "AMD Ryzen 7 7840U, avx512, 8 threads"
@@ -60,8 +68,12 @@ struct DeviceProfile {
   std::vector<ContextRate> contexts;  // both as measured, fewest keys first; may be empty
   double layer_overhead_us = 0;       // per layer and step, whatever its size
   double watts = 0;                   // at work; 0: not known
+  // From steps that the node ran since (plan/feedback.h); for most types there is none.
+  std::vector<Correction> corrections;
 
   bool measured() const { return !rates.empty(); }
+  // Of exactly this type.
+  Correction CorrectionFor(DType type) const;
   // The rates for `type`, or for the measured type that is nearest in size; measured() holds.
   const TypeRate& RateFor(DType type) const;
   // Rates of attention over `keys` keys; in between and beyond those measured, of their line.
