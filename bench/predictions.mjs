@@ -5,8 +5,9 @@
 // --only keeps the rows whose "devices, link, model" has one of these words. For every placement the node
 // is asked what it predicts, then it is placed and measured through the API. After that the planner is
 // asked what it would choose itself, which is measured too where it is none of these; and for all of it
-// once more, now that the nodes have seen their own steps ("then"). --steps shows where
-// the time went: what each node's engine ran, beside what was predicted of it.
+// once more, now that the nodes have seen their own steps ("then"). --steps shows where the time went: what
+// each node's engine ran, beside what was predicted of it. A run in which other programs took more than a
+// twentieth of a processor is repeated, --patience times at most.
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +17,8 @@ import { Cluster, sleep, synth } from '../tests/e2e/harness.mjs';
 
 const { values: options } = parseArgs({ options: {
   only: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean' }, runs: { type: 'string', default: '3' },
-  steps: { type: 'boolean' }, placements: { type: 'string' }, json: { type: 'string' }, folder: { type: 'string' }, answer: { type: 'string', default: '33' },
-  patience: { type: 'string', default: '12' } } });
+  steps: { type: 'boolean' }, placements: { type: 'string' }, json: { type: 'string' }, folder: { type: 'string' },
+  answer: { type: 'string', default: '33' }, patience: { type: 'string', default: '12' } } });
 const [runs, answer, patience] = [options.runs, options.answer, options.patience].map(Number);
 const promised = 15;
 
