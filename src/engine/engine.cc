@@ -208,18 +208,16 @@ void Engine::RunTurn(SlotId id) {
   RunStep(id);
 }
 
-double Engine::Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch) {
+void Engine::Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch) {
   const os::TimePoint end = clock_.Now();
-  const double seconds = os::SecondsBetween(begin, end);
-  busy_seconds_ = busy_seconds_ + seconds;
-  if (timeline_ == nullptr) return seconds;
+  busy_seconds_ = busy_seconds_ + os::SecondsBetween(begin, end);
+  if (timeline_ == nullptr) return;
   timeline_->Add({.activity = batch || tokens == 1 ? Activity::kDecode : Activity::kPrefill,
                   .begin = begin,
                   .end = end,
                   .layers = layers,
                   .first_token = first_token,
                   .tokens = tokens});
-  return seconds;
 }
 
 // False, with nothing done, where some member cannot run: alone it will hear why.
@@ -273,10 +271,13 @@ void Engine::RunStep(SlotId id) {
                                     .logit_rows = step.want_logits ? 1 : 0},
                                    *slot.sequence, stage->workspace(), hooks);
   const int tokens = step.token_count(stage->stage().spec().hidden_width);
-  const double seconds = Note(begin, step.layers, step.first_position, tokens, /*batch=*/false);
-  if (on_step_ && output.ok() && !step.readiness)
-    on_step_(stage, {step.layers, step.first_position, tokens, step.want_logits, seconds});
+  Note(begin, step.layers, step.first_position, tokens, /*batch=*/false);
+  const bool counts = output.ok() && !step.readiness;
   step.done(std::move(output));
+  // A token is drawn in there.
+  const double seconds = os::SecondsBetween(begin, clock_.Now());
+  if (on_step_ && counts)
+    on_step_(stage, {step.layers, step.first_position, tokens, step.want_logits, seconds});
 }
 
 }  // namespace baton::engine

@@ -73,7 +73,8 @@ using SlotId = uint64_t;
 
 class Engine {
  public:
-  // On the engine's thread, after a step of one sequence that waited for nothing.
+  // On the engine's thread, after a step of one sequence that waited for nothing, and what came of
+  // it.
   using OnStep = std::function<void(const std::shared_ptr<LoadedStage>&, const plan::RanStep&)>;
 
   // `timeline`, if any, is told of every step and outlives the engine.
@@ -136,8 +137,7 @@ class Engine {
   void RunTurn(SlotId id);
   void RunStep(SlotId id);
   bool RunBatch(const std::vector<SlotId>& ids);
-  // Returns the seconds since `begin`.
-  double Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch);
+  void Note(os::TimePoint begin, LayerRange layers, int first_token, int tokens, bool batch);
 
   const os::Clock& clock_;
   Timeline* const timeline_;
