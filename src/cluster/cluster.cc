@@ -104,6 +104,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
               [this](const std::string& fingerprint) { return shelf_.Open(fingerprint); },
               {.threads = options_.threads,
                .kernels = options_.kernels,
+               .device = options_.device,
                .phantom = options_.phantom}) {}
 
   void Start(net::Mesh& mesh) {
@@ -235,6 +236,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
   void SetDevice(plan::DeviceProfile device) {
+    host_.SetDevice(device);
     options_.device = std::move(device);
     PublishSelf();
     AdvanceAll();
@@ -665,6 +667,10 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     if (stopped_) return;
     AdvanceAll();
     host_.Tick();
+    if (host_.RefreshFeedback()) {
+      options_.device.corrections = host_.corrections();
+      PublishSelf();
+    }
     tick_.expires_after(kTick);
     tick_.async_wait([this, alive = alive_](const boost::system::error_code& cancelled) {
       if (*alive && !cancelled) Tick();

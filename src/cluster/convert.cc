@@ -1,7 +1,10 @@
 #include "cluster/convert.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+
+#include "plan/feedback.h"
 
 namespace baton::cluster {
 namespace {
@@ -82,6 +85,12 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
     item->set_flops_per_s(context.flops_per_s);
     item->set_read_bytes_per_s(context.read_bytes_per_s);
   }
+  for (const plan::Correction& correction : device.corrections) {
+    Correction* item = proto.add_corrections();
+    item->set_type(static_cast<uint32_t>(correction.type));
+    item->set_prefill(correction.prefill);
+    item->set_decode(correction.decode);
+  }
   proto.set_watts(device.watts);
   proto.set_attention_flops_per_s(device.attention_flops_per_s);
   proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
@@ -110,6 +119,14 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
         IsRate(context.read_bytes_per_s()))
       device.contexts.push_back(
           {context.keys(), context.flops_per_s(), context.read_bytes_per_s()});
+  }
+  for (const Correction& item : proto.corrections()) {
+    const auto type = FindDType(item.type());
+    if (!type || !IsRate(item.prefill()) || !IsRate(item.decode())) continue;
+    const auto bounded = [](double times) {
+      return std::clamp(times, plan::Feedback::kLeast, plan::Feedback::kMost);
+    };
+    device.corrections.push_back({type->type, bounded(item.prefill()), bounded(item.decode())});
   }
   if (IsRate(proto.watts())) device.watts = proto.watts();
   device.attention_flops_per_s = proto.attention_flops_per_s();

@@ -7,10 +7,6 @@ namespace {
 
 // Rows that a first stage may have under way in its pipeline, beyond one per stage.
 constexpr int kChunksAhead = 2;
-// A pipelined prompt is cut into about so many chunks: enough to fill the stages, few enough to
-// keep the matrix kernels busy.
-constexpr int kPipelineChunks = 16;
-constexpr int kChunkTokensMin = 64;
 // Pages beyond the prompt that a decode seat takes to begin with.
 constexpr int kRoomAhead = 64;
 
@@ -157,9 +153,7 @@ void Seat::Open(const std::function<void(std::shared_ptr<kv::Import>)>& publish)
 int Seat::ChunkTokens() const {
   const int most = stage_->stage().options().chunk_tokens_max;
   if (spec_.pipeline.size() == 1) return most;
-  const int even = (prompt_tokens() - cached_tokens_) / kPipelineChunks;
-  return std::clamp(even / kChunkTokensMin * kChunkTokensMin, std::min(kChunkTokensMin, most),
-                    most);
+  return plan::PipelineChunk(prompt_tokens() - cached_tokens_, most);
 }
 
 void Seat::Start(int first_token) {

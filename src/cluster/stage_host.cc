@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.h"
+#include "cluster/records.h"
 #include "device/cpu/cpu_device.h"
 #include "device/phantom/phantom_device.h"
 #include "kernels/select.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr size_t kIngestQueueMax = 4096;  // frames
 constexpr size_t kLoaderQueueMax = 64;
+// Of the steps of answers, of which there are many, one of so many is compared with its prediction.
+constexpr uint64_t kAnswerStepsSkipped = 4;
 constexpr double kProgressSeconds = 2;  // between two lines about a model that is loading
 
 bool Names(const Pipeline& pipeline, const NodeId& node) {
@@ -41,6 +44,8 @@ struct StageHost::Held {
   uint64_t bytes = 0;                          // reserved
   std::shared_ptr<const Model> model;          // null while loading
   std::shared_ptr<engine::LoadedStage> stage;  // null while loading
+  std::optional<plan::StepCosts> costs;        // once a step was compared
+  DType weight_type = DType::kF16;             // likewise
 };
 
 struct StageHost::Seated {
@@ -62,7 +67,8 @@ StageHost::StageHost(net::asio::io_context& io, Courier& courier, const os::Cloc
             courier_.SendFrame(to, type, std::move(payload), std::move(on_sent));
           },
           clock, timeline_),
-      engine_(clock, timeline_.get()),
+      engine_(clock, timeline_.get(),
+              [this](const auto& stage, const auto& step) { OnStep(stage, step); }),
       ingest_("kv-import", kIngestQueueMax),
       loader_("loader", kLoaderQueueMax) {}
 
@@ -102,6 +108,32 @@ bool StageHost::OnMessage(const NodeId& from, const ClusterMessage& message) {
       return true;
     default:
       return false;
+  }
+}
+
+void StageHost::SetDevice(plan::DeviceProfile device) {
+  options_.device = std::move(device);
+  feedback_ = {};
+  for (const auto& [id, held] : held_) held->costs.reset();
+}
+
+void StageHost::OnStep(const std::shared_ptr<engine::LoadedStage>& stage,
+                       const plan::RanStep& step) {
+  if (step.tokens == 1 && answer_steps_++ % kAnswerStepsSkipped != 0) return;
+  PostToIo([this, stage, step] { Compare(*stage, step); });
+}
+
+void StageHost::Compare(const engine::LoadedStage& stage, const plan::RanStep& step) {
+  // A phantom takes the time that it says.
+  if (options_.phantom != nullptr || !options_.device.measured()) return;
+  for (const auto& [id, held] : held_) {
+    if (held->stage.get() != &stage) continue;
+    if (!held->costs) {
+      const plan::ModelCost model = CostOf(*held->model, {});
+      held->weight_type = model.weight_type;
+      held->costs.emplace(options_.device, model, stage.stage().options().kv_type);
+    }
+    return feedback_.Add(*held->costs, held->weight_type, step);
   }
 }
 

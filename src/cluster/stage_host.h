@@ -13,13 +13,15 @@
 #include "cluster/seat.h"
 #include "os/waiter.h"
 #include "os/worker.h"
+#include "plan/feedback.h"
 #include "plan/profile.h"
 
 namespace baton::cluster {
 
 struct StageHostOptions {
-  int threads = 0;      // of a stage's compute pool
-  std::string kernels;  // instruction set by name
+  int threads = 0;             // of a stage's compute pool
+  std::string kernels;         // instruction set by name
+  plan::DeviceProfile device;  // what its steps are held against
   // Set: stages run on phantom devices as fast as this.
   std::shared_ptr<const plan::DeviceProfile> phantom;
 };
@@ -43,6 +45,11 @@ class StageHost {
 
   // Ends KV streams that stand still.
   void Tick();
+  // Anew: what was learnt of it so far goes.
+  void SetDevice(plan::DeviceProfile device);
+  // What the device's steps say of its profile; true if that is news.
+  bool RefreshFeedback() { return feedback_.Refresh(); }
+  const std::vector<plan::Correction>& corrections() const { return feedback_.told(); }
 
   // Bytes of weights and KV that are loaded or being loaded.
   uint64_t reserved_bytes() const;
@@ -81,6 +88,9 @@ class StageHost {
   Seated* Find(const pb::SequenceKey& key, Role role);
   Seated* SeatForRows(const kv::SequenceKey& key, std::span<const uint8_t> frame);
   void FailSeat(Seated& seated, const Error& error);
+  // Engine's thread, then I/O.
+  void OnStep(const std::shared_ptr<engine::LoadedStage>& stage, const plan::RanStep& step);
+  void Compare(const engine::LoadedStage& stage, const plan::RanStep& step);
   void OnIngested(const kv::SequenceKey& key, const Status& status);
   void PostToIo(std::function<void()> task);
 
@@ -88,7 +98,9 @@ class StageHost {
   Courier& courier_;
   const os::Clock& clock_;
   const FindModel find_model_;
-  const StageHostOptions options_;
+  StageHostOptions options_;
+  plan::Feedback feedback_;
+  uint64_t answer_steps_ = 0;  // engine's thread
   const std::shared_ptr<Timeline> timeline_ = std::make_shared<Timeline>();
   os::SystemWaiter waiter_;  // of phantom devices
   std::map<InstanceId, std::shared_ptr<Held>> held_;

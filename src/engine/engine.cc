@@ -31,8 +31,11 @@ Result<std::shared_ptr<LoadedStage>> LoadedStage::Create(std::unique_ptr<device:
       new LoadedStage(std::move(device), std::move(stage), std::move(workspace)));
 }
 
-Engine::Engine(const os::Clock& clock, Timeline* timeline)
-    : clock_(clock), timeline_(timeline), thread_([this] { Loop(); }) {}
+Engine::Engine(const os::Clock& clock, Timeline* timeline, OnStep on_step)
+    : clock_(clock),
+      timeline_(timeline),
+      on_step_(std::move(on_step)),
+      thread_([this] { Loop(); }) {}
 
 Engine::~Engine() {
   {
@@ -267,9 +270,14 @@ void Engine::RunStep(SlotId id) {
                                     .activations = step.activations,
                                     .logit_rows = step.want_logits ? 1 : 0},
                                    *slot.sequence, stage->workspace(), hooks);
-  Note(begin, step.layers, step.first_position,
-       step.token_count(stage->stage().spec().hidden_width), /*batch=*/false);
+  const int tokens = step.token_count(stage->stage().spec().hidden_width);
+  Note(begin, step.layers, step.first_position, tokens, /*batch=*/false);
+  const bool counts = output.ok() && !step.readiness;
   step.done(std::move(output));
+  // A token is drawn in there.
+  const double seconds = os::SecondsBetween(begin, clock_.Now());
+  if (on_step_ && counts)
+    on_step_(stage, {step.layers, step.first_position, tokens, step.want_logits, seconds});
 }
 
 }  // namespace baton::engine

@@ -19,6 +19,7 @@
 #include "engine/stage.h"
 #include "kv/prefix_cache.h"
 #include "os/clock.h"
+#include "plan/step_cost.h"
 
 namespace baton::engine {
 
@@ -72,8 +73,12 @@ using SlotId = uint64_t;
 
 class Engine {
  public:
+  // On the engine's thread, after a step of one sequence that waited for nothing, and what came of
+  // it.
+  using OnStep = std::function<void(const std::shared_ptr<LoadedStage>&, const plan::RanStep&)>;
+
   // `timeline`, if any, is told of every step and outlives the engine.
-  explicit Engine(const os::Clock& clock, Timeline* timeline = nullptr);
+  explicit Engine(const os::Clock& clock, Timeline* timeline = nullptr, OnStep on_step = {});
   // Ends after the step that runs; steps that still wait are dropped without being told.
   ~Engine();
 
@@ -136,6 +141,7 @@ class Engine {
 
   const os::Clock& clock_;
   Timeline* const timeline_;
+  const OnStep on_step_;
   std::atomic<double> busy_seconds_{0};
   std::atomic<int> largest_batch_{0};
 

@@ -93,11 +93,11 @@ class Meter {
     return limits;
   }
 
-  Result<AttentionLimits> MeasureAttention(KvType type);
+  Result<AttentionLimits> MeasureAttention(KvType type, const std::function<void()>& flush);
   Result<double> LayerOverhead();
 
  private:
-  Result<ContextLimits> MeasureContext(KvType type, int keys);
+  Result<ContextLimits> MeasureContext(KvType type, int keys, const std::function<void()>& flush);
 
   static double FlopsOf(size_t rows, size_t tokens) {
     return 2.0 * kColumns * static_cast<double>(rows * tokens);
@@ -129,7 +129,8 @@ class Meter {
   const std::vector<uint8_t> weights_;
 };
 
-Result<ContextLimits> Meter::MeasureContext(KvType type, int keys) {
+Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
+                                            const std::function<void()>& flush) {
   const device::KvLayout kv{kHeads, type};
   const int pages = keys / device::kPageTokens;
   BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kv.layer_bytes()));
@@ -139,30 +140,33 @@ Result<ContextLimits> Meter::MeasureContext(KvType type, int keys) {
   const size_t width = kQueryHeads * kHeads.head_dim;
   BATON_ASSIGN_OR_RETURN(const Activations q, MakeRows(device_, kTokens, width));
   BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
-  const auto attend = [&](size_t queries) {
-    return Shortest(clock_, [&] {
+  const auto attend = [&](size_t queries, const std::function<void()>& before) {
+    const auto run = [&] {
       const device::KvRows last{layer, keys - static_cast<int>(queries), queries};
       device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain, {},
                      into.rows.Slice(0, queries));
-    });
+    };
+    return Shortest(clock_, run, before);
   };
   size_t queries = kTokens / 16;
-  double seconds = attend(queries);
+  double seconds = attend(queries, {});
   if (16 * seconds < kPatienceSeconds) {
     queries = kTokens;
-    seconds = attend(queries);
+    seconds = attend(queries, {});
   }
   const auto many = static_cast<double>(queries);
+  // Between two tokens all weights are read: a decode step finds no K and V in the caches.
+  const double one_s = attend(1, flush);
   return ContextLimits{
       .keys = keys,
       .flops_per_s = 4.0 * static_cast<double>(width) * many * (keys - many / 2) / seconds,
-      .read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / attend(1)};
+      .read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / one_s};
 }
 
-Result<AttentionLimits> Meter::MeasureAttention(KvType type) {
+Result<AttentionLimits> Meter::MeasureAttention(KvType type, const std::function<void()>& flush) {
   AttentionLimits limits{.type = type};
   for (const int keys : kContexts) {
-    BATON_ASSIGN_OR_RETURN(const ContextLimits context, MeasureContext(type, keys));
+    BATON_ASSIGN_OR_RETURN(const ContextLimits context, MeasureContext(type, keys, flush));
     limits.contexts.push_back(context);
     if (keys != kUsualKeys) continue;
     limits.flops_per_s = context.flops_per_s;
@@ -197,14 +201,14 @@ Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {
   BATON_ASSIGN_OR_RETURN(const auto flush, device.Allocate(kFlushBytes));
   std::fill_n(flush->host(), flush->size_bytes(), uint8_t{1});
   limits.peaks = device.MeasurePeaks(clock, *flush);
+  const auto drive_out = [&] { device.ReadAll(*flush); };
   Meter meter(device, clock);
   for (const DType type : kTypes) {
-    BATON_ASSIGN_OR_RETURN(const TypeLimits measured,
-                           meter.MeasureType(type, [&] { device.ReadAll(*flush); }));
+    BATON_ASSIGN_OR_RETURN(const TypeLimits measured, meter.MeasureType(type, drive_out));
     limits.types.push_back(measured);
   }
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-    BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type));
+    BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type, drive_out));
     limits.attention.push_back(measured);
   }
   BATON_ASSIGN_OR_RETURN(limits.layer_overhead_us, meter.LayerOverhead());

@@ -42,6 +42,7 @@ TEST(Model, OpensAndDescribes) {
   EXPECT_EQ(spec.layer_weight_bytes, (std::vector<uint64_t>{layer, layer}));
   EXPECT_EQ(spec.TotalWeightBytes(), 2 * layer + 2 * 4 * 32 * 260 + 4 * 32);
   EXPECT_EQ(spec.FlopsPerTokenPerLayer(), 2.0 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64));
+  EXPECT_EQ(spec.ProjectionFlopsPerToken(), 2.0 * (32 * 32 + 2 * 32 * 16));
   EXPECT_EQ((*model)->LayerTensor(1, "attn_k.weight")->rows(), 16);
   EXPECT_THAT((*model)->LayerTensor(2, "attn_k.weight").error().message(),
               HasSubstr("blk.2.attn_k"));
@@ -257,6 +258,7 @@ TEST(Model, LatentsAndRoutersOfDeepSeek) {
   const double attention = 64 * 4 * 40 + 64 * 48 + 4 * 32 * (24 + 20) + 4 * 20 * 64;
   const double dense = 3 * 64 * 80, mixed = 64 * (6 + 3 * 48 + 3 * 2 * 24);
   EXPECT_NEAR(lite.FlopsPerTokenPerLayer(), 2 * (attention + dense / 3 + mixed * 2 / 3), 1e-6);
+  EXPECT_EQ(lite.ProjectionFlopsPerToken(), 2.0 * (64 * 4 * 40 + 64 * 48));
   // Scores grow by the square of YaRN's magnitude, what turns by nothing.
   const double magnitude = 1 + 0.0707 * std::log(8.0);
   EXPECT_NEAR(lite.query_scale, magnitude * magnitude / std::sqrt(40.0), 1e-6);

@@ -6,17 +6,22 @@ namespace baton {
 
 namespace {
 
-// Weights of attention that one token is multiplied by.
-double AttentionWeights(const ModelSpec& s) {
+// Weights that one token is multiplied by for its queries, keys and values.
+double ProjectionWeights(const ModelSpec& s) {
   const LatentSpec& latent = s.latent;
-  if (latent.kv_rank == 0)
-    return double(s.hidden_width) * (2.0 * s.q_width() + 2.0 * s.kv_width());  // Q, output, K, V
-  const double heads = s.n_heads;
-  const double queries = heads * (latent.unturned + s.rope.dimensions);
+  if (latent.kv_rank == 0) return double(s.hidden_width) * (s.q_width() + 2.0 * s.kv_width());
+  const double queries = double(s.n_heads) * (latent.unturned + s.rope.dimensions);
   const double made =
       latent.q_rank > 0 ? latent.q_rank * (s.hidden_width + queries) : s.hidden_width * queries;
-  return made + double(s.hidden_width) * s.head_dim +
-         heads * latent.kv_rank * (latent.unturned + latent.value_dim) +
+  return made + double(s.hidden_width) * s.head_dim;
+}
+
+// And behind them.
+double OutputWeights(const ModelSpec& s) {
+  const LatentSpec& latent = s.latent;
+  if (latent.kv_rank == 0) return double(s.hidden_width) * s.q_width();
+  const double heads = s.n_heads;
+  return heads * latent.kv_rank * (latent.unturned + latent.value_dim) +
          heads * latent.value_dim * s.hidden_width;
 }
 
@@ -34,7 +39,12 @@ double ModelSpec::FlopsPerTokenPerLayer() const {
   double dense_layers = 0;
   for (int32_t layer = 0; layer < n_layers; ++layer) dense_layers += HasExperts(layer) ? 0 : 1;
   const double share = n_layers == 0 ? 1 : dense_layers / n_layers;
-  return 2.0 * (AttentionWeights(*this) + share * 3.0 * hidden * ffn_width + (1 - share) * mixed);
+  return 2.0 * (ProjectionWeights(*this) + OutputWeights(*this) + share * 3.0 * hidden * ffn_width +
+                (1 - share) * mixed);
+}
+
+double ModelSpec::ProjectionFlopsPerToken() const {
+  return 2.0 * ProjectionWeights(*this);
 }
 
 uint64_t ModelSpec::TotalWeightBytes() const {

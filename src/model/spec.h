@@ -156,6 +156,9 @@ struct ModelSpec {
   }
   // Multiply and add count as two; attention over the context is not in it. Of a layer on average.
   double FlopsPerTokenPerLayer() const;
+  // Of those, what makes queries, keys and values (or the latent of both): all that the last layer
+  // computes of tokens whose logits nobody wants.
+  double ProjectionFlopsPerToken() const;
   // The projection to logits.
   double HeadFlopsPerToken() const { return 2.0 * hidden_width * vocab_size; }
   // Weights of the layers and both ends: what a node that runs all of it must hold.

@@ -9,6 +9,8 @@ namespace {
 constexpr double kRttWeight = 0.2;
 constexpr double kObservedWeight = 0.3;
 constexpr double kNews = 0.1;
+constexpr double kRttNews = 0.25;
+constexpr double kRttNewsUs = 20;
 
 double LeastKnown(double a, double b) {
   if (a == 0 || b == 0) return std::max(a, b);
@@ -46,8 +48,12 @@ double LinkMeter::bytes_per_s() const {
 }
 
 bool LinkMeter::IsNews() {
-  if (std::abs(bytes_per_s() - told_bytes_per_s_) <= kNews * told_bytes_per_s_) return false;
+  const bool same_rate = std::abs(bytes_per_s() - told_bytes_per_s_) <= kNews * told_bytes_per_s_;
+  const bool same_rtt =
+      std::abs(rtt_min_us() - told_rtt_us_) <= std::max(kRttNewsUs, kRttNews * told_rtt_us_);
+  if (same_rate && same_rtt) return false;
   told_bytes_per_s_ = bytes_per_s();
+  told_rtt_us_ = rtt_min_us();
   return true;
 }
 
@@ -66,12 +72,13 @@ bool LinkMeter::OnSent(os::TimePoint now, uint64_t sent_bytes, bool more_waits) 
   sent_bytes_ = sent_bytes;
   more_waited_ = more_waits;
   looked_at_ = now;
-  if (!full) return false;
-  const double rate = sent / seconds;
-  observed_bytes_per_s_ =
-      observed_bytes_per_s_ == 0
-          ? rate
-          : observed_bytes_per_s_ + kObservedWeight * (rate - observed_bytes_per_s_);
+  if (full) {
+    const double rate = sent / seconds;
+    observed_bytes_per_s_ =
+        observed_bytes_per_s_ == 0
+            ? rate
+            : observed_bytes_per_s_ + kObservedWeight * (rate - observed_bytes_per_s_);
+  }
   return probed_bytes_per_s_ > 0 && IsNews();
 }
 

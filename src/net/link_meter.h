@@ -34,7 +34,8 @@ class LinkMeter {
 
   void OnRoundTrip(os::TimePoint now, double rtt_us);
   // A probe that nothing disturbed gave this rate and took this long in all. Both it and OnSent()
-  // return true if the bandwidth is news: more than a tenth off what was news before.
+  // return true if there is news: the bandwidth is more than a tenth, or the round trip more than a
+  // quarter off what was news before.
   bool OnProbed(os::TimePoint now, double bytes_per_s, double seconds);
   // Called every now and then while there is no probe: what the link has sent in all, and whether
   // more waits. Where it waits twice in a row, all that it could carry was sent in between.
@@ -63,6 +64,7 @@ class LinkMeter {
   double probed_bytes_per_s_ = 0;
   double observed_bytes_per_s_ = 0;
   double told_bytes_per_s_ = 0;
+  double told_rtt_us_ = 0;
   os::TimePoint next_probe_{};
 
   uint64_t sent_bytes_ = 0;

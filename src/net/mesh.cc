@@ -35,6 +35,8 @@ using wire::FrameType;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kHeartbeat{350};
+// The first of some pings wakes two processors; tokens find them awake, as the others do.
+constexpr int kPingsAtOnce = 4;
 constexpr int kProbeFramesAtOnce = 4;
 constexpr std::chrono::milliseconds kRedialFirst{200};
 constexpr std::chrono::milliseconds kRedialMost{5000};
@@ -61,6 +63,7 @@ struct Link {
   std::array<std::shared_ptr<Connection>, 2> lanes;
   os::TimePoint last_heard{};
   os::TimePoint last_ping{};
+  int pings_left = 0;  // of those at once
   LinkMeter meter;
   ProbePlan probe_plan;
   ProbeMeter probe_meter;        // of the peer's probes
@@ -431,7 +434,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
           });
     }
     SendRoster(peer);
-    SendPing(*link);
+    SendPings(*link);
     events_.OnPeerUp(link->peer);
     StartProbe(link);
   }
@@ -498,11 +501,17 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     link.lanes[static_cast<size_t>(lane)]->Send({FrameType::kLink, Serialize(message)}, {});
   }
 
-  void SendPing(Link& link) {
+  void SendPings(Link& link) {
     link.last_ping = clock_.Now();
+    link.pings_left = kPingsAtOnce;
+    SendPing(link);
+  }
+
+  void SendPing(Link& link) {
+    --link.pings_left;
     LinkMessage message;
     message.mutable_ping()->set_sent_ns(
-        static_cast<uint64_t>(link.last_ping.time_since_epoch().count()));
+        static_cast<uint64_t>(clock_.Now().time_since_epoch().count()));
     SendLink(link, Lane::kControl, message);
   }
 
@@ -510,6 +519,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     const auto now = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
     if (pong.sent_ns() > now) return;
     link.meter.OnRoundTrip(clock_.Now(), static_cast<double>(now - pong.sent_ns()) / 1e3);
+    if (link.pings_left > 0) SendPing(link);
   }
 
   // --- Roster ---
@@ -622,7 +632,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     std::vector<NodeId> silent;
     for (auto& [peer, link] : links_) {
       if (now - link->last_heard > kSilenceMax) silent.push_back(peer);
-      if (now - link->last_ping >= kHeartbeat) SendPing(*link);
+      if (now - link->last_ping >= kHeartbeat) SendPings(*link);
       WatchBandwidth(*link);
     }
     ProbeAgain();

@@ -224,6 +224,23 @@ TEST(LinkMeter, TheLeastRoundTripOfTheLastMinutes) {
   EXPECT_EQ(meter.rtt_min_us(), 500);
 }
 
+// The first round trips are those of a link that sets itself up and is probed.
+TEST(LinkMeter, AShorterRoundTripIsNews) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  meter.OnRoundTrip(now, 1200);
+  EXPECT_FALSE(meter.OnSent(now, 0, false)) << "nothing is known of the bandwidth yet";
+  EXPECT_TRUE(meter.OnProbed(now, 1e9, 0.1));
+  EXPECT_FALSE(meter.OnSent(now, 0, false));
+  meter.OnRoundTrip(now, 1000);
+  EXPECT_FALSE(meter.OnSent(now, 0, false));
+  meter.OnRoundTrip(now, 200);
+  EXPECT_TRUE(meter.OnSent(now, 0, false));
+  EXPECT_FALSE(meter.OnSent(now, 0, false)) << "told";
+  meter.OnRoundTrip(now, 185);
+  EXPECT_FALSE(meter.OnSent(now, 0, false));
+}
+
 TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
   for (const double bytes_per_s : {1e5, 1e7, 1e9, 1e10}) {
     LinkMeter meter;

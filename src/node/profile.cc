@@ -19,6 +19,8 @@ namespace json = boost::json;
 
 // What of the free memory models may take: the rest is for the system and for us.
 constexpr double kUsableShare = 0.9;
+// How it is measured: what was measured in another way is measured anew.
+constexpr int kMethod = 2;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   json::array rates, contexts;
@@ -123,7 +125,7 @@ Result<Machine> ThisMachine(const ProfileOptions& options) {
                          kernels::SelectKernels(options.kernels));
   Machine machine{.device = device::MakeCpuDevice(*kernels, {.threads = options.threads})};
   machine.name = fmt::format("{}, {}", os::ProcessorName(), machine.device->Describe());
-  machine.key = fmt::format("{} | {}", machine.name, options.software_version);
+  machine.key = fmt::format("{} | {} | {}", machine.name, options.software_version, kMethod);
   return machine;
 }
 

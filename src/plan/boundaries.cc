@@ -91,7 +91,7 @@ std::vector<Group> PrefillCutsBeside(const CostTable& costs, const std::vector<s
     return costs.PrefillChunk(nodes[static_cast<size_t>(i)], layers);
   };
   const auto whole = [&](int i, LayerRange layers) {
-    return costs.PrefillWhole(nodes[static_cast<size_t>(i)], layers);
+    return costs.PrefillOf(nodes[static_cast<size_t>(i)], layers, nodes.size());
   };
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs, nodes[static_cast<size_t>(i)], first, decode);
@@ -118,7 +118,7 @@ std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>
   };
   const auto busy = [&](int i, LayerRange layers) {
     const size_t node = nodes[static_cast<size_t>(i)];
-    return costs.PrefillWhole(node, layers) +
+    return costs.PrefillOf(node, layers, nodes.size()) +
            costs.workload().answer_tokens * costs.DecodeBatch(node, layers, batch) / batch;
   };
   const auto last = [&](int i, int first) {

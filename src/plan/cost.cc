@@ -20,6 +20,7 @@ double Ratio(double amount, double rate) {
 
 // Keys that all tokens of a prompt attend to in a layer.
 double KeysOfPrompt(const ModelCost& model, int layer, double prompt) {
+  if (model.PromptShare(layer) < 1) return 0;
   const double seen = model.SeenTokens(layer, prompt);
   return seen * (prompt - seen / 2);
 }
@@ -50,14 +51,22 @@ CostModel::CostModel(const ModelCost& model, const Workload& workload)
   const auto experts = [&](double tokens) {
     return SumsOf<double>(model, [&](int layer) { return model.ExpertBytes(layer, tokens); });
   };
+  const auto prompt_experts = [&](double tokens) {
+    return SumsOf<double>(model, [&](int layer) {
+      return model.PromptShare(layer) < 1 ? 0 : model.ExpertBytes(layer, tokens);
+    });
+  };
   sums_.weight_bytes =
       SumsOf<uint64_t>(model, [&](int layer) { return model.layer_weight_bytes[layer]; });
   sums_.held_tokens = SumsOf<uint64_t>(model, [&](int layer) {
     return model.HeldTokens({layer, layer + 1}, workload);
   });
   sums_.shared_bytes = SumsOf<double>(model, [&](int layer) { return model.SharedBytes(layer); });
-  sums_.chunk_bytes = experts(chunk_);
-  sums_.rest_bytes = experts(rest_);
+  sums_.prompt_layers = SumsOf<double>(model, [&](int layer) { return model.PromptShare(layer); });
+  sums_.prompt_bytes = SumsOf<double>(
+      model, [&](int layer) { return model.PromptShare(layer) * model.SharedBytes(layer); });
+  sums_.chunk_bytes = prompt_experts(chunk_);
+  sums_.rest_bytes = prompt_experts(rest_);
   sums_.decode_bytes = experts(std::max(1, workload.concurrency));
   sums_.one_bytes = experts(1);
   sums_.prompt_keys =
@@ -81,15 +90,19 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
 
 CostModel::Speed CostModel::SpeedOf(const DeviceProfile& device) const {
   const TypeRate& rate = device.RateFor(model_.weight_type);
-  return {rate.matmul_flops_per_s, rate.read_bytes_per_s, rate.Excess(chunk_), rate.Excess(rest_),
-          rate.Excess(workload_.concurrency)};
+  return {rate.matmul_flops_per_s,
+          rate.read_bytes_per_s,
+          rate.Excess(chunk_),
+          rate.Excess(rest_),
+          rate.Excess(workload_.concurrency),
+          device.CorrectionFor(model_.weight_type)};
 }
 
-double CostModel::StepSeconds(const Speed& speed, LayerRange layers, double tokens, double excess,
-                              double expert_bytes) const {
-  const double reading_s = Ratio(Of(sums_.shared_bytes, layers), speed.read_bytes_per_s);
+double CostModel::StepSeconds(const Speed& speed, double shared_bytes, double token_layers,
+                              double excess, double expert_bytes) const {
+  const double reading_s = Ratio(shared_bytes, speed.read_bytes_per_s);
   const double computing_s =
-      Ratio(tokens * layers.size() * model_.layer_flops_per_token, speed.matmul_flops_per_s);
+      Ratio(token_layers * model_.layer_flops_per_token, speed.matmul_flops_per_s);
   return std::max(reading_s, computing_s) * excess + Ratio(expert_bytes, speed.read_bytes_per_s);
 }
 
@@ -106,16 +119,18 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
   const double keys = Of(sums_.seen_tokens, layers);
   const double kv_s = Ratio(requests * keys * kv_bytes,
                             device.AttentionOver(keys / layers.size()).read_bytes_per_s);
-  return StepSeconds(speed, layers, requests, excess, expert_bytes) + heads_s + kv_s +
-         layers.size() * device.layer_overhead_us * 1e-6;
+  const double matrices_s = StepSeconds(speed, Of(sums_.shared_bytes, layers),
+                                        requests * layers.size(), excess, expert_bytes);
+  const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
+  return speed.correction.decode * (matrices_s + heads_s + kv_s + overhead_s);
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
   return CostOf(device, SpeedOf(device), layers);
 }
 
-StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,
-                            LayerRange layers) const {
+PromptCost CostModel::PromptOf(const DeviceProfile& device, const Speed& speed,
+                               LayerRange layers) const {
   const bool heads = layers.last == model_.n_layers();
   const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
   const double chunks = full_chunks_ + (rest_ > 0 ? 1 : 0);
@@ -125,17 +140,24 @@ StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,
   const double keys = Of(sums_.prompt_keys, layers);
   const double attention_s = Ratio(
       keys * 4 * model_.q_width, device.AttentionOver(keys / layers.size() / prompt_).flops_per_s);
-  const double matrices_s =
-      full_chunks_ *
-          StepSeconds(speed, layers, chunk_, speed.chunk_excess, Of(sums_.chunk_bytes, layers)) +
-      (rest_ > 0
-           ? StepSeconds(speed, layers, rest_, speed.rest_excess, Of(sums_.rest_bytes, layers))
-           : 0);
-  const int requests = std::max(1, workload_.concurrency);
+  const auto step = [&](double tokens, double excess, const std::vector<double>& expert_bytes) {
+    return StepSeconds(speed, Of(sums_.prompt_bytes, layers),
+                       tokens * Of(sums_.prompt_layers, layers), excess, Of(expert_bytes, layers));
+  };
+  const double matrices_s = full_chunks_ * step(chunk_, speed.chunk_excess, sums_.chunk_bytes) +
+                            (rest_ > 0 ? step(rest_, speed.rest_excess, sums_.rest_bytes) : 0);
+  const double times = speed.correction.prefill;
+  return {.chunk_s = times * ((matrices_s + attention_s) / chunks + overhead_s),
+          .whole_s = times * (matrices_s + attention_s + head_s + chunks * overhead_s)};
+}
 
+StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,
+                            LayerRange layers) const {
+  const int requests = std::max(1, workload_.concurrency);
+  const PromptCost prompt = PromptOf(device, speed, layers);
   StageCost cost;
-  cost.prefill_whole_s = matrices_s + attention_s + head_s + chunks * overhead_s;
-  cost.prefill_chunk_s = (matrices_s + attention_s) / chunks + overhead_s;
+  cost.prefill_chunk_s = prompt.chunk_s;
+  cost.prefill_whole_s = prompt.whole_s;
   cost.decode_step_s = DecodeStep(device, speed, layers, requests, Of(sums_.decode_bytes, layers));
   cost.decode_one_s = requests == 1
                           ? cost.decode_step_s

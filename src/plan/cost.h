@@ -19,6 +19,12 @@ struct StageCost {
   uint64_t memory_bytes = 0;
 };
 
+// Its share of the prompt alone.
+struct PromptCost {
+  double chunk_s = 0;
+  double whole_s = 0;
+};
+
 // What stages of a model cost under a workload. Any of them costs a few divisions: sums over layers
 // are made once.
 class CostModel {
@@ -30,6 +36,7 @@ class CostModel {
     double chunk_excess = 1;
     double rest_excess = 1;
     double decode_excess = 1;
+    Correction correction;
   };
   // Both must outlive it.
   CostModel(const ModelCost& model, const Workload& workload);
@@ -40,6 +47,9 @@ class CostModel {
     OnDevice(const CostModel& model, const DeviceProfile& device)
         : model_(model), device_(device), speed_(model.SpeedOf(device)) {}
     StageCost CostOf(LayerRange layers) const { return model_.CostOf(device_, speed_, layers); }
+    PromptCost PromptOf(LayerRange layers) const {
+      return model_.PromptOf(device_, speed_, layers);
+    }
 
    private:
     const CostModel& model_;
@@ -55,20 +65,23 @@ class CostModel {
     std::vector<uint64_t> weight_bytes;
     std::vector<uint64_t> held_tokens;  // of one request, at most
     std::vector<double> shared_bytes;
-    std::vector<double> chunk_bytes;   // of experts, that a full chunk reads
-    std::vector<double> rest_bytes;    // of experts, that the prompt's last, shorter chunk reads
-    std::vector<double> decode_bytes;  // of experts, that a decode step reads
-    std::vector<double> one_bytes;     // of experts, that a decode step of one request reads
-    std::vector<double> prompt_keys;   // that all tokens of a prompt attend to
-    std::vector<double> seen_tokens;   // that a decoded token attends to
+    std::vector<double> prompt_layers;  // as far as a prompt takes them
+    std::vector<double> prompt_bytes;   // shared bytes, likewise
+    std::vector<double> chunk_bytes;    // of experts, that a full chunk reads
+    std::vector<double> rest_bytes;     // of experts, that the prompt's last, shorter chunk reads
+    std::vector<double> decode_bytes;   // of experts, that a decode step reads
+    std::vector<double> one_bytes;      // of experts, that a decode step of one request reads
+    std::vector<double> prompt_keys;    // that all tokens of a prompt attend to
+    std::vector<double> seen_tokens;    // that a decoded token attends to
   };
   Speed SpeedOf(const DeviceProfile& device) const;
   StageCost CostOf(const DeviceProfile& device, const Speed& speed, LayerRange layers) const;
+  PromptCost PromptOf(const DeviceProfile& device, const Speed& speed, LayerRange layers) const;
   // A token of each of `requests`.
   double DecodeStep(const DeviceProfile& device, const Speed& speed, LayerRange layers,
                     double requests, double expert_bytes) const;
-  // The matrices of one step.
-  double StepSeconds(const Speed& speed, LayerRange layers, double tokens, double excess,
+  // The matrices of one step of so many tokens, times layers.
+  double StepSeconds(const Speed& speed, double shared_bytes, double token_layers, double excess,
                      double expert_bytes) const;
 
   const ModelCost& model_;

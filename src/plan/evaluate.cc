@@ -38,7 +38,7 @@ std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, cons
   for (const GroupStage& stage : group) {
     const GroupStage* twin = StageOn(other, stage.node);
     const LayerRange held = twin ? Hull(stage.layers, twin->layers) : stage.layers;
-    const StageCost cost = costs.At(stage.node, stage.layers);
+    const StageCost cost = costs.At(stage.node, stage.layers, group.size());
     const NodeProfile& node = costs.cluster().nodes[stage.node];
     const double busy_s = BusySeconds(cost, costs.workload(), prompts, answers);
     stages.push_back({.node = node.id,
@@ -149,11 +149,12 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
     }
     double busy = answer * stage / batch;
     if (const GroupStage* twin = StageOn(computing, decode[i].node))
-      busy += costs_.PrefillWhole(twin->node, twin->layers);
+      busy += costs_.PrefillOf(twin->node, twin->layers, computing.size());
     busiest = std::max(busiest, busy);
   }
   for (size_t i = 0; i < computing.size(); ++i) {
-    busiest = std::max(busiest, costs_.PrefillWhole(computing[i].node, computing[i].layers));
+    busiest = std::max(busiest,
+                       costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()));
     if (i + 1 < computing.size())
       busiest = std::max(
           busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));

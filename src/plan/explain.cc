@@ -51,8 +51,10 @@ StageBound BoundOf(const CostModel& costs, const DeviceProfile& device, const St
 
 void AddBounds(const ClusterProfile& cluster, const CostTable& costs, const Plan& plan,
                bool prefill, std::vector<StageBound>& bounds) {
-  const CostModel model(costs.model(), costs.workload());
   const auto& stages = prefill && plan.disaggregated() ? plan.prefill : plan.decode;
+  Workload workload = costs.workload();
+  workload.chunk_tokens = workload.ChunkOf(workload.prompt_tokens, stages.size());
+  const CostModel model(costs.model(), workload);
   const size_t begun = bounds.size();
   const double row_bytes = costs.model().ActivationBytesPerToken(costs.workload());
   for (size_t i = 0; i < stages.size(); ++i) {

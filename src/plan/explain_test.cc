@@ -51,8 +51,10 @@ TEST(Pipeline, GainsWhatTheFormulaSays) {
   const ModelCost model = Dense(32, 16);
   for (const auto& [tokens, gain] :
        {std::pair(9400, 1.50), std::pair(28700, 1.78), std::pair(63800, 1.88)}) {
-    const Workload workload{
-        .prompt_tokens = tokens, .context_tokens = tokens + 1, .chunk_tokens = 4096};
+    const Workload workload{.prompt_tokens = tokens,
+                            .context_tokens = tokens + 1,
+                            .chunk_tokens = 4096,
+                            .fine_pipelines = false};
     const CostTable costs(cluster, model, workload);
     const double alone = PrefillSeconds(costs, {{0, {0, 32}}});
     const double both = PrefillSeconds(costs, {{0, {0, 16}}, {1, {16, 32}}});
@@ -149,8 +151,11 @@ ClusterProfile SparkAndMac(double gbit) {
 TEST(Explain, SaysWhatBindsEachPhase) {
   const ClusterProfile cluster = SparkAndMac(10);
   const ModelCost model = Dense(32, 16);
-  const Workload workload{
-      .prompt_tokens = 8192, .answer_tokens = 32, .context_tokens = 8704, .chunk_tokens = 2048};
+  const Workload workload{.prompt_tokens = 8192,
+                          .answer_tokens = 32,
+                          .context_tokens = 8704,
+                          .chunk_tokens = 2048,
+                          .fine_pipelines = false};
   const auto result = Make(cluster, model, workload, Id(2));
   ASSERT_TRUE(result.ok());
   ASSERT_TRUE(result->chosen.disaggregated());

@@ -11,6 +11,11 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTokenMessageBytes = 64;
 
+Workload InPipelines(Workload workload) {
+  workload.chunk_tokens = workload.ChunkOf(workload.prompt_tokens, 2);
+  return workload;
+}
+
 }  // namespace
 
 CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
@@ -18,9 +23,11 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
     : cluster_(cluster),
       model_(model),
       workload_(workload),
+      piped_(InPipelines(workload)),
       cost_(model, workload),
+      piped_cost_(model, piped_),
       nodes_(cluster.nodes.size()),
-      chunk_tokens_(std::max(1, std::min(workload.chunk_tokens, workload.prompt_tokens))),
+      chunk_tokens_(std::max(1, std::min(piped_.chunk_tokens, workload.prompt_tokens))),
       chunks_(std::ceil(std::max(1, workload.prompt_tokens) / chunk_tokens_)),
       later_tokens_(std::max(0, workload.answer_tokens - 1)),
       sent_token_bytes_(static_cast<double>(model.KvBytesPerTokenPerLayer(workload.TravelType()))),
@@ -55,7 +62,8 @@ namespace {
 bool AreAlike(const DeviceProfile& a, const DeviceProfile& b, DType type) {
   return a.RateFor(type) == b.RateFor(type) && a.attention_flops_per_s == b.attention_flops_per_s &&
          a.kv_read_bytes_per_s == b.kv_read_bytes_per_s && a.contexts == b.contexts &&
-         a.layer_overhead_us == b.layer_overhead_us;
+         a.layer_overhead_us == b.layer_overhead_us &&
+         a.CorrectionFor(type) == b.CorrectionFor(type);
 }
 
 }  // namespace
@@ -84,14 +92,18 @@ void CostTable::FillRows() {
   rows_.resize(sample.size());
   for (size_t kind = 0; kind < sample.size(); ++kind) {
     Rows& rows = rows_[kind];
-    for (auto* row : {&rows.chunk, &rows.whole, &rows.step, &rows.one}) row->resize(memory_.size());
-    const CostModel::OnDevice on_device(cost_, cluster_.nodes[sample[kind]].device);
+    for (auto* row : {&rows.chunk, &rows.whole, &rows.piped, &rows.step, &rows.one})
+      row->resize(memory_.size());
+    const CostModel::OnDevice alone(cost_, cluster_.nodes[sample[kind]].device);
+    const CostModel::OnDevice in_pipelines(piped_cost_, cluster_.nodes[sample[kind]].device);
     for (int first = 0; first < layers; ++first) {
       const int last_of_all = last_wanted[kind * layer_count + static_cast<size_t>(first)];
       for (int last = first + 1; last <= last_of_all; ++last) {
-        const StageCost cost = on_device.CostOf({first, last});
+        const StageCost cost = alone.CostOf({first, last});
+        const PromptCost piped = in_pipelines.PromptOf({first, last});
         const size_t cell = Cell({first, last});
-        rows.chunk[cell] = cost.prefill_chunk_s;
+        rows.chunk[cell] = piped.chunk_s;
+        rows.piped[cell] = piped.whole_s;
         rows.whole[cell] = cost.prefill_whole_s;
         rows.step[cell] = cost.decode_step_s;
         rows.one[cell] = cost.decode_one_s;
@@ -121,10 +133,11 @@ void CostTable::FillLinks() {
   }
 }
 
-StageCost CostTable::At(size_t node, LayerRange layers) const {
-  if (!Fits(node, layers)) return cost_.CostOf(cluster_.nodes[node].device, layers);
+StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {
+  const CostModel& cost = stages > 1 ? piped_cost_ : cost_;
+  if (!Fits(node, layers)) return cost.CostOf(cluster_.nodes[node].device, layers);
   return {.prefill_chunk_s = PrefillChunk(node, layers),
-          .prefill_whole_s = PrefillWhole(node, layers),
+          .prefill_whole_s = PrefillOf(node, layers, stages),
           .decode_step_s = DecodeStep(node, layers),
           .decode_one_s = DecodeOne(node, layers),
           .memory_bytes = MemoryOf(layers)};
@@ -138,11 +151,11 @@ double CostTable::DecodeBatch(size_t node, LayerRange layers, double requests) c
 }
 
 double PrefillSeconds(const CostTable& costs, const Group& group) {
-  if (group.size() == 1) return costs.At(group[0].node, group[0].layers).prefill_whole_s;
+  if (group.size() == 1) return costs.At(group[0].node, group[0].layers, 1).prefill_whole_s;
   double fill = 0;
   double slowest = 0;
   for (size_t i = 0; i < group.size(); ++i) {
-    const double stage = costs.At(group[i].node, group[i].layers).prefill_chunk_s;
+    const double stage = costs.At(group[i].node, group[i].layers, group.size()).prefill_chunk_s;
     const double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
     fill += stage + hop;
     slowest = std::max({slowest, stage, hop});
@@ -153,7 +166,7 @@ double PrefillSeconds(const CostTable& costs, const Group& group) {
 double DecodeSeconds(const CostTable& costs, const Group& group) {
   double sum = 0;
   for (size_t i = 0; i < group.size(); ++i) {
-    sum += costs.At(group[i].node, group[i].layers).decode_step_s;
+    sum += costs.At(group[i].node, group[i].layers, group.size()).decode_step_s;
     if (i + 1 < group.size()) sum += costs.StepHop(group[i].node, group[i + 1].node);
   }
   if (group.size() > 1) sum += costs.TokenHop(group.back().node, group.front().node);

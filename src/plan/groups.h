@@ -23,7 +23,8 @@ class CostTable {
   // All three must outlive it.
   CostTable(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload);
 
-  StageCost At(size_t node, LayerRange layers) const;
+  // As one of so many stages.
+  StageCost At(size_t node, LayerRange layers, size_t stages) const;
   bool Fits(size_t node, LayerRange layers) const {
     return layers.last <= LastThatFits(node, layers.first);
   }
@@ -34,12 +35,20 @@ class CostTable {
   }
   uint64_t MemoryOf(LayerRange layers) const { return memory_[Cell(layers)]; }
 
-  // Of layers that fit.
+  // Of layers that fit. A chunk is one of a pipeline.
   double PrefillChunk(size_t node, LayerRange layers) const {
     return RowsOf(node).chunk[Cell(layers)];
   }
   double PrefillWhole(size_t node, LayerRange layers) const {
     return RowsOf(node).whole[Cell(layers)];
+  }
+  // The same as a stage of several, whose chunks may be smaller.
+  double PrefillPiped(size_t node, LayerRange layers) const {
+    return RowsOf(node).piped[Cell(layers)];
+  }
+  // As one of so many stages.
+  double PrefillOf(size_t node, LayerRange layers, size_t stages) const {
+    return stages > 1 ? PrefillPiped(node, layers) : PrefillWhole(node, layers);
   }
   // A token of each request at once, and of one request alone.
   double DecodeStep(size_t node, LayerRange layers) const {
@@ -65,8 +74,9 @@ class CostTable {
   }
   double SentTokenBytes() const { return sent_token_bytes_; }
 
+  // Of a prompt in a pipeline.
   double chunk_tokens() const { return chunk_tokens_; }
-  double chunks() const { return chunks_; }  // of the prompt
+  double chunks() const { return chunks_; }
   // Tokens that follow the first.
   double later_tokens() const { return later_tokens_; }
   int concurrency() const { return concurrency_; }
@@ -78,7 +88,7 @@ class CostTable {
  private:
   // Devices of one kind share them.
   struct Rows {
-    std::vector<double> chunk, whole, step, one;
+    std::vector<double> chunk, whole, piped, step, one;
   };
   struct Link {
     double chunk_hop_s, step_hop_s, token_hop_s;  // rows of a chunk, of a step; a token
@@ -96,7 +106,8 @@ class CostTable {
   const ClusterProfile& cluster_;
   const ModelCost& model_;
   const Workload& workload_;
-  const CostModel cost_;
+  const Workload piped_;  // with the chunks of a pipeline
+  const CostModel cost_, piped_cost_;
   size_t nodes_;
   double chunk_tokens_, chunks_, later_tokens_, sent_token_bytes_;
   int concurrency_;

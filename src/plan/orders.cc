@@ -66,7 +66,9 @@ bool OrderBook::Extend(const Front& before, const std::vector<size_t>& nodes, Fr
       Lower(after.decode[to], decode + step);
       Lower(after.both[to], both + chunk + later * step);
       if (throughput) {
-        const double prefill_busy = costs.PrefillWhole(node, range);
+        // Alone or as one of several: the less of both bounds it.
+        const double prefill_busy =
+            std::min(costs.PrefillWhole(node, range), costs.PrefillPiped(node, range));
         const double decode_busy = per_request * costs.DecodeStep(node, range);
         Lower(after.prefill_busy[to], std::max(before.prefill_busy[from], prefill_busy));
         Lower(after.decode_busy[to], std::max(before.decode_busy[from], decode_busy));
@@ -230,7 +232,7 @@ std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequ
       std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
   const bool throughput = CountsThroughput(costs);
   const auto chunk = [&](size_t node, LayerRange range) { return costs.PrefillChunk(node, range); };
-  const auto whole = [&](size_t node, LayerRange range) { return costs.PrefillWhole(node, range); };
+  const auto whole = [&](size_t node, LayerRange range) { return costs.PrefillPiped(node, range); };
   const auto step = [&](size_t node, LayerRange range) {
     return each + costs.DecodeStep(node, range);
   };

@@ -101,6 +101,13 @@ const TypeRate& DeviceProfile::RateFor(DType type) const {
   return *nearest;
 }
 
+Correction DeviceProfile::CorrectionFor(DType type) const {
+  for (const Correction& each : corrections) {
+    if (each.type == type) return each;
+  }
+  return {type};
+}
+
 ContextRate DeviceProfile::AttentionOver(double keys) const {
   ContextRate rate{static_cast<int>(keys), attention_flops_per_s, kv_read_bytes_per_s};
   if (contexts.empty()) return rate;
@@ -132,6 +139,18 @@ const LinkProfile* ClusterProfile::FindLink(const NodeId& from, const NodeId& to
     if (link.from == from && link.to == to) return &link;
   }
   return nullptr;
+}
+
+int PipelineChunk(int prompt_tokens, int most) {
+  constexpr int kChunks = 16;
+  constexpr int kTokensMin = 64;
+  return std::clamp(prompt_tokens / kChunks / kTokensMin * kTokensMin, std::min(kTokensMin, most),
+                    most);
+}
+
+int Workload::ChunkOf(int prompt, size_t stages) const {
+  const int most = std::max(1, chunk_tokens);
+  return stages > 1 && fine_pipelines ? PipelineChunk(prompt, most) : most;
 }
 
 double ModelCost::ActivationBytesPerToken(const Workload& workload) const {

@@ -50,6 +50,14 @@ struct ContextRate {
   bool operator==(const ContextRate&) const = default;
 };
 
+// By how much longer (or shorter) than predicted steps were seen to take with one weight type.
+struct Correction {
+  DType type = DType::kF16;
+  double prefill = 1;
+  double decode = 1;
+  bool operator==(const Correction&) const = default;
+};
+
 // Measured on the device itself when its node starts.
 struct DeviceProfile {
   std::string name;           // "AMD Ryzen 7 7840U, avx512, 8 threads"
@@ -60,8 +68,12 @@ struct DeviceProfile {
   std::vector<ContextRate> contexts;  // both as measured, fewest keys first; may be empty
   double layer_overhead_us = 0;       // per layer and step, whatever its size
   double watts = 0;                   // at work; 0: not known
+  // From steps that the node ran since (plan/feedback.h); for most types there is none.
+  std::vector<Correction> corrections;
 
   bool measured() const { return !rates.empty(); }
+  // Of exactly this type.
+  Correction CorrectionFor(DType type) const;
   // The rates for `type`, or for the measured type that is nearest in size; measured() holds.
   const TypeRate& RateFor(DType type) const;
   // Rates of attention over `keys` keys; in between and beyond those measured, of their line.
@@ -109,7 +121,8 @@ struct Workload {
   int context_tokens = 8192;           // room in the KV cache per request
   int slots = 1;                       // requests at once, at most
   int concurrency = 1;                 // requests at once, as predictions assume
-  int chunk_tokens = 512;              // prefill chunk
+  int chunk_tokens = 512;              // prefill chunk, at most
+  bool fine_pipelines = true;          // stages that share a prompt cut it as PipelineChunk() says
   KvType kv_type = KvType::kF16;       // of pages
   KvType kv_wire_type = KvType::kF16;  // between nodes, where pages are of F16
   ActivationType activation_type = ActivationType::kF32;
@@ -120,7 +133,13 @@ struct Workload {
   bool choose_activation_type = false;
 
   KvType TravelType() const { return kv_type == KvType::kF16 ? kv_wire_type : kv_type; }
+  // Of a prompt of so many tokens that so many stages share.
+  int ChunkOf(int prompt, size_t stages) const;
 };
+
+// Tokens of a chunk where several stages share a prompt of so many, at most `most`: enough chunks
+// to fill the stages, few enough to keep the matrix kernels busy.
+int PipelineChunk(int prompt_tokens, int most);
 
 // What a model costs, counted from its tensors.
 struct ModelCost {
@@ -132,6 +151,9 @@ struct ModelCost {
   int32_t experts_used = 0;                  // ...each token reads so many
   std::vector<int32_t> layer_windows;        // tokens that attention sees, 0: all; empty: all
   double layer_flops_per_token = 0;          // matrices of one layer
+  // Of the last layer, for prompt tokens whose logits nobody wants: their K and V are all that
+  // matters, so that it ends with them. 0: it is as the others.
+  double last_layer_flops_per_token = 0;
   uint64_t embedding_bytes = 0;
   uint64_t head_bytes = 0;  // read once per generated token
   bool tied_embeddings = false;
@@ -167,6 +189,11 @@ struct ModelCost {
   // window no more than what one chunk needs.
   uint64_t HeldTokens(LayerRange layers, const Workload& workload) const;
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
+  // What a prompt takes of a layer's matrices, as a share of all of them; and does it attend there?
+  double PromptShare(int layer) const {
+    const bool cut = layer + 1 == n_layers() && last_layer_flops_per_token > 0;
+    return cut ? last_layer_flops_per_token / layer_flops_per_token : 1;
+  }
 };
 
 }  // namespace baton::plan

@@ -95,6 +95,39 @@ TEST(CostModel, StepsOfSomeTokensTakeLonger) {
   EXPECT_NEAR(measured.prefill_whole_s, roofline.prefill_whole_s, 1e-12) << "chunks of 512";
 }
 
+// Of tokens whose logits nobody wants it makes K and V, and attends to nothing.
+TEST(CostModel, ThePromptsLastLayerEndsEarly) {
+  ModelCost model = FourLayers();
+  model.q_width = 1000;
+  DeviceProfile device = Device();
+  device.rates[0].batches.clear();
+  device.attention_flops_per_s = 1e9;
+  const Workload workload{.prompt_tokens = 1024};
+  const StageCost three = CostOf(device, model, {0, 3}, workload);
+  const StageCost whole = CostOf(device, model, {0, 4}, workload);
+  model.last_layer_flops_per_token = model.layer_flops_per_token / 4;
+  const StageCost early = CostOf(device, model, {0, 4}, workload);
+  const double matrices_s = 1024 * model.layer_flops_per_token / 1e13;
+  const double attention_s = 1024 * 512 * 4 * 1000.0 / 1e9;
+  EXPECT_NEAR(whole.prefill_whole_s - early.prefill_whole_s, 0.75 * matrices_s + attention_s, 1e-9);
+  EXPECT_EQ(early.decode_step_s, whole.decode_step_s);
+  EXPECT_EQ(CostOf(device, model, {0, 3}, workload).prefill_whole_s, three.prefill_whole_s);
+}
+
+TEST(Workload, StagesCutAPromptFiner) {
+  Workload workload;
+  EXPECT_EQ(workload.ChunkOf(1024, 1), 512);
+  EXPECT_EQ(workload.ChunkOf(128, 2), 64);
+  EXPECT_EQ(workload.ChunkOf(1024, 2), 64);
+  EXPECT_EQ(workload.ChunkOf(4096, 3), 256);
+  EXPECT_EQ(workload.ChunkOf(100'000, 2), 512);
+  workload.chunk_tokens = 32;
+  EXPECT_EQ(workload.ChunkOf(1024, 2), 32);
+  workload.chunk_tokens = 4096;
+  workload.fine_pipelines = false;
+  EXPECT_EQ(workload.ChunkOf(1024, 2), 4096);
+}
+
 TEST(Planner, EnergyIsPowerTimesWork) {
   const NodeId id(std::array<uint8_t, NodeId::kBytes>{1});
   ClusterProfile cluster;

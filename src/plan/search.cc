@@ -177,7 +177,7 @@ double Search::BusyOf(const Group& prefill, const GroupStage& to, double batch) 
   for (const GroupStage& from : prefill) {
     worst = std::max(worst, SendSeconds(costs_, from, to));
     if (from.node == to.node)
-      worst = std::max(worst, own + costs_.PrefillWhole(from.node, from.layers));
+      worst = std::max(worst, own + costs_.PrefillOf(from.node, from.layers, prefill.size()));
   }
   return worst;
 }

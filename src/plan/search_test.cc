@@ -66,7 +66,7 @@ std::vector<Part> PartsBy(const std::vector<Group>& groups, Objective objective,
 double BusiestComputing(const CostTable& costs, const Group& group) {
   double busiest = 0;
   for (const GroupStage& stage : group)
-    busiest = std::max(busiest, costs.PrefillWhole(stage.node, stage.layers));
+    busiest = std::max(busiest, costs.PrefillOf(stage.node, stage.layers, group.size()));
   return busiest;
 }
 

@@ -301,7 +301,8 @@ class Simulator {
 
   void SubmitChunk(int64_t id, int first) {
     const Request& request = requests_[static_cast<size_t>(id)];
-    const int count = std::min(std::max(1, workload_.chunk_tokens), request.prompt - first);
+    const int chunk = workload_.ChunkOf(request.prompt, Prompting().size());
+    const int count = std::min(chunk, request.prompt - first);
     PushReady(now_s_, {.request = id, .attempt = request.attempt, .first = first, .count = count});
   }
 

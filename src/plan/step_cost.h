@@ -9,6 +9,15 @@
 
 namespace baton::plan {
 
+// One step that a node ran, of one sequence, and what it took.
+struct RanStep {
+  LayerRange layers;
+  int first_token = 0;
+  int tokens = 0;  // 1: the next token of an answer; more: a chunk of a prompt
+  bool logits = false;
+  double seconds = 0;
+};
+
 class StepCosts {
  public:
   StepCosts(DeviceProfile device, ModelCost model, KvType kv_type);

@@ -58,6 +58,12 @@ json::object ToJson(const plan::DeviceProfile& device) {
                         {"flops_per_s", context.flops_per_s},
                         {"read_bytes_per_s", context.read_bytes_per_s}});
   }
+  json::array corrections;
+  for (const plan::Correction& correction : device.corrections) {
+    corrections.push_back({{"type", json::string(InfoOf(correction.type).name)},
+                           {"prefill", correction.prefill},
+                           {"decode", correction.decode}});
+  }
   return {{"name", device.name},
           {"memory_bytes", device.memory_bytes},
           {"measured", device.measured()},
@@ -65,6 +71,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"attention_flops_per_s", device.attention_flops_per_s},
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
           {"contexts", std::move(contexts)},
+          {"corrections", std::move(corrections)},
           {"layer_overhead_us", device.layer_overhead_us},
           {"watts", device.watts}};
 }

@@ -84,7 +84,8 @@ export class Network {
 }
 
 export class Node {
-  // `options`: name, home, api, listen, args, space (a network namespace), processor (to pin to).
+  // `options`: name, home, api, listen, args, space (a network namespace), processor (to pin to: one, or
+  // some like '0,1'), variables (of the environment).
   constructor(options) {
     Object.assign(this, { args: [], models: [] }, options);
     mkdirSync(this.home, { recursive: true });
@@ -95,7 +96,7 @@ export class Node {
     return [...prefix, baton, ...words];
   }
   environment() {
-    return { ...process.env, BATON_HOME: this.home, BATON_API: this.api, BATON_MODELS: '' };
+    return { ...process.env, BATON_HOME: this.home, BATON_API: this.api, BATON_MODELS: '', ...this.variables };
   }
   // One verb of the command line, as this node's owner would type it.
   run(...words) {
@@ -149,16 +150,18 @@ export class Node {
   }
 }
 
-// `count` paired nodes that see each other.
+// `count` paired nodes that see each other. `devices` may say of each: threads, processor, variables, and
+// a profile measured before.
 export class Cluster {
-  static async start(count, { models = [], args = [], isolated = namespacesAllowed(), pin = false, mbit } = {}) {
+  static async start(count, { models = [], args = [], isolated = namespacesAllowed(), pin = false, mbit,
+    devices = [] } = {}) {
     const cluster = new Cluster();
     cluster.folder = mkdtempSync(join(tmpdir(), 'baton-e2e-'));
     cluster.network = isolated ? new Network(count) : null;
     if (mbit) cluster.network.shape(mbit);
     cluster.nodes = [];
     try {
-      for (let i = 0; i < count; ++i) await cluster.add(i, { models, args, pin });
+      for (let i = 0; i < count; ++i) await cluster.add(i, { models, args, pin, device: devices[i] });
       await cluster.found(count);
       cluster.found_ms = Date.now() - cluster.started_at;
       await cluster.linked(count);
@@ -168,18 +171,18 @@ export class Cluster {
     }
     return cluster;
   }
-  async add(i, { models, args, pin }) {
+  async add(i, { models, args, pin, device = {} }) {
     const host = this.network ? this.network.address(i + 1) : '127.0.0.1';
     const port = async (fixed) => (this.network ? fixed : freePort());
     const node = new Node({
       name: `n${i}`, home: join(this.folder, `n${i}`), models,
       api: `${host}:${await port(7411)}`, listen: `${host}:${await port(7412)}`,
-      space: this.network?.spaces[i], processor: pin ? i % 2 : undefined,
-      args: ['--quiet', '--threads', '1', ...args] });
+      space: this.network?.spaces[i], processor: device.processor ?? (pin ? i % 2 : undefined),
+      variables: device.variables, args: ['--quiet', '--threads', `${device.threads ?? 1}`, ...args] });
     this.nodes.push(node);
+    const profile = device.profile ?? (i > 0 ? join(this.nodes[0].home, 'profile.json') : '');
+    if (existsSync(profile)) copyFileSync(profile, join(node.home, 'profile.json'));
     if (i > 0) {
-      const profile = join(this.nodes[0].home, 'profile.json');
-      if (existsSync(profile)) copyFileSync(profile, join(node.home, 'profile.json'));
       const { code } = await this.nodes[0].post('/api/invite', {});
       node.run('join', code, '--peer', this.nodes[0].listen);
     }

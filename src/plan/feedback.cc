@@ -1,0 +1,50 @@
+#include "plan/feedback.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace baton::plan {
+
+void Feedback::Add(const StepCosts& costs, DType type, const RanStep& step) {
+  const bool answers = step.tokens == 1;
+  const double predicted_s =
+      answers ? costs.OfTokens(step.layers, {&step.first_token, 1}, step.logits).back()
+              : costs.OfChunk(step.layers, step.first_token, step.tokens, step.logits).back();
+  const double ratio = step.seconds / predicted_s;
+  if (!std::isfinite(ratio) || !(ratio > 0)) return;
+  auto& [prompts, tokens] = ratios_[type];
+  Ratios& ratios = answers ? tokens : prompts;
+  if (ratios.values.size() < kWindow) {
+    ratios.values.push_back(ratio);
+    return;
+  }
+  ratios.values[ratios.next] = ratio;
+  ratios.next = (ratios.next + 1) % kWindow;
+}
+
+double Feedback::Settle(const Ratios& ratios, double told) {
+  if (ratios.values.size() < kEnough) return told;
+  std::vector<double> sorted = ratios.values;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  const double now = std::clamp(*middle, kLeast, kMost);
+  return std::abs(now / told - 1) > kNews ? now : told;
+}
+
+bool Feedback::Refresh() {
+  std::vector<Correction> now;
+  for (const auto& [type, ratios] : ratios_) {
+    Correction correction{type};
+    for (const Correction& told : told_) {
+      if (told.type == type) correction = told;
+    }
+    correction.prefill = Settle(ratios.first, correction.prefill);
+    correction.decode = Settle(ratios.second, correction.decode);
+    if (correction != Correction{type}) now.push_back(correction);
+  }
+  if (now == told_) return false;
+  told_ = std::move(now);
+  return true;
+}
+
+}  // namespace baton::plan

@@ -1,0 +1,44 @@
+// Feedback: what steps take against what the profile predicts of them. Of each weight type and
+// phase the median of the last ratios counts, so that a few steps that others disturbed change
+// nothing, and only once there are enough of them. It is bounded, and told anew only when it has
+// moved: planners that hear every tremor would move models for nothing. It is not kept on disk:
+// what slows a device down today, such as heat or other programs, may be gone tomorrow. Pure.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "plan/profile.h"
+#include "plan/step_cost.h"
+
+namespace baton::plan {
+
+class Feedback {
+ public:
+  static constexpr size_t kWindow = 32;
+  static constexpr size_t kEnough = 8;
+  static constexpr double kLeast = 0.5;
+  static constexpr double kMost = 2;
+  static constexpr double kNews = 0.05;
+
+  // `costs` are those of a profile without corrections.
+  void Add(const StepCosts& costs, DType type, const RanStep& step);
+  // What is to be told of the device; true if that has changed since the last call.
+  bool Refresh();
+  const std::vector<Correction>& told() const { return told_; }
+
+ private:
+  // The last ones of a type, the oldest overwritten first.
+  struct Ratios {
+    std::vector<double> values;
+    size_t next = 0;
+  };
+  // The factor that now holds; `told` as long as it is near.
+  static double Settle(const Ratios& ratios, double told);
+
+  std::map<DType, std::pair<Ratios, Ratios>> ratios_;  // of prompts, of answers
+  std::vector<Correction> told_;
+};
+
+}  // namespace baton::plan
