@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -41,6 +42,7 @@ constexpr std::chrono::milliseconds kRedialMost{5000};
 constexpr std::chrono::milliseconds kPatience{1000};  // the higher id lets the lower one dial first
 constexpr int kUnprovenMax = 64;
 constexpr size_t kAddressesPerPeerMax = 8;
+constexpr size_t kStrangersMax = 256;
 constexpr int kNotSentLowWater = 256 << 10;
 
 Lane LaneOf(FrameType type) {
@@ -81,6 +83,11 @@ struct Address {
   os::TimePoint known_since{};
   std::chrono::milliseconds backoff = kRedialFirst;
   bool dialling = false;
+};
+
+struct Stranger {
+  NodeId node;
+  HostPort where;
 };
 
 }  // namespace
@@ -183,7 +190,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   void AddAddress(const NodeId& peer, const std::string& host, uint16_t port) {
-    if (peer == id() || !roster_.IsMember(peer) || port == 0) return;
+    if (peer == id() || port == 0) return;
+    if (!roster_.IsMember(peer)) return Remember(peer, {host, port});
     size_t known = 0;
     for (const Address& address : addresses_) {
       if (address.where.host == host && address.where.port == port) return;
@@ -253,7 +261,13 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     for (const HostPort& target : targets) {
       auto roster =
           co_await RequestJoin(target.host, target.port, tls_, *invitation, options_.name);
-      if (roster.ok()) co_return roster;
+      if (roster.ok()) {
+        for (const auto& [node, entry] : roster->entries()) {
+          if (Invitation::HashOf(node) == invitation->key_hash)
+            AddAddress(node, target.host, target.port);
+        }
+        co_return roster;
+      }
       last = roster.error();
     }
     co_return last;
@@ -514,6 +528,22 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
 
   // --- Roster ---
 
+  // Where a node is that may become a member: discovery tells it once, mostly before it joins.
+  void Remember(const NodeId& stranger, HostPort where) {
+    const auto same = [&](const Stranger& each) {
+      return each.node == stranger && each.where.host == where.host &&
+             each.where.port == where.port;
+    };
+    if (std::any_of(strangers_.begin(), strangers_.end(), same)) return;
+    if (strangers_.size() >= kStrangersMax) strangers_.pop_front();
+    strangers_.push_back({stranger, std::move(where)});
+  }
+
+  void DialNewMembers() {
+    for (const Stranger& each : std::exchange(strangers_, {}))
+      AddAddress(each.node, each.where.host, each.where.port);
+  }
+
   void SendRoster(const NodeId& peer) {
     LinkMessage message;
     for (const auto& [node, entry] : roster_.entries())
@@ -533,6 +563,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     }
     for (const NodeId& peer : outcasts)
       TakeDown(peer, MakeError(Code::kPermissionDenied, "{} was revoked", peer.Short()));
+    DialNewMembers();
   }
 
   // --- Bandwidth ---
@@ -716,6 +747,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   std::map<NodeId, LinkPtr> links_;
   std::map<uint64_t, LinkPtr> half_open_;
   std::vector<Address> addresses_;
+  std::deque<Stranger> strangers_;  // the oldest first
   std::shared_ptr<int> unproven_ = std::make_shared<int>(0);
   os::TimePoint next_refusal_line_{};
   std::set<std::string> dial_failures_told_;

@@ -455,6 +455,29 @@ TEST_F(MeshTest, JoinByCodeThenRevoke) {
   EXPECT_EQ(a_->ups.size(), 1u) << "a revoked node does not come back";
 }
 
+TEST_F(MeshTest, WhoJoinsKnowsWhereItsInviterIs) {
+  a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, Roster::Found(ib_, "b"), "b");
+  const auto code = a_->mesh.Invite({"127.0.0.1"});
+  ASSERT_TRUE(code.ok());
+  b_->mesh.Join(*code, {}, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  EXPECT_TRUE(RunUntil([&] { return !a_->ups.empty() && !b_->ups.empty(); }));
+}
+
+TEST_F(MeshTest, WhoWasFoundBeforeItWasAMemberIsDialledThen) {
+  const Identity ic = Identity::Create();
+  a_ = std::make_unique<TestNode>(io_, ia_, roster_, "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, roster_, "b");
+  TestNode c(io_, ic, Roster::Found(ic, "c"), "c");
+  b_->mesh.AddAddress(ic.id(), "127.0.0.1", c.mesh.port());
+  Introduce();
+  ASSERT_TRUE(RunUntil([&] { return !a_->ups.empty() && !b_->ups.empty(); }));
+  const auto code = a_->mesh.Invite({"127.0.0.1"});
+  ASSERT_TRUE(code.ok());
+  c.mesh.Join(*code, {}, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  EXPECT_TRUE(RunUntil([&] { return b_->mesh.FindPeer(ic.id()).has_value(); }));
+}
+
 TEST_F(MeshTest, AWrongSecretIsRefused) {
   a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
   b_ = std::make_unique<TestNode>(io_, ib_, Roster::Found(ib_, "b"), "b");
