@@ -37,6 +37,7 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kHeartbeat{350};
 constexpr int kProbeFramesAtOnce = 4;
+constexpr std::chrono::seconds kProbeMost{5};  // then it holds up no other
 constexpr std::chrono::milliseconds kRedialFirst{200};
 constexpr std::chrono::milliseconds kRedialMost{5000};
 constexpr std::chrono::milliseconds kPatience{1000};  // the higher id lets the lower one dial first
@@ -65,9 +66,10 @@ struct Link {
   os::TimePoint last_ping{};
   LinkMeter meter;
   ProbePlan probe_plan;
-  ProbeMeter probe_meter;        // of the peer's probes
-  uint64_t probe_id = 0;         // of ours under way, 0: none
-  uint64_t probe_left = 0;       // bytes not yet given to the lane
+  ProbeMeter probe_meter;   // of the peer's probes
+  uint64_t probe_id = 0;    // of ours under way, 0: none
+  uint64_t probe_left = 0;  // bytes not yet given to the lane
+  os::TimePoint probe_began{};
   bool probe_disturbed = false;  // others were given to the lane meanwhile
 
   bool complete() const { return lanes[0] != nullptr && lanes[1] != nullptr; }
@@ -447,7 +449,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     SendRoster(peer);
     SendPing(*link);
     events_.OnPeerUp(link->peer);
-    StartProbe(link);
+    ProbeNext();
   }
 
   void OnLaneClosed(const LinkPtr& link, const Error& reason) {
@@ -539,7 +541,12 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     strangers_.push_back({stranger, std::move(where)});
   }
 
+  // Whoever refused may be a member now, or know that we are.
   void DialNewMembers() {
+    for (Address& address : addresses_) {
+      address.backoff = kRedialFirst;
+      address.next_attempt = {};
+    }
     for (const Stranger& each : std::exchange(strangers_, {}))
       AddAddress(each.node, each.where.host, each.where.port);
   }
@@ -571,6 +578,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   void StartProbe(const LinkPtr& link) {
     link->probe_id = os::RandomU64() | 1;
     link->probe_left = link->probe_plan.bytes();
+    link->probe_began = clock_.Now();
     link->probe_disturbed = false;
     LinkMessage message;
     message.mutable_probe_start()->set_probe_id(link->probe_id);
@@ -594,7 +602,11 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   void OnProbeBytes(Link& link, uint64_t count) {
-    const auto report = link.probe_meter.OnBytes(count, clock_.Now());
+    const os::TimePoint now = clock_.Now();
+    for (const auto& [peer, other] : links_) {
+      if (other.get() != &link && other->probe_meter.Busy(now)) link.probe_meter.Crowd();
+    }
+    const auto report = link.probe_meter.OnBytes(count, now);
     if (!report) return;
     LinkMessage message;
     *message.mutable_probe_report() = *report;
@@ -609,8 +621,13 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     const auto bytes = static_cast<double>(link->probe_plan.bytes());
     const auto rate = link->probe_plan.OnReport(report);
     if (!rate) return StartProbe(link);
-    if (link->meter.OnProbed(now, *rate, bytes / *rate)) events_.OnLinkMeasured(link->peer.id);
+    const bool news = report.crowded() ? link->meter.OnCrowded(now, *rate, Jitter())
+                                       : link->meter.OnProbed(now, *rate, bytes / *rate);
+    if (news) events_.OnLinkMeasured(link->peer.id);
+    ProbeNext();
   }
+
+  static double Jitter() { return static_cast<double>(os::RandomU64() >> 11) * 0x1p-53; }
 
   // What the bulk lane carries.
   void WatchBandwidth(Link& link) {
@@ -620,20 +637,28 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       events_.OnLinkMeasured(link.peer.id);
   }
 
-  // Measures one link anew, where it is time and nobody minds: the one that has waited longest.
-  void ProbeAgain() {
+  // Measures one link, where it is time and nobody minds: one of which nothing is known, or the one
+  // that has waited longest. One at a time: all of them leave through the same port.
+  void ProbeNext() {
     const os::TimePoint now = clock_.Now();
-    if (!probe_budget_.Free(now)) return;
     LinkPtr next;
     for (const auto& [peer, link] : links_) {
-      if (link->probe_id != 0 || !link->meter.ProbeDue(now)) continue;
+      const bool probing = link->probe_id != 0;
+      if (probing && now - link->probe_began < kProbeMost) return;
+      if (probing || !ProbeWanted(*link, now)) continue;
       if (next == nullptr || link->meter.due_since() < next->meter.due_since()) next = link;
     }
     if (next == nullptr) return;
     const double rate = next->meter.bytes_per_s();
-    next->probe_plan = ProbePlan(rate);
-    probe_budget_.Take(now, static_cast<double>(next->probe_plan.bytes()), rate);
+    if (rate > 0) next->probe_plan = ProbePlan(rate);
+    if (next->meter.settled())
+      probe_budget_.Take(now, static_cast<double>(next->probe_plan.bytes()), rate);
     StartProbe(next);
+  }
+
+  bool ProbeWanted(const Link& link, os::TimePoint now) const {
+    if (link.meter.bytes_per_s() == 0) return true;
+    return link.meter.ProbeDue(now) && (!link.meter.settled() || probe_budget_.Free(now));
   }
 
   // --- Time ---
@@ -656,7 +681,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       if (now - link->last_ping >= kHeartbeat) SendPing(*link);
       WatchBandwidth(*link);
     }
-    ProbeAgain();
+    ProbeNext();
     for (const NodeId& peer : silent)
       TakeDown(peer, MakeError(Code::kUnavailable, "{} has been silent for {} ms", peer.Short(),
                                kSilenceMax.count()));

@@ -200,6 +200,23 @@ TEST(Probe, MeterCountsTheLastThreeQuarters) {
   EXPECT_EQ(meter.OnBytes(100, now), std::nullopt) << "bytes that nobody announced";
 }
 
+TEST(Probe, SaysThatItMetOthers) {
+  ProbeMeter meter;
+  ProbeStart start;
+  start.set_bytes(200);
+  os::TimePoint now{std::chrono::hours(1)};
+  meter.OnStart(start);
+  EXPECT_FALSE(meter.Busy(now)) << "nothing has come in";
+  meter.OnBytes(100, now);
+  EXPECT_TRUE(meter.Busy(now));
+  EXPECT_FALSE(meter.Busy(now + std::chrono::minutes(1))) << "a sender that gave up";
+  meter.Crowd();
+  EXPECT_TRUE(meter.OnBytes(100, now)->crowded());
+  EXPECT_FALSE(meter.Busy(now));
+  meter.OnStart(start);
+  EXPECT_FALSE(meter.OnBytes(200, now)->crowded());
+}
+
 TEST(Probe, OfAKnownLinkLastsLongEnoughToTrust) {
   EXPECT_EQ(ProbePlan(1e3).bytes(), 4 * kProbeFrameBytes);
   const uint64_t bytes = ProbePlan(1e9).bytes();
@@ -245,6 +262,27 @@ TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
     EXPECT_GT(probes, 10) << bytes_per_s;
     EXPECT_LT(probing_s / os::SecondsBetween(began, now), 0.01) << bytes_per_s;
   }
+}
+
+TEST(LinkMeter, ACrowdedProbeIsAFloorAndRepeatedSoon) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  EXPECT_TRUE(meter.OnCrowded(now, 3e7, 0.5));
+  EXPECT_EQ(meter.bytes_per_s(), 3e7);
+  std::vector<double> pauses;
+  for (int i = 0; i < 12; ++i) {
+    const os::TimePoint before = now;
+    while (!meter.ProbeDue(now)) now += milliseconds(10);
+    pauses.push_back(os::SecondsBetween(before, now));
+    EXPECT_FALSE(meter.OnCrowded(now, 1e7, 0.5)) << "less than it is known to carry";
+  }
+  EXPECT_LT(pauses.front(), 1);
+  EXPECT_GT(pauses.back(), 30) << "who always meets others does not insist";
+  EXPECT_EQ(meter.bytes_per_s(), 3e7);
+  EXPECT_FALSE(meter.settled());
+  EXPECT_TRUE(meter.OnProbed(now, 9e7, 0.06));
+  EXPECT_TRUE(meter.settled());
+  EXPECT_EQ(meter.bytes_per_s(), 9e7);
 }
 
 TEST(ProbeBudget, ManyLinksOfANodeTakeNoMoreThanOne) {
