@@ -710,8 +710,9 @@ void Cluster::Stop() {
 }
 
 Result<plan::PlanResult> Cluster::Plan(const std::string& model, const plan::Workload& workload,
-                                       const plan::Constraints& constraints) {
-  return impl_->coordinator().Plan(model, workload, constraints);
+                                       const plan::Constraints& constraints,
+                                       const plan::Addition* added) {
+  return impl_->coordinator().Plan(model, workload, constraints, added);
 }
 
 void Cluster::Place(const std::string& model, const plan::Workload& workload,

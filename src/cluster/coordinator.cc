@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/stage.h"
 #include "os/system.h"
+#include "plan/cluster_file.h"
 #include "plan/explain.h"
 
 namespace baton::cluster {
@@ -105,8 +106,10 @@ Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
 }
 
 Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
-                                           const plan::Constraints& constraints) {
-  BATON_ASSIGN_OR_RETURN(const Question question, Ask(model, workload, constraints, {}));
+                                           const plan::Constraints& constraints,
+                                           const plan::Addition* added) {
+  BATON_ASSIGN_OR_RETURN(Question question, Ask(model, workload, constraints, {}));
+  if (added != nullptr) question.cluster = plan::With(std::move(question.cluster), *added);
   const NodeId& self = host_.courier().self();
   BATON_ASSIGN_OR_RETURN(plan::PlanResult result, plan::Make(question.cluster, question.model,
                                                              question.workload, self, constraints));
