@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { baton, sleep, until } from './harness.mjs';
+import { baton, freePort, Node, sleep, until } from './harness.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-lab-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -78,7 +78,7 @@ const leftovers = () => {
 const nothing = { links: [], nodes: [], folders: [] };
 const environment = { ...process.env, BATON_HOME: join(folder, 'home'), TMPDIR: temporary };
 
-for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['--loopback']]]) {
+for (const [how, flags] of [['in networks of their own', []], ['through relays', ['--loopback']]]) {
   test(`two phantom nodes ${how}`, { timeout: 240000 }, (t) => {
     const svg = join(folder, 'picture.svg');
     const ran = spawnSync(baton, ['lab', scenario, '--json', '--svg', svg, ...flags],
@@ -123,6 +123,47 @@ test('an interrupt ends all of it', { timeout: 60000 }, async () => {
     assert.deepEqual(links, []);
     if (signal === 'SIGINT') assert.deepEqual(folders, []);
     for (const name of folders) rmSync(join(temporary, name), { recursive: true });
+  }
+});
+
+test('what a device more would change in a running cluster', { timeout: 60000 }, async () => {
+  const model = 'llama-3.1-8b:F16';
+  const node = new Node({ name: 'mine', home: join(folder, 'mine'),
+    api: `127.0.0.1:${await freePort()}`, listen: `127.0.0.1:${await freePort()}`,
+    args: ['--quiet', '--no-discovery', '--phantom', 'm4-max', '--model-shape', model] });
+  const plan = (...words) => spawnSync(baton, ['plan', model, '--prompt', '8192', '--answer', '32', ...words],
+    { encoding: 'utf8', env: node.environment() });
+  const nobody = plan('--add', 'rtx-4090:10gbe');
+  assert.equal(nobody.status, 1);
+  assert.match(nobody.stderr, /no baton answers at .*start one with/);
+  await node.start();
+  try {
+    const alone = JSON.parse(plan('--json').stdout).chosen;
+    const answer = JSON.parse(plan('--add', 'rtx-4090:10gbe,phone', '--json').stdout);
+    assert.deepEqual(answer.chosen, alone, 'the present plan is what it was');
+    const [gpu, phone] = answer.with;
+    assert.equal(gpu.added, 'rtx-4090:10gbe');
+    assert.ok(gpu.chosen.ttft_ms < alone.ttft_ms / 4);
+    assert.ok(gpu.chosen.stages.some((stage) => stage.node === 'rtx-4090 (added)'));
+    assert.equal(phone.chosen.total_ms, alone.total_ms);
+    const shown = plan('--add', 'rtx-4090:10gbe,phone');
+    assert.equal(shown.status, 0, shown.stderr);
+    assert.match(shown.stdout, /with rtx-4090:10gbe: [\d.]+ times as fast .*TTFT .*throughput/);
+    assert.match(shown.stdout, /with phone: 1.00 times as fast.*the plan leaves it out/);
+    for (const [added, named] of [['rtx-9999', /'rtx-9999'/], ['phone:string', /'string'/]]) {
+      const refused = plan('--add', added);
+      assert.equal(refused.status, 1);
+      assert.match(refused.stderr, named);
+    }
+    // What does not fit here may fit then.
+    const big = ['plan', model, '--context', '131072', '--concurrency', '6', '--json'];
+    const too_big = spawnSync(baton, [...big, '--add', 'm3-ultra'], { encoding: 'utf8', env: node.environment() });
+    const { chosen, why, with: [larger] } = JSON.parse(too_big.stdout);
+    assert.equal(chosen, null);
+    assert.match(why, /memory|fit/);
+    assert.ok(larger.chosen.total_ms > 0);
+  } finally {
+    await node.kill();
   }
 });
 
