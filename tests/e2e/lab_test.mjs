@@ -54,6 +54,12 @@ split = [1, 3]
 prompt = 1000
 answer = 16
 [[row]]
+name = "computes for itself, too"
+prefill_on = ["a", "b"]
+decode_on = ["b"]
+prompt = 1000
+answer = 16
+[[row]]
 name = "three at once"
 nodes = ["b"]
 prompt = 1000
@@ -87,7 +93,7 @@ for (const [how, flags] of [['in networks of their own', []], ['through relays',
     const result = JSON.parse(ran.stdout);
     assert.equal(result.tokens_agree, true);
     const row = (name) => result.rows.find((each) => each.name === name);
-    for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'three at once']) {
+    for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'computes for itself, too', 'three at once']) {
       for (const what of ['TTFT', 'decode', 'total', 'decode rate']) {
         const { predicted, measured } = row(`${name}, ${what}`);
         assert.ok(predicted > 0 && measured > 0, `${name}, ${what}: ${predicted}, ${measured}`);
@@ -109,11 +115,19 @@ for (const [how, flags] of [['in networks of their own', []], ['through relays',
   });
 }
 
-test('an interrupt ends all of it', { timeout: 60000 }, async () => {
-  for (const signal of ['SIGINT', 'SIGKILL']) {
-    const lab = spawn(baton, ['lab', scenario, '--json'], { stdio: 'ignore', env: environment });
+test('an interrupt ends all of it', { timeout: 120000 }, async () => {
+  // While nodes start, and in the middle of a request that takes minutes.
+  const long = join(folder, 'long.toml');
+  writeFileSync(long, readFileSync(scenario, 'utf8').replaceAll('prompt = 1000\nanswer = 16', 'prompt = 3500\nanswer = 500'));
+  for (const [signal, file, row] of [['SIGINT', scenario, 'a alone'], ['SIGINT', long, 'b alone'], ['SIGKILL', scenario, 'a alone']]) {
+    const slow = file === long ? ['--speed', '0.02'] : [];
+    const lab = spawn(baton, ['lab', file, '--row', row, '--json', ...slow],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+    let told = '';
+    lab.stderr.on('data', (text) => { told += text; });
     const ended = new Promise((resolve) => lab.on('exit', (code) => resolve(code)));
     await until('the nodes to start', () => leftovers().nodes.length >= 2);
+    if (file === long) await until('the row to begin', () => told.includes(row), 40000);
     await sleep(300);
     lab.kill(signal);
     const code = await ended;

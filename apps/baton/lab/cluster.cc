@@ -27,7 +27,7 @@ constexpr milliseconds kPoll{20};
 constexpr milliseconds kPollMost{300};
 // Links that others disturbed are measured again soon: so long without a better one is enough.
 constexpr seconds kRatesMost{30};
-constexpr seconds kNoBetter{4};
+constexpr seconds kNoBetter{8};
 constexpr double kRateEnough = 0.9;
 constexpr seconds kStopPatience{3};
 // A shaper gives out what it saved up while nobody sent: this much of its rate, and a packet.
@@ -346,6 +346,10 @@ LabCluster::Carried LabCluster::MeasureLinks() const {
     carried.most = std::max(carried.most, share);
   }
   return carried.most == 0 ? Carried() : carried;
+}
+
+void LabCluster::Interrupt() const {
+  for (const os::Process& process : processes_) process.Terminate();
 }
 
 Status LabCluster::StopModel() {

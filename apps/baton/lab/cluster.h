@@ -43,6 +43,8 @@ class LabCluster {
     double most = 1;
   };
   Carried MeasureLinks() const;
+  // Any thread: asks the nodes to end, so that whoever waits for them does not wait for long.
+  void Interrupt() const;
   // Ends the instances of the model and waits for that.
   Status StopModel();
 
