@@ -36,7 +36,7 @@ using wire::FrameType;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kHeartbeat{350};
-constexpr int kProbeFramesAtOnce = 4;
+constexpr int kProbeFramesAtOnce = 16;
 constexpr std::chrono::seconds kProbeMost{5};  // then it holds up no other
 constexpr std::chrono::milliseconds kRedialFirst{200};
 constexpr std::chrono::milliseconds kRedialMost{5000};

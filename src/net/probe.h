@@ -11,12 +11,12 @@
 
 namespace baton::net {
 
-constexpr uint64_t kProbeFrameBytes = 256 << 10;
+constexpr uint64_t kProbeFrameBytes = 64 << 10;
 
 // The sender's side: how many bytes next, and when it is enough.
 class ProbePlan {
  public:
-  static constexpr uint64_t kFirstBytes = 2 << 20;
+  static constexpr uint64_t kFirstBytes = 1 << 20;
   static constexpr uint64_t kMostBytes = 128 << 20;
   static constexpr uint64_t kEnoughUs = 60'000;
 

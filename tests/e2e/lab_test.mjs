@@ -153,17 +153,17 @@ test('what a device more would change in a running cluster', { timeout: 60000 },
   await node.start();
   try {
     const alone = JSON.parse(plan('--json').stdout).chosen;
-    const answer = JSON.parse(plan('--add', 'rtx-4090:10gbe,phone', '--json').stdout);
+    const answer = JSON.parse(plan('--add', 'rtx-4090:10gbe,raspberry-pi-5:1gbe', '--json').stdout);
     assert.deepEqual(answer.chosen, alone, 'the present plan is what it was');
-    const [gpu, phone] = answer.with;
+    const [gpu, pi] = answer.with;
     assert.equal(gpu.added, 'rtx-4090:10gbe');
     assert.ok(gpu.chosen.ttft_ms < alone.ttft_ms / 4);
     assert.ok(gpu.chosen.stages.some((stage) => stage.node === 'rtx-4090 (added)'));
-    assert.equal(phone.chosen.total_ms, alone.total_ms);
-    const shown = plan('--add', 'rtx-4090:10gbe,phone');
+    assert.equal(pi.chosen.total_ms, alone.total_ms);
+    const shown = plan('--add', 'rtx-4090:10gbe,raspberry-pi-5:1gbe');
     assert.equal(shown.status, 0, shown.stderr);
     assert.match(shown.stdout, /with rtx-4090:10gbe: [\d.]+ times as fast .*TTFT .*throughput/);
-    assert.match(shown.stdout, /with phone: 1.00 times as fast.*the plan leaves it out/);
+    assert.match(shown.stdout, /with raspberry-pi-5:1gbe: 1.00 times as fast.*the plan leaves it out/);
     for (const [added, named] of [['rtx-9999', /'rtx-9999'/], ['phone:string', /'string'/]]) {
       const refused = plan('--add', added);
       assert.equal(refused.status, 1);
@@ -174,7 +174,7 @@ test('what a device more would change in a running cluster', { timeout: 60000 },
     const too_big = spawnSync(baton, [...big, '--add', 'm3-ultra'], { encoding: 'utf8', env: node.environment() });
     const { chosen, why, with: [larger] } = JSON.parse(too_big.stdout);
     assert.equal(chosen, null);
-    assert.match(why, /memory|fit/);
+    assert.match(why, /needs .* GB/);
     assert.ok(larger.chosen.total_ms > 0);
   } finally {
     await node.kill();

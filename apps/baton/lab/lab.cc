@@ -126,7 +126,7 @@ class Lab {
       if (cluster != nullptr) {
         fmt::print(stderr, "{}{}\n", variant.prefix, row.name);
         BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab_.speed));
-        result.note = note + NoteOfRun(*result.run) +
+        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row) +
                       NoteOfPlan(*result.run, StagesOf(predicted->plan, variant.cluster));
       }
       results_.push_back(std::move(result));
@@ -147,6 +147,12 @@ class Lab {
     return share < kOverrunMost
                ? ""
                : fmt::format("this machine lags {:.0f} % behind its phantoms; ", share * 100);
+  }
+
+  static std::string NoteOfCrowd(const plan::ScenarioRow& row) {
+    return row.concurrency == 1
+               ? ""
+               : "predicted TTFT is of a request that waits for no other's prompt; ";
   }
 
   // As RunRow() has them.
