@@ -317,16 +317,17 @@ Status LabCluster::AwaitRates() {
   const auto began = std::chrono::steady_clock::now();
   auto better_at = began;
   return Await("measuring the links again", kLinksMost, [&]() -> Result<bool> {
-    const double least = MeasureLinks().least;
+    const Carried carried = MeasureLinks();
     const auto now = std::chrono::steady_clock::now();
-    if (least > best * 1.01) better_at = now;
-    best = std::max(best, least);
-    return least >= kRateEnough || now - better_at > kNoBetter || now - began > kRatesMost;
+    if (carried.mean > best * 1.001) better_at = now;
+    best = std::max(best, carried.mean);
+    return carried.least >= kRateEnough || now - better_at > kNoBetter || now - began > kRatesMost;
   });
 }
 
 LabCluster::Carried LabCluster::MeasureLinks() const {
-  Carried carried{.least = 1e9, .most = 0};
+  Carried carried{.least = 1e9, .most = 0, .mean = 0};
+  int links = 0;
   const auto view = EntryClient().Get("/api/cluster");
   if (!view.ok()) return {};
   const auto node_called = [&](const std::string& name) -> const plan::NodeProfile* {
@@ -344,8 +345,11 @@ LabCluster::Carried LabCluster::MeasureLinks() const {
     const double share = Number(each, "bytes_per_s") / (link->bytes_per_s * options_.speed);
     carried.least = std::min(carried.least, share);
     carried.most = std::max(carried.most, share);
+    carried.mean += share;
+    ++links;
   }
-  return carried.most == 0 ? Carried() : carried;
+  carried.mean /= std::max(1, links);
+  return links == 0 ? Carried() : carried;
 }
 
 void LabCluster::Interrupt() const {

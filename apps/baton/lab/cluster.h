@@ -41,6 +41,7 @@ class LabCluster {
   struct Carried {
     double least = 1;
     double most = 1;
+    double mean = 1;
   };
   Carried MeasureLinks() const;
   // Any thread: asks the nodes to end, so that whoever waits for them does not wait for long.
