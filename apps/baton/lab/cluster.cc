@@ -45,6 +45,10 @@ std::string AddressOf(size_t node) {
   return fmt::format("10.77.{}.{}", 1 + node / 250, 1 + node % 250);
 }
 
+std::string MacOf(size_t node) {
+  return fmt::format("02:00:0a:4d:{:02x}:{:02x}", node / 256, node % 256);
+}
+
 Result<uint16_t> FreePort() {
   asio::io_context io;
   boost::system::error_code failed;
@@ -188,10 +192,18 @@ std::vector<std::string> LabCluster::Arguments(size_t i) const {
   const plan::DeviceProfile& device = cluster_.nodes[i].device;
   std::vector<std::string> arguments;
   if (options_.isolated) {
+    // Neighbours are told: the system keeps a thousand that it has asked for, of all networks.
+    std::string neighbours;
+    for (size_t other = 0; other < nodes_.size(); ++other) {
+      if (other != i)
+        neighbours += fmt::format("neigh add {} lladdr {} dev port nud permanent\\n",
+                                  nodes_[other].address, MacOf(other));
+    }
     const std::string script = fmt::format(
         "ip link set lo up && ip address add {}/16 dev port && ip link set port up && "
+        "printf '{}' | ip -batch - && "
         "tc qdisc add dev port root tbf {} && exec \"$@\"",
-        node.address, Words(port_bytes_per_s_[i]));
+        node.address, neighbours, Words(port_bytes_per_s_[i]));
     arguments = {"sh", "-c", script, "sh"};
   }
   const int chunk = scenario_.cluster.chunk_tokens;
@@ -260,7 +272,7 @@ Status LabCluster::StartNode(size_t i) {
 Status LabCluster::Wire(size_t i, int process) {
   const std::string outer = fmt::format("lab{}", i);
   BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", outer, "type", "veth", "peer", "name", "port",
-                              "netns", std::to_string(process)}));
+                              "address", MacOf(i), "netns", std::to_string(process)}));
   BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", outer, "master", "lab", "up"}));
   std::vector<std::string> shape = {"tc", "qdisc", "add", "dev", outer, "root", "tbf"};
   const double rate = port_bytes_per_s_[i];
