@@ -186,6 +186,18 @@ int Plan(const Environment& environment, const ApiAddress& address, PlacementOpt
   return options.json ? PrintJson(*result) : ShowPlans(*result, environment.boxes);
 }
 
+// Of the running cluster: what nodes have measured counts.
+int PlanAdditions(const ApiAddress& address, PlacementOptions options,
+                  const std::vector<std::string>& additions) {
+  TakeFile(options.model);
+  const auto client = RunningNode(address);
+  if (!client.ok()) return Fail(client.error());
+  json::object body = BodyOf(options);
+  body["add"] = json::value_from(additions);
+  const auto answer = client->Post("/api/plan", body);
+  return answer.ok() ? ShowAdditions(answer->get_object(), options.json) : Fail(answer.error());
+}
+
 // What is asked without a node.
 struct WhatIf {
   std::string cluster_path;
@@ -331,9 +343,10 @@ void AddPlan(CLI::App& root, const Environment& environment, Work& chosen) {
   auto what_if = std::make_shared<WhatIf>();
   CLI::Option* file = verb->add_option("--what-if", what_if->cluster_path,
                                        "a cluster that a file describes, instead of this one");
-  verb->add_option("--add", what_if->additions, "and once more with DEVICE[:LINK] of the catalogue")
-      ->needs(file)
-      ->delimiter(',');
+  CLI::Option* add = verb->add_option(
+      "--add", what_if->additions,
+      "what DEVICE[:LINK] of the catalogue would change, in this cluster or the file's");
+  add->delimiter(',');
   verb->add_option("--chunk", what_if->chunk_tokens, "tokens of a prefill step in that cluster")
       ->check(CLI::Range(1, 1 << 20));
   verb->add_flag("--choose-types", what_if->choose_types,
@@ -343,15 +356,18 @@ void AddPlan(CLI::App& root, const Environment& environment, Work& chosen) {
                  "weigh also groups that split each layer, which baton cannot run yet")
       ->needs(file);
   verb->add_flag("--balance", what_if->balance, "each device of the catalogue alone")
-      ->excludes(file);
+      ->excludes(file)
+      ->excludes(add);
   verb->add_flag("--catalogue", what_if->catalogue, "the devices and links that have a name")
-      ->excludes(file);
+      ->excludes(file)
+      ->excludes(add);
   verb->callback([=, &chosen] {
     const bool elsewhere = what_if->balance || what_if->catalogue || !what_if->cluster_path.empty();
     if (!what_if->catalogue && options->model.empty()) throw CLI::RequiredError("MODEL");
     chosen = [=] {
-      return elsewhere ? PlanElsewhere(environment, *what_if, *options)
-                       : Plan(environment, *address, *options);
+      if (elsewhere) return PlanElsewhere(environment, *what_if, *options);
+      if (what_if->additions.empty()) return Plan(environment, *address, *options);
+      return PlanAdditions(*address, *options, what_if->additions);
     };
   });
 }

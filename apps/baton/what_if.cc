@@ -114,21 +114,29 @@ Result<json::object> Answer(const Question& question, const WhatIfOptions& optio
                        [&](const NodeId& id) { return question.cluster.FindNode(id)->name; });
 }
 
-void ShowChange(const std::string& added, const Result<json::object>& before,
-                const json::object& after) {
-  const json::value& now = after.at("chosen");
-  if (!before.ok()) {
+bool Uses(const json::value& plan, const std::string& node) {
+  const json::array& stages = List(plan, "stages");
+  return std::any_of(stages.begin(), stages.end(), [&](const json::value& stage) {
+    return Text(stage, "node").substr(0, node.size()) == node;
+  });
+}
+
+void ShowChange(const json::value& then, const json::value& with) {
+  const std::string added = Text(with, "added");
+  const json::value& now = with.at("chosen");
+  if (then.is_null()) {
     fmt::print("with {}: what did not fit does: {:.1f} ms in all\n", added,
                Number(now, "total_ms"));
     return;
   }
-  const json::value& then = before->at("chosen");
   fmt::print(
       "with {}: {:.2f} times as fast ({:.1f} ms, not {:.1f}); TTFT {:.1f} ms, not {:.1f}; "
-      "decode {:.1f} tokens/s, not {:.1f}\n",
+      "decode {:.1f} tokens/s, not {:.1f}; throughput {:.1f} tokens/s, not {:.1f}{}\n",
       added, Number(then, "total_ms") / Number(now, "total_ms"), Number(now, "total_ms"),
       Number(then, "total_ms"), Number(now, "ttft_ms"), Number(then, "ttft_ms"),
-      Number(now, "decode_tokens_per_s"), Number(then, "decode_tokens_per_s"));
+      Number(now, "decode_tokens_per_s"), Number(then, "decode_tokens_per_s"),
+      Number(now, "throughput_tokens_per_s"), Number(then, "throughput_tokens_per_s"),
+      Uses(now, added.substr(0, added.find(':'))) ? "" : "; the plan leaves it out");
 }
 
 Result<json::object> AnswerWith(const Question& question, const WhatIfOptions& options,
@@ -172,15 +180,21 @@ int PlanWhatIf(const Environment& environment, const WhatIfOptions& options) {
   for (const std::string& added : options.additions) {
     auto changed = AnswerWith(*question, options, added);
     if (!changed.ok()) return Fail(changed.error());
-    if (!options.json) ShowChange(added, answer, *changed);
-    if (!options.json) ShowPlan(changed->at("chosen"));
     changed->insert_or_assign("added", added);
     changes.push_back(*std::move(changed));
   }
-  if (!options.json) return 0;
   json::object all = answer.ok() ? *std::move(answer) : json::object{{"chosen", nullptr}};
   all["with"] = std::move(changes);
-  return PrintJson(all);
+  return ShowAdditions(all, options.json);
+}
+
+int ShowAdditions(const json::object& answer, bool as_json) {
+  if (as_json) return PrintJson(answer);
+  for (const json::value& with : answer.at("with").get_array()) {
+    ShowChange(answer.at("chosen"), with);
+    ShowPlan(with.at("chosen"));
+  }
+  return 0;
 }
 
 int ShowBalance(const Environment& environment, const WhatIfOptions& options) {

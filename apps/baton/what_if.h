@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/json.hpp>
+
 #include "apps/baton/command.h"
 #include "plan/planner.h"
 
@@ -25,6 +27,8 @@ struct WhatIfOptions {
 
 // Plans for the file's cluster, and once more with what is added.
 int PlanWhatIf(const Environment& environment, const WhatIfOptions& options);
+// What `answer`, a plan, has "with" devices added, against its "chosen".
+int ShowAdditions(const boost::json::object& answer, bool json);
 // Each device of the catalogue alone.
 int ShowBalance(const Environment& environment, const WhatIfOptions& options);
 // What there is to name.

@@ -21,6 +21,7 @@ using wire::FrameType;
 
 constexpr size_t kSensorsMax = 64;  // devices of one node that are shown
 constexpr std::chrono::milliseconds kTick{50};
+constexpr std::chrono::milliseconds kLinkNewsInterval{200};
 constexpr size_t kWaitingMax = 256;
 
 InstanceState ToState(InstanceRecord::State state) {
@@ -376,7 +377,8 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     AdvanceAll();
   }
 
-  void OnLinkMeasured() { PublishSelf(); }
+  // Told with the next tick or the one after: links are often measured one after the other.
+  void OnLinkMeasured() { link_news_ = true; }
 
   void OnFrame(const NodeId& from, wire::Frame frame) {
     if (stopped_) return;
@@ -451,8 +453,18 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     NoteMeasured(*owner, record);
     for (const std::string& address : record.addresses())
       mesh_->AddAddress(*owner, address, static_cast<uint16_t>(record.mesh_port()));
-    Broadcast(message, {from, *owner});
+    Broadcast(message, Told(from, *owner, record));
     AdvanceAll();
+  }
+
+  // Who needs no copy of ours: its owner tells those that it is linked with.
+  static std::vector<NodeId> Told(const NodeId& from, const NodeId& owner,
+                                  const NodeRecord& record) {
+    std::vector<NodeId> told = {from, owner};
+    for (const MeasuredLink& link : record.links()) {
+      if (const auto peer = ToNodeId(link.peer())) told.push_back(*peer);
+    }
+    return told;
   }
 
   // They change every few seconds and nothing is decided by them: unlike records, they are not
@@ -499,6 +511,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   // This node's own record, as of now.
   void PublishSelf() {
     if (mesh_ == nullptr) return;
+    link_news_ = false;
     ClusterMessage message;
     NodeRecord& record = *message.mutable_node();
     record.set_node(ToBytes(self_));
@@ -665,6 +678,10 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
 
   void Tick() {
     if (stopped_) return;
+    if (link_news_ && clock_.Now() >= next_link_news_) {
+      next_link_news_ = clock_.Now() + kLinkNewsInterval;
+      PublishSelf();
+    }
     AdvanceAll();
     host_.Tick();
     if (host_.RefreshFeedback()) {
@@ -694,6 +711,8 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   RecordBook book_;
   uint64_t revision_ = 0;
+  bool link_news_ = false;  // that nobody has been told
+  os::TimePoint next_link_news_{};
   std::map<RequestId, std::unique_ptr<Request>> requests_;
   std::vector<RequestId> order_;
   std::map<NodeId, os::TimePoint> unmeasured_since_;
@@ -716,8 +735,9 @@ void Cluster::Stop() {
 }
 
 Result<plan::PlanResult> Cluster::Plan(const std::string& model, const plan::Workload& workload,
-                                       const plan::Constraints& constraints) {
-  return impl_->coordinator().Plan(model, workload, constraints);
+                                       const plan::Constraints& constraints,
+                                       const plan::Addition* added) {
+  return impl_->coordinator().Plan(model, workload, constraints, added);
 }
 
 void Cluster::Place(const std::string& model, const plan::Workload& workload,

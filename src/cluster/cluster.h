@@ -21,6 +21,10 @@
 #include "os/sensors.h"
 #include "plan/planner.h"
 
+namespace baton::plan {
+struct Addition;
+}
+
 namespace baton::cluster {
 
 // A request as its entry node owns it.
@@ -164,9 +168,10 @@ class Cluster final : public net::MeshEvents {
   void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.
   bool Measuring() const;
-  // What would be done, without doing it.
+  // What would be done, without doing it; if a device is `added`, with it.
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
-                                const plan::Constraints& constraints);
+                                const plan::Constraints& constraints,
+                                const plan::Addition* added = nullptr);
   // Starts an instance with this node as its coordinator; `done` is told when all its stages are
   // loaded, or why not.
   void Place(const std::string& model, const plan::Workload& workload,

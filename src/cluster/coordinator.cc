@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/stage.h"
 #include "os/system.h"
+#include "plan/cluster_file.h"
 #include "plan/explain.h"
 
 namespace baton::cluster {
@@ -57,6 +58,15 @@ LayerRange HullAt(const plan::Plan& plan, const NodeId& node) {
   return hull;
 }
 
+// Stages at a node: two, if it computes prompts for a group that it also generates in.
+uint64_t StagesAt(const plan::Plan& plan, const NodeId& node) {
+  uint64_t count = 0;
+  for (const auto* stages : {&plan.prefill, &plan.decode}) {
+    for (const plan::StagePlan& stage : *stages) count += stage.node == node ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace
 
 Status Coordinator::CheckSameFile(const Model& model, const std::string& name,
@@ -105,8 +115,10 @@ Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
 }
 
 Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
-                                           const plan::Constraints& constraints) {
-  BATON_ASSIGN_OR_RETURN(const Question question, Ask(model, workload, constraints, {}));
+                                           const plan::Constraints& constraints,
+                                           const plan::Addition* added) {
+  BATON_ASSIGN_OR_RETURN(Question question, Ask(model, workload, constraints, {}));
+  if (added != nullptr) question.cluster = plan::With(std::move(question.cluster), *added);
   const NodeId& self = host_.courier().self();
   BATON_ASSIGN_OR_RETURN(plan::PlanResult result, plan::Make(question.cluster, question.model,
                                                              question.workload, self, constraints));
@@ -175,7 +187,8 @@ void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan
     load.set_first_layer(hull.first);
     load.set_last_layer(hull.last);
     load.set_kv_type(ToProto(workload.kv_type));
-    load.set_kv_bytes(static_cast<uint64_t>(workload.slots) *
+    // A request has a seat at each stage, and pages of the whole hull for each.
+    load.set_kv_bytes(StagesAt(plan, node) * static_cast<uint64_t>(workload.slots) *
                       engine::KvBytesOf(model.spec(), hull, workload.kv_type,
                                         workload.context_tokens + kv::kPageTokens,
                                         workload.chunk_tokens));

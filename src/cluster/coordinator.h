@@ -32,9 +32,9 @@ class Coordinator {
 
   explicit Coordinator(CoordinatorHost& host) : host_(host) {}
 
-  // What would be placed now, explained.
+  // What would be placed now, explained; if a device is `added`, with it.
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
-                                const plan::Constraints& constraints);
+                                const plan::Constraints& constraints, const plan::Addition* added);
   // `done` may be called before this returns.
   void Place(const std::string& model, const plan::Workload& workload,
              const plan::Constraints& constraints, Done done);

@@ -209,7 +209,9 @@ void Request::OnToken(const NodeId& from, const SequenceToken& token) {
 
 void Request::Deliver(const SequenceToken& token) {
   last_token_at_ = host_.clock().Now();
-  SetDeadline(kTokenSeconds);
+  // The second waits for the rest of the prompt's KV.
+  const bool handing_over = remote_ && answer_.empty();
+  SetDeadline(handing_over ? PatienceSeconds(route_, what_.prompt.size()) : kTokenSeconds);
   if (token.finish() == SequenceToken::END) return Finish(FinishReason::kStop);
   if (answer_.empty()) {
     first_token_at_ = last_token_at_;

@@ -61,6 +61,15 @@ bool LinkMeter::OnProbed(os::TimePoint now, double bytes_per_s, double seconds) 
   probed_bytes_per_s_ = bytes_per_s;
   observed_bytes_per_s_ = 0;
   next_probe_ = now + std::max<os::Duration>(kProbeInterval, PauseAfter(seconds));
+  crowded_pause_ = kCrowdedPause;
+  settled_ = true;
+  return IsNews();
+}
+
+bool LinkMeter::OnCrowded(os::TimePoint now, double bytes_per_s, double jitter) {
+  probed_bytes_per_s_ = std::max(probed_bytes_per_s_, bytes_per_s);
+  next_probe_ = now + std::chrono::duration_cast<os::Duration>(crowded_pause_ * (0.5 + jitter / 2));
+  crowded_pause_ = std::min<os::Duration>(crowded_pause_ * 2, kProbeInterval);
   return IsNews();
 }
 

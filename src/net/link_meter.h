@@ -31,12 +31,20 @@ class LinkMeter {
   // A link is idle if nothing but probes was sent for so long.
   static constexpr std::chrono::seconds kIdle{2};
   static constexpr std::chrono::seconds kRttWindow{120};
+  // After the first probe that met others; doubles until it is kProbeInterval.
+  static constexpr std::chrono::milliseconds kCrowdedPause{1000};
 
   void OnRoundTrip(os::TimePoint now, double rtt_us);
   // A probe that nothing disturbed gave this rate and took this long in all. Both it and OnSent()
   // return true if there is news: the bandwidth is more than a tenth, or the round trip more than a
   // quarter off what was news before.
   bool OnProbed(os::TimePoint now, double bytes_per_s, double seconds);
+  // Others sent to the same peer meanwhile: the link carries that much at least, and is probed
+  // again soon, each time later than the last; `jitter` from 0 to 1 keeps them from meeting again.
+  // True if that is news.
+  bool OnCrowded(os::TimePoint now, double bytes_per_s, double jitter);
+  // False until a probe had the link for itself.
+  bool settled() const { return settled_; }
   // Called every now and then while there is no probe: what the link has sent in all, and whether
   // more waits. Where it waits twice in a row, all that it could carry was sent in between.
   bool OnSent(os::TimePoint now, uint64_t sent_bytes, bool more_waits);
@@ -66,6 +74,8 @@ class LinkMeter {
   double told_bytes_per_s_ = 0;
   double told_rtt_us_ = 0;
   os::TimePoint next_probe_{};
+  os::Duration crowded_pause_ = kCrowdedPause;
+  bool settled_ = false;
 
   uint64_t sent_bytes_ = 0;
   bool more_waited_ = false;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -35,14 +36,18 @@ using wire::FrameType;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kHeartbeat{350};
-// The first of some pings wakes two processors; tokens find them awake, as the others do.
+// The first of some pings wakes two processors; tokens find them awake, as the others do. Once in a
+// while is enough to know how long they take.
 constexpr int kPingsAtOnce = 4;
-constexpr int kProbeFramesAtOnce = 4;
+constexpr std::chrono::seconds kManyPingsEach{10};
+constexpr int kProbeFramesAtOnce = 16;
+constexpr std::chrono::seconds kProbeMost{5};  // then it holds up no other
 constexpr std::chrono::milliseconds kRedialFirst{200};
 constexpr std::chrono::milliseconds kRedialMost{5000};
 constexpr std::chrono::milliseconds kPatience{1000};  // the higher id lets the lower one dial first
 constexpr int kUnprovenMax = 64;
 constexpr size_t kAddressesPerPeerMax = 8;
+constexpr size_t kStrangersMax = 256;
 constexpr int kNotSentLowWater = 256 << 10;
 
 Lane LaneOf(FrameType type) {
@@ -64,11 +69,13 @@ struct Link {
   os::TimePoint last_heard{};
   os::TimePoint last_ping{};
   int pings_left = 0;  // of those at once
+  os::TimePoint next_many_pings{};
   LinkMeter meter;
   ProbePlan probe_plan;
-  ProbeMeter probe_meter;        // of the peer's probes
-  uint64_t probe_id = 0;         // of ours under way, 0: none
-  uint64_t probe_left = 0;       // bytes not yet given to the lane
+  ProbeMeter probe_meter;   // of the peer's probes
+  uint64_t probe_id = 0;    // of ours under way, 0: none
+  uint64_t probe_left = 0;  // bytes not yet given to the lane
+  os::TimePoint probe_began{};
   bool probe_disturbed = false;  // others were given to the lane meanwhile
 
   bool complete() const { return lanes[0] != nullptr && lanes[1] != nullptr; }
@@ -84,6 +91,11 @@ struct Address {
   os::TimePoint known_since{};
   std::chrono::milliseconds backoff = kRedialFirst;
   bool dialling = false;
+};
+
+struct Stranger {
+  NodeId node;
+  HostPort where;
 };
 
 }  // namespace
@@ -186,7 +198,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   void AddAddress(const NodeId& peer, const std::string& host, uint16_t port) {
-    if (peer == id() || !roster_.IsMember(peer) || port == 0) return;
+    if (peer == id() || port == 0) return;
+    if (!roster_.IsMember(peer)) return Remember(peer, {host, port});
     size_t known = 0;
     for (const Address& address : addresses_) {
       if (address.where.host == host && address.where.port == port) return;
@@ -256,7 +269,13 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     for (const HostPort& target : targets) {
       auto roster =
           co_await RequestJoin(target.host, target.port, tls_, *invitation, options_.name);
-      if (roster.ok()) co_return roster;
+      if (roster.ok()) {
+        for (const auto& [node, entry] : roster->entries()) {
+          if (Invitation::HashOf(node) == invitation->key_hash)
+            AddAddress(node, target.host, target.port);
+        }
+        co_return roster;
+      }
       last = roster.error();
     }
     co_return last;
@@ -436,7 +455,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     SendRoster(peer);
     SendPings(*link);
     events_.OnPeerUp(link->peer);
-    StartProbe(link);
+    ProbeNext();
   }
 
   void OnLaneClosed(const LinkPtr& link, const Error& reason) {
@@ -503,7 +522,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
 
   void SendPings(Link& link) {
     link.last_ping = clock_.Now();
-    link.pings_left = kPingsAtOnce;
+    link.pings_left = link.last_ping < link.next_many_pings ? 1 : kPingsAtOnce;
+    if (link.pings_left > 1) link.next_many_pings = link.last_ping + kManyPingsEach;
     SendPing(link);
   }
 
@@ -524,6 +544,27 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
 
   // --- Roster ---
 
+  // Where a node is that may become a member: discovery tells it once, mostly before it joins.
+  void Remember(const NodeId& stranger, HostPort where) {
+    const auto same = [&](const Stranger& each) {
+      return each.node == stranger && each.where.host == where.host &&
+             each.where.port == where.port;
+    };
+    if (std::any_of(strangers_.begin(), strangers_.end(), same)) return;
+    if (strangers_.size() >= kStrangersMax) strangers_.pop_front();
+    strangers_.push_back({stranger, std::move(where)});
+  }
+
+  // Whoever refused may be a member now, or know that we are.
+  void DialNewMembers() {
+    for (Address& address : addresses_) {
+      address.backoff = kRedialFirst;
+      address.next_attempt = {};
+    }
+    for (const Stranger& each : std::exchange(strangers_, {}))
+      AddAddress(each.node, each.where.host, each.where.port);
+  }
+
   void SendRoster(const NodeId& peer) {
     LinkMessage message;
     for (const auto& [node, entry] : roster_.entries())
@@ -543,6 +584,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     }
     for (const NodeId& peer : outcasts)
       TakeDown(peer, MakeError(Code::kPermissionDenied, "{} was revoked", peer.Short()));
+    DialNewMembers();
   }
 
   // --- Bandwidth ---
@@ -550,6 +592,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   void StartProbe(const LinkPtr& link) {
     link->probe_id = os::RandomU64() | 1;
     link->probe_left = link->probe_plan.bytes();
+    link->probe_began = clock_.Now();
     link->probe_disturbed = false;
     LinkMessage message;
     message.mutable_probe_start()->set_probe_id(link->probe_id);
@@ -573,7 +616,11 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   void OnProbeBytes(Link& link, uint64_t count) {
-    const auto report = link.probe_meter.OnBytes(count, clock_.Now());
+    const os::TimePoint now = clock_.Now();
+    for (const auto& [peer, other] : links_) {
+      if (other.get() != &link && other->probe_meter.Busy(now)) link.probe_meter.Crowd();
+    }
+    const auto report = link.probe_meter.OnBytes(count, now);
     if (!report) return;
     LinkMessage message;
     *message.mutable_probe_report() = *report;
@@ -588,8 +635,13 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     const auto bytes = static_cast<double>(link->probe_plan.bytes());
     const auto rate = link->probe_plan.OnReport(report);
     if (!rate) return StartProbe(link);
-    if (link->meter.OnProbed(now, *rate, bytes / *rate)) events_.OnLinkMeasured(link->peer.id);
+    const bool news = report.crowded() ? link->meter.OnCrowded(now, *rate, Jitter())
+                                       : link->meter.OnProbed(now, *rate, bytes / *rate);
+    if (news) events_.OnLinkMeasured(link->peer.id);
+    ProbeNext();
   }
+
+  static double Jitter() { return static_cast<double>(os::RandomU64() >> 11) * 0x1p-53; }
 
   // What the bulk lane carries.
   void WatchBandwidth(Link& link) {
@@ -599,20 +651,28 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       events_.OnLinkMeasured(link.peer.id);
   }
 
-  // Measures one link anew, where it is time and nobody minds: the one that has waited longest.
-  void ProbeAgain() {
+  // Measures one link, where it is time and nobody minds: one of which nothing is known, or the one
+  // that has waited longest. One at a time: all of them leave through the same port.
+  void ProbeNext() {
     const os::TimePoint now = clock_.Now();
-    if (!probe_budget_.Free(now)) return;
     LinkPtr next;
     for (const auto& [peer, link] : links_) {
-      if (link->probe_id != 0 || !link->meter.ProbeDue(now)) continue;
+      const bool probing = link->probe_id != 0;
+      if (probing && now - link->probe_began < kProbeMost) return;
+      if (probing || !ProbeWanted(*link, now)) continue;
       if (next == nullptr || link->meter.due_since() < next->meter.due_since()) next = link;
     }
     if (next == nullptr) return;
     const double rate = next->meter.bytes_per_s();
-    next->probe_plan = ProbePlan(rate);
-    probe_budget_.Take(now, static_cast<double>(next->probe_plan.bytes()), rate);
+    if (rate > 0) next->probe_plan = ProbePlan(rate);
+    if (next->meter.settled())
+      probe_budget_.Take(now, static_cast<double>(next->probe_plan.bytes()), rate);
     StartProbe(next);
+  }
+
+  bool ProbeWanted(const Link& link, os::TimePoint now) const {
+    if (link.meter.bytes_per_s() == 0) return true;
+    return link.meter.ProbeDue(now) && (!link.meter.settled() || probe_budget_.Free(now));
   }
 
   // --- Time ---
@@ -635,7 +695,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       if (now - link->last_ping >= kHeartbeat) SendPings(*link);
       WatchBandwidth(*link);
     }
-    ProbeAgain();
+    ProbeNext();
     for (const NodeId& peer : silent)
       TakeDown(peer, MakeError(Code::kUnavailable, "{} has been silent for {} ms", peer.Short(),
                                kSilenceMax.count()));
@@ -726,6 +786,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   std::map<NodeId, LinkPtr> links_;
   std::map<uint64_t, LinkPtr> half_open_;
   std::vector<Address> addresses_;
+  std::deque<Stranger> strangers_;  // the oldest first
   std::shared_ptr<int> unproven_ = std::make_shared<int>(0);
   os::TimePoint next_refusal_line_{};
   std::set<std::string> dial_failures_told_;

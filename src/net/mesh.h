@@ -89,7 +89,8 @@ class Mesh {
   std::optional<PeerInfo> FindPeer(const NodeId& peer) const;
   LinkStats StatsOf(const NodeId& peer) const;
 
-  // A hint that `peer` may be reached there (from discovery or gossip). Only members are dialled.
+  // A hint that `peer` may be reached there (from discovery or gossip). Only members are dialled;
+  // hints about others are kept, some hundreds, until they are.
   void AddAddress(const NodeId& peer, const std::string& host, uint16_t port);
 
   // A one-time code; `hosts` are this node's own IPv4 addresses for it.

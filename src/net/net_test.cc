@@ -200,6 +200,23 @@ TEST(Probe, MeterCountsTheLastThreeQuarters) {
   EXPECT_EQ(meter.OnBytes(100, now), std::nullopt) << "bytes that nobody announced";
 }
 
+TEST(Probe, SaysThatItMetOthers) {
+  ProbeMeter meter;
+  ProbeStart start;
+  start.set_bytes(200);
+  os::TimePoint now{std::chrono::hours(1)};
+  meter.OnStart(start);
+  EXPECT_FALSE(meter.Busy(now)) << "nothing has come in";
+  meter.OnBytes(100, now);
+  EXPECT_TRUE(meter.Busy(now));
+  EXPECT_FALSE(meter.Busy(now + std::chrono::minutes(1))) << "a sender that gave up";
+  meter.Crowd();
+  EXPECT_TRUE(meter.OnBytes(100, now)->crowded());
+  EXPECT_FALSE(meter.Busy(now));
+  meter.OnStart(start);
+  EXPECT_FALSE(meter.OnBytes(200, now)->crowded());
+}
+
 TEST(Probe, OfAKnownLinkLastsLongEnoughToTrust) {
   EXPECT_EQ(ProbePlan(1e3).bytes(), 4 * kProbeFrameBytes);
   const uint64_t bytes = ProbePlan(1e9).bytes();
@@ -262,6 +279,27 @@ TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
     EXPECT_GT(probes, 10) << bytes_per_s;
     EXPECT_LT(probing_s / os::SecondsBetween(began, now), 0.01) << bytes_per_s;
   }
+}
+
+TEST(LinkMeter, ACrowdedProbeIsAFloorAndRepeatedSoon) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  EXPECT_TRUE(meter.OnCrowded(now, 3e7, 0.5));
+  EXPECT_EQ(meter.bytes_per_s(), 3e7);
+  std::vector<double> pauses;
+  for (int i = 0; i < 12; ++i) {
+    const os::TimePoint before = now;
+    while (!meter.ProbeDue(now)) now += milliseconds(10);
+    pauses.push_back(os::SecondsBetween(before, now));
+    EXPECT_FALSE(meter.OnCrowded(now, 1e7, 0.5)) << "less than it is known to carry";
+  }
+  EXPECT_LT(pauses.front(), 1);
+  EXPECT_GT(pauses.back(), 30) << "who always meets others does not insist";
+  EXPECT_EQ(meter.bytes_per_s(), 3e7);
+  EXPECT_FALSE(meter.settled());
+  EXPECT_TRUE(meter.OnProbed(now, 9e7, 0.06));
+  EXPECT_TRUE(meter.settled());
+  EXPECT_EQ(meter.bytes_per_s(), 9e7);
 }
 
 TEST(ProbeBudget, ManyLinksOfANodeTakeNoMoreThanOne) {
@@ -470,6 +508,29 @@ TEST_F(MeshTest, JoinByCodeThenRevoke) {
   ASSERT_TRUE(RunUntil([&] { return !b_->downs.empty(); }));
   RunUntil([] { return false; }, milliseconds(600));
   EXPECT_EQ(a_->ups.size(), 1u) << "a revoked node does not come back";
+}
+
+TEST_F(MeshTest, WhoJoinsKnowsWhereItsInviterIs) {
+  a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, Roster::Found(ib_, "b"), "b");
+  const auto code = a_->mesh.Invite({"127.0.0.1"});
+  ASSERT_TRUE(code.ok());
+  b_->mesh.Join(*code, {}, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  EXPECT_TRUE(RunUntil([&] { return !a_->ups.empty() && !b_->ups.empty(); }));
+}
+
+TEST_F(MeshTest, WhoWasFoundBeforeItWasAMemberIsDialledThen) {
+  const Identity ic = Identity::Create();
+  a_ = std::make_unique<TestNode>(io_, ia_, roster_, "a");
+  b_ = std::make_unique<TestNode>(io_, ib_, roster_, "b");
+  TestNode c(io_, ic, Roster::Found(ic, "c"), "c");
+  b_->mesh.AddAddress(ic.id(), "127.0.0.1", c.mesh.port());
+  Introduce();
+  ASSERT_TRUE(RunUntil([&] { return !a_->ups.empty() && !b_->ups.empty(); }));
+  const auto code = a_->mesh.Invite({"127.0.0.1"});
+  ASSERT_TRUE(code.ok());
+  c.mesh.Join(*code, {}, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  EXPECT_TRUE(RunUntil([&] { return b_->mesh.FindPeer(ic.id()).has_value(); }));
 }
 
 TEST_F(MeshTest, AWrongSecretIsRefused) {

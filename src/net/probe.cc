@@ -31,6 +31,7 @@ void ProbeMeter::OnStart(const ProbeStart& start) {
 std::optional<ProbeReport> ProbeMeter::OnBytes(uint64_t count, os::TimePoint now) {
   if (expected_bytes_ == 0) return std::nullopt;
   received_bytes_ += count;
+  last_at_ = now;
   if (counted_from_ == 0 && received_bytes_ * 4 >= expected_bytes_) {
     counted_from_ = received_bytes_;
     quarter_at_ = now;
@@ -40,6 +41,7 @@ std::optional<ProbeReport> ProbeMeter::OnBytes(uint64_t count, os::TimePoint now
   report.set_probe_id(probe_id_);
   report.set_bytes(received_bytes_ - counted_from_);
   report.set_elapsed_us(static_cast<uint64_t>(os::SecondsBetween(quarter_at_, now) * 1e6));
+  report.set_crowded(crowded_);
   *this = ProbeMeter();
   return report;
 }

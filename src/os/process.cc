@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +121,14 @@ Status EnterOwnNetwork() {
   }
   BATON_RETURN_IF_ERROR(WriteMap("/proc/self/uid_map", user));
   return WriteMap("/proc/self/gid_map", group);
+}
+
+Status AllowManyFiles() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return Failure("the limit of open files");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return Failure("more open files");
+  return OkStatus();
 }
 
 Result<Process> Process::Start(const ProcessOptions& options) {

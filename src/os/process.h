@@ -48,6 +48,9 @@ class Process {
   int go_ = -1;  // a pipe that it waits on
 };
 
+// As many open files as the system lets this process have; children inherit that.
+Status AllowManyFiles();
+
 // Runs a tool to its end: what it printed. Its errors, where it failed.
 Result<std::string> RunTool(const std::vector<std::string>& arguments);
 

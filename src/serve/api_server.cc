@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "net/identity.h"
+#include "plan/cluster_file.h"
 #include "serve/cluster_json.h"
 #include "serve/metrics.h"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::string_view kJson = "application/json";
 constexpr size_t kNodesMax = 1024;
+constexpr size_t kAdditionsMax = 16;  // each is planned for, on the thread that also moves tokens
 
 std::string_view HeaderOf(const HttpRequest& request, http::field field) {
   const auto value = request[field];
@@ -62,7 +64,28 @@ struct PlacementRequest {
   std::string model;
   plan::Workload workload;
   plan::Constraints constraints;
+  struct Added {
+    std::string text;
+    plan::Addition what;
+  };
+  std::vector<Added> additions;  // each alone
 };
+
+std::vector<PlacementRequest::Added> ReadAdditions(Fields& fields) {
+  std::vector<PlacementRequest::Added> additions;
+  const json::array* list = fields.List("add", kAdditionsMax);
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const json::string* text = (*list)[i].if_string();
+    auto what = plan::ParseAddition(text == nullptr ? "" : std::string_view(*text),
+                                    plan::Catalogue::Shipped());
+    if (!what.ok()) {
+      fields.Fail("add", what.error().message());
+      break;
+    }
+    additions.push_back({std::string(*text), *std::move(what)});
+  }
+  return additions;
+}
 
 std::vector<NodeId> ReadNodes(Fields& fields, const char* name, const cluster::ClusterView& view) {
   std::vector<NodeId> nodes;
@@ -118,6 +141,7 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
   request.constraints.nodes = ReadNodes(fields, "nodes", view);
   request.constraints.prefill_on = ReadNodes(fields, "prefill_on", view);
   request.constraints.decode_on = ReadNodes(fields, "decode_on", view);
+  request.additions = ReadAdditions(fields);
   if (const json::array* split = fields.List("split", kNodesMax)) {
     for (const json::value& item : *split) {
       const int64_t* layers = item.if_int64();
@@ -310,12 +334,13 @@ class ApiServer::Impl {
     co_await Answer(exchange, body);
   }
 
-  std::string NameOfNode(const NodeId& id) const {
+  std::optional<std::string> KnownName(const NodeId& id) const {
     for (const cluster::NodeView& node : cluster_.View().nodes) {
       if (node.id == id) return node.name;
     }
-    return id.Short();
+    return std::nullopt;
   }
+  std::string NameOfNode(const NodeId& id) const { return KnownName(id).value_or(id.Short()); }
 
   // Nodes that have just started take part as soon as they know what they can do.
   asio::awaitable<void> EveryoneMeasured() {
@@ -332,9 +357,36 @@ class ApiServer::Impl {
     const auto request =
         ReadPlacement(exchange.request().body(), cluster_.View(), cluster_.default_workload());
     if (!request.ok()) co_return co_await Refuse(exchange, request.error());
-    const auto result = cluster_.Plan(request->model, request->workload, request->constraints);
-    if (!result.ok()) co_return co_await Refuse(exchange, result.error());
-    co_await Answer(exchange, ToJson(*result, [this](const NodeId& id) { return NameOfNode(id); }));
+    const auto answer = PlanOf(*request);
+    if (!answer.ok()) co_return co_await Refuse(exchange, answer.error());
+    co_await Answer(exchange, *answer);
+  }
+
+  // With devices to add: the plan without, which is null where nothing fits, and one for each.
+  Result<json::object> PlanOf(const PlacementRequest& request) {
+    const auto plan = [&](const PlacementRequest::Added* added) -> Result<json::object> {
+      BATON_ASSIGN_OR_RETURN(const plan::PlanResult result,
+                             cluster_.Plan(request.model, request.workload, request.constraints,
+                                           added == nullptr ? nullptr : &added->what));
+      return ToJson(result, [&](const NodeId& id) {
+        return KnownName(id).value_or(added == nullptr ? id.Short()
+                                                       : added->what.device.id + " (added)");
+      });
+    };
+    auto now = plan(nullptr);
+    if (request.additions.empty()) return now;
+    if (!now.ok() && now.error().code() != Code::kFailedPrecondition) return now;
+    json::object answer = now.ok()
+                              ? *std::move(now)
+                              : json::object{{"chosen", nullptr}, {"why", now.error().message()}};
+    json::array with;
+    for (const PlacementRequest::Added& added : request.additions) {
+      BATON_ASSIGN_OR_RETURN(json::object changed, plan(&added));
+      changed["added"] = added.text;
+      with.push_back(std::move(changed));
+    }
+    answer["with"] = std::move(with);
+    return answer;
   }
 
   asio::awaitable<void> Place(Exchange& exchange) {
@@ -343,6 +395,9 @@ class ApiServer::Impl {
     const auto request =
         ReadPlacement(exchange.request().body(), cluster_.View(), cluster_.default_workload());
     if (!request.ok()) co_return co_await Refuse(exchange, request.error());
+    if (!request->additions.empty())
+      co_return co_await Refuse(
+          exchange, Error(Code::kInvalidArgument, "'add' is for plans: it cannot be placed on"));
     using Placed = Result<cluster::InstanceView>;
     const auto arrival = std::make_shared<Arrival<Placed>>(io_);
     cluster_.Place(request->model, request->workload, request->constraints,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { baton, sleep, until } from './harness.mjs';
+import { baton, freePort, Node, sleep, until } from './harness.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-lab-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -54,6 +54,12 @@ split = [1, 3]
 prompt = 1000
 answer = 16
 [[row]]
+name = "computes for itself, too"
+prefill_on = ["a", "b"]
+decode_on = ["b"]
+prompt = 1000
+answer = 16
+[[row]]
 name = "three at once"
 nodes = ["b"]
 prompt = 1000
@@ -78,7 +84,7 @@ const leftovers = () => {
 const nothing = { links: [], nodes: [], folders: [] };
 const environment = { ...process.env, BATON_HOME: join(folder, 'home'), TMPDIR: temporary };
 
-for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['--loopback']]]) {
+for (const [how, flags] of [['in networks of their own', []], ['through relays', ['--loopback']]]) {
   test(`two phantom nodes ${how}`, { timeout: 240000 }, (t) => {
     const svg = join(folder, 'picture.svg');
     const ran = spawnSync(baton, ['lab', scenario, '--json', '--svg', svg, ...flags],
@@ -87,7 +93,7 @@ for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['
     const result = JSON.parse(ran.stdout);
     assert.equal(result.tokens_agree, true);
     const row = (name) => result.rows.find((each) => each.name === name);
-    for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'three at once']) {
+    for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'computes for itself, too', 'three at once']) {
       for (const what of ['TTFT', 'decode', 'total', 'decode rate']) {
         const { predicted, measured } = row(`${name}, ${what}`);
         assert.ok(predicted > 0 && measured > 0, `${name}, ${what}: ${predicted}, ${measured}`);
@@ -109,11 +115,19 @@ for (const [how, flags] of [['in networks of their own', []], ['on loopback', ['
   });
 }
 
-test('an interrupt ends all of it', { timeout: 60000 }, async () => {
-  for (const signal of ['SIGINT', 'SIGKILL']) {
-    const lab = spawn(baton, ['lab', scenario, '--json'], { stdio: 'ignore', env: environment });
+test('an interrupt ends all of it', { timeout: 120000 }, async () => {
+  // While nodes start, and in the middle of a request that takes minutes.
+  const long = join(folder, 'long.toml');
+  writeFileSync(long, readFileSync(scenario, 'utf8').replaceAll('prompt = 1000\nanswer = 16', 'prompt = 3500\nanswer = 500'));
+  for (const [signal, file, row] of [['SIGINT', scenario, 'a alone'], ['SIGINT', long, 'b alone'], ['SIGKILL', scenario, 'a alone']]) {
+    const slow = file === long ? ['--speed', '0.02'] : [];
+    const lab = spawn(baton, ['lab', file, '--row', row, '--json', ...slow],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+    let told = '';
+    lab.stderr.on('data', (text) => { told += text; });
     const ended = new Promise((resolve) => lab.on('exit', (code) => resolve(code)));
     await until('the nodes to start', () => leftovers().nodes.length >= 2);
+    if (file === long) await until('the row to begin', () => told.includes(row), 40000);
     await sleep(300);
     lab.kill(signal);
     const code = await ended;
@@ -123,6 +137,47 @@ test('an interrupt ends all of it', { timeout: 60000 }, async () => {
     assert.deepEqual(links, []);
     if (signal === 'SIGINT') assert.deepEqual(folders, []);
     for (const name of folders) rmSync(join(temporary, name), { recursive: true });
+  }
+});
+
+test('what a device more would change in a running cluster', { timeout: 60000 }, async () => {
+  const model = 'llama-3.1-8b:F16';
+  const node = new Node({ name: 'mine', home: join(folder, 'mine'),
+    api: `127.0.0.1:${await freePort()}`, listen: `127.0.0.1:${await freePort()}`,
+    args: ['--quiet', '--no-discovery', '--phantom', 'm4-max', '--model-shape', model] });
+  const plan = (...words) => spawnSync(baton, ['plan', model, '--prompt', '8192', '--answer', '32', ...words],
+    { encoding: 'utf8', env: node.environment() });
+  const nobody = plan('--add', 'rtx-4090:10gbe');
+  assert.equal(nobody.status, 1);
+  assert.match(nobody.stderr, /no baton answers at .*start one with/);
+  await node.start();
+  try {
+    const alone = JSON.parse(plan('--json').stdout).chosen;
+    const answer = JSON.parse(plan('--add', 'rtx-4090:10gbe,raspberry-pi-5:1gbe', '--json').stdout);
+    assert.deepEqual(answer.chosen, alone, 'the present plan is what it was');
+    const [gpu, pi] = answer.with;
+    assert.equal(gpu.added, 'rtx-4090:10gbe');
+    assert.ok(gpu.chosen.ttft_ms < alone.ttft_ms / 4);
+    assert.ok(gpu.chosen.stages.some((stage) => stage.node === 'rtx-4090 (added)'));
+    assert.equal(pi.chosen.total_ms, alone.total_ms);
+    const shown = plan('--add', 'rtx-4090:10gbe,raspberry-pi-5:1gbe');
+    assert.equal(shown.status, 0, shown.stderr);
+    assert.match(shown.stdout, /with rtx-4090:10gbe: [\d.]+ times as fast .*TTFT .*throughput/);
+    assert.match(shown.stdout, /with raspberry-pi-5:1gbe: 1.00 times as fast.*the plan leaves it out/);
+    for (const [added, named] of [['rtx-9999', /'rtx-9999'/], ['phone:string', /'string'/]]) {
+      const refused = plan('--add', added);
+      assert.equal(refused.status, 1);
+      assert.match(refused.stderr, named);
+    }
+    // What does not fit here may fit then.
+    const big = ['plan', model, '--context', '131072', '--concurrency', '6', '--json'];
+    const too_big = spawnSync(baton, [...big, '--add', 'm3-ultra'], { encoding: 'utf8', env: node.environment() });
+    const { chosen, why, with: [larger] } = JSON.parse(too_big.stdout);
+    assert.equal(chosen, null);
+    assert.match(why, /needs .* GB/);
+    assert.ok(larger.chosen.total_ms > 0);
+  } finally {
+    await node.kill();
   }
 });
 

@@ -24,19 +24,29 @@ constexpr uint16_t kMeshPort = 7412;
 constexpr seconds kAnswerMost{30};
 constexpr seconds kLinksMost{180};
 constexpr milliseconds kPoll{20};
+constexpr milliseconds kPollMost{300};
+// Links that others disturbed are measured again soon: so long without a better one is enough.
+constexpr seconds kRatesMost{30};
+constexpr seconds kNoBetter{8};
+constexpr double kRateEnough = 0.9;
 constexpr seconds kStopPatience{3};
 // A shaper gives out what it saved up while nobody sent: this much of its rate, and a packet.
 constexpr double kBurstSeconds = 1e-3;
 constexpr double kBurstBytesMin = 256 << 10;
 
-// What a round trip between two processes of this machine takes anyway.
+// What a round trip between two processes of this machine takes anyway, and through a relay.
 constexpr double kOwnRttUs = 150;
+constexpr double kRelayRttUs = 250;
 
 std::atomic<bool> g_interrupted{false};
 
 // 10.77.0.1 is this process, nodes are from 10.77.1.1 on.
 std::string AddressOf(size_t node) {
   return fmt::format("10.77.{}.{}", 1 + node / 250, 1 + node % 250);
+}
+
+std::string MacOf(size_t node) {
+  return fmt::format("02:00:0a:4d:{:02x}:{:02x}", node / 256, node % 256);
 }
 
 Result<uint16_t> FreePort() {
@@ -59,8 +69,10 @@ std::string Words(double bytes_per_s) {
                      std::max(kBurstBytesMin, bytes_per_s * kBurstSeconds));
 }
 
+// Asks again the later the longer it took.
 template <typename Condition>
 Status Await(const std::string& what, seconds most, const Condition& condition) {
+  milliseconds pause = kPoll;
   const auto deadline = std::chrono::steady_clock::now() + most;
   for (;;) {
     BATON_RETURN_IF_ERROR(CheckInterrupted());
@@ -68,7 +80,8 @@ Status Await(const std::string& what, seconds most, const Condition& condition) 
     if (done) return OkStatus();
     if (std::chrono::steady_clock::now() > deadline)
       return MakeError(Code::kDeadlineExceeded, "{} took more than {} s", what, most.count());
-    std::this_thread::sleep_for(kPoll);
+    std::this_thread::sleep_for(pause);
+    pause = std::min(kPollMost, pause * 5 / 4);
   }
 }
 
@@ -111,17 +124,48 @@ Status LabCluster::Run() {
     return MakeError(Code::kResourceExhausted, "no folder '{}' can be made", pattern);
   folder_ = pattern;
   BATON_RETURN_IF_ERROR(PlanAddresses());
-  if (options_.isolated) {
-    BATON_ASSIGN_OR_RETURN(port_bytes_per_s_, plan::PortRates(cluster_));
-    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", "lo", "up"}));
-    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", "lab", "type", "bridge"}));
-    BATON_RETURN_IF_ERROR(Tool({"ip", "address", "add", "10.77.0.1/16", "dev", "lab"}));
-    BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", "lab", "up"}));
+  BATON_ASSIGN_OR_RETURN(port_bytes_per_s_, plan::PortRates(cluster_));
+  for (double& rate : port_bytes_per_s_) rate *= options_.speed;
+  BATON_RETURN_IF_ERROR(MakeNetwork());
+  // One after the other, or all would measure their links at the same time.
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    BATON_RETURN_IF_ERROR(OpenRelays(i));
+    BATON_RETURN_IF_ERROR(StartNode(i));
+    BATON_RETURN_IF_ERROR(AwaitAnswer(i));
+    if (i == 0) continue;
+    BATON_RETURN_IF_ERROR(Join(i));
+    BATON_RETURN_IF_ERROR(AwaitLinks(i, i + 1));
   }
-  for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(StartNode(i));
-  for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(AwaitAnswer(i));
-  BATON_RETURN_IF_ERROR(Pair());
   for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(AwaitLinks(i, nodes_.size()));
+  return AwaitRates();
+}
+
+Status LabCluster::MakeNetwork() {
+  if (!options_.isolated) {
+    BATON_RETURN_IF_ERROR(os::AllowManyFiles());
+    relays_ = std::make_unique<Relays>(port_bytes_per_s_);
+    return OkStatus();
+  }
+  BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", "lo", "up"}));
+  BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", "lab", "type", "bridge"}));
+  BATON_RETURN_IF_ERROR(Tool({"ip", "address", "add", "10.77.0.1/16", "dev", "lab"}));
+  return Tool({"ip", "link", "set", "lab", "up"});
+}
+
+// From the node to all before it.
+Status LabCluster::OpenRelays(size_t i) {
+  for (size_t j = 0; relays_ != nullptr && j < i; ++j) {
+    const plan::LinkProfile* link = cluster_.FindLink(cluster_.nodes[i].id, cluster_.nodes[j].id);
+    const double delay_us = std::max(0.0, (link->rtt_us - kRelayRttUs) / 2 / options_.speed);
+    BATON_ASSIGN_OR_RETURN(
+        const uint16_t port,
+        relays_->Add({.from = i,
+                      .to = j,
+                      .to_port = nodes_[j].mesh_port,
+                      .delay = std::chrono::duration_cast<os::Duration>(
+                          std::chrono::duration<double, std::micro>(delay_us))}));
+    nodes_[i].peers.push_back(fmt::format("127.0.0.1:{}", port));
+  }
   return OkStatus();
 }
 
@@ -148,10 +192,18 @@ std::vector<std::string> LabCluster::Arguments(size_t i) const {
   const plan::DeviceProfile& device = cluster_.nodes[i].device;
   std::vector<std::string> arguments;
   if (options_.isolated) {
+    // Neighbours are told: the system keeps a thousand that it has asked for, of all networks.
+    std::string neighbours;
+    for (size_t other = 0; other < nodes_.size(); ++other) {
+      if (other != i)
+        neighbours += fmt::format("neigh add {} lladdr {} dev port nud permanent\\n",
+                                  nodes_[other].address, MacOf(other));
+    }
     const std::string script = fmt::format(
         "ip link set lo up && ip address add {}/16 dev port && ip link set port up && "
+        "printf '{}' | ip -batch - && "
         "tc qdisc add dev port root tbf {} && exec \"$@\"",
-        node.address, Words(port_bytes_per_s_[i] * options_.speed));
+        node.address, neighbours, Words(port_bytes_per_s_[i]));
     arguments = {"sh", "-c", script, "sh"};
   }
   const int chunk = scenario_.cluster.chunk_tokens;
@@ -180,7 +232,13 @@ std::vector<std::string> LabCluster::Arguments(size_t i) const {
                                 "--threads",
                                 "1"})
     arguments.push_back(each);
+  if (relays_ != nullptr) arguments.emplace_back("--no-discovery");
+  for (const std::string& peer : node.peers) {
+    arguments.emplace_back("--peer");
+    arguments.push_back(peer);
+  }
   for (const plan::NodeProfile& other : cluster_.nodes) {
+    if (relays_ != nullptr) break;
     const plan::LinkProfile* link = cluster_.FindLink(cluster_.nodes[i].id, other.id);
     const double hold_us = link == nullptr ? 0 : (link->rtt_us - kOwnRttUs) / 2 / options_.speed;
     if (hold_us <= 0) continue;
@@ -214,10 +272,10 @@ Status LabCluster::StartNode(size_t i) {
 Status LabCluster::Wire(size_t i, int process) {
   const std::string outer = fmt::format("lab{}", i);
   BATON_RETURN_IF_ERROR(Tool({"ip", "link", "add", outer, "type", "veth", "peer", "name", "port",
-                              "netns", std::to_string(process)}));
+                              "address", MacOf(i), "netns", std::to_string(process)}));
   BATON_RETURN_IF_ERROR(Tool({"ip", "link", "set", outer, "master", "lab", "up"}));
   std::vector<std::string> shape = {"tc", "qdisc", "add", "dev", outer, "root", "tbf"};
-  const double rate = port_bytes_per_s_[i] * options_.speed;
+  const double rate = port_bytes_per_s_[i];
   for (const std::string& word :
        {std::string("rate"), fmt::format("{:.0f}", rate * 8), std::string("burst"),
         fmt::format("{:.0f}", std::max(kBurstBytesMin, rate * kBurstSeconds)),
@@ -244,19 +302,15 @@ Status LabCluster::AwaitAnswer(size_t i) {
                });
 }
 
-Status LabCluster::Pair() {
-  const std::string first = fmt::format("{}:{}", nodes_[0].address, nodes_[0].mesh_port);
-  for (size_t i = 1; i < nodes_.size(); ++i) {
-    BATON_RETURN_IF_ERROR(CheckInterrupted());
-    BATON_ASSIGN_OR_RETURN(const json::value invitation,
-                           nodes_[0].client.Post("/api/invite", json::object()));
-    const json::object answer = {{"code", Text(invitation, "code")},
-                                 {"peers", json::array{json::string(first)}}};
-    BATON_RETURN_IF_ERROR(nodes_[i].client.Post("/api/join", answer).status());
-    // One after the other, or all would measure their links at the same time.
-    BATON_RETURN_IF_ERROR(AwaitLinks(i, i + 1));
-  }
-  return OkStatus();
+Status LabCluster::Join(size_t i) {
+  const std::string first = relays_ != nullptr
+                                ? nodes_[i].peers.front()
+                                : fmt::format("{}:{}", nodes_[0].address, nodes_[0].mesh_port);
+  BATON_ASSIGN_OR_RETURN(const json::value invitation,
+                         nodes_[0].client.Post("/api/invite", json::object()));
+  const json::object answer = {{"code", Text(invitation, "code")},
+                               {"peers", json::array{json::string(first)}}};
+  return nodes_[i].client.Post("/api/join", answer).status();
 }
 
 // The node knows the links between all of `n` nodes.
@@ -269,8 +323,23 @@ Status LabCluster::AwaitLinks(size_t node, size_t n) {
   return Await(fmt::format("measuring the links of '{}'", nodes_[node].name), kLinksMost, linked);
 }
 
+// Until links carry what they should, or do not get any better.
+Status LabCluster::AwaitRates() {
+  double best = 0;
+  const auto began = std::chrono::steady_clock::now();
+  auto better_at = began;
+  return Await("measuring the links again", kLinksMost, [&]() -> Result<bool> {
+    const Carried carried = MeasureLinks();
+    const auto now = std::chrono::steady_clock::now();
+    if (carried.mean > best * 1.001) better_at = now;
+    best = std::max(best, carried.mean);
+    return carried.least >= kRateEnough || now - better_at > kNoBetter || now - began > kRatesMost;
+  });
+}
+
 LabCluster::Carried LabCluster::MeasureLinks() const {
-  Carried carried{.least = 1e9, .most = 0};
+  Carried carried{.least = 1e9, .most = 0, .mean = 0};
+  int links = 0;
   const auto view = EntryClient().Get("/api/cluster");
   if (!view.ok()) return {};
   const auto node_called = [&](const std::string& name) -> const plan::NodeProfile* {
@@ -288,8 +357,15 @@ LabCluster::Carried LabCluster::MeasureLinks() const {
     const double share = Number(each, "bytes_per_s") / (link->bytes_per_s * options_.speed);
     carried.least = std::min(carried.least, share);
     carried.most = std::max(carried.most, share);
+    carried.mean += share;
+    ++links;
   }
-  return carried.most == 0 ? Carried() : carried;
+  carried.mean /= std::max(1, links);
+  return links == 0 ? Carried() : carried;
+}
+
+void LabCluster::Interrupt() const {
+  for (const os::Process& process : processes_) process.Terminate();
 }
 
 Status LabCluster::StopModel() {

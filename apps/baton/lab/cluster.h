@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/baton/client.h"
+#include "apps/baton/lab/relay.h"
 #include "base/mutex.h"
 #include "os/process.h"
 #include "plan/scenario.h"
@@ -14,8 +15,9 @@
 namespace baton::app {
 
 struct LabOptions {
-  std::string program;   // `baton`
-  bool isolated = true;  // this process is in a network of its own (os::EnterOwnNetwork)
+  std::string program;  // `baton`
+  // This process is in a network of its own (os::EnterOwnNetwork). If not, links are relays.
+  bool isolated = true;
   double speed = 1;
   int context_tokens = 0;
 };
@@ -39,8 +41,11 @@ class LabCluster {
   struct Carried {
     double least = 1;
     double most = 1;
+    double mean = 1;
   };
   Carried MeasureLinks() const;
+  // Any thread: asks the nodes to end, so that whoever waits for them does not wait for long.
+  void Interrupt() const;
   // Ends the instances of the model and waits for that.
   Status StopModel();
 
@@ -50,6 +55,7 @@ class LabCluster {
     std::string address;
     uint16_t api_port = 0;
     uint16_t mesh_port = 0;
+    std::vector<std::string> peers;  // relays to the nodes before it
     Client client;
   };
   LabCluster(const plan::Scenario& scenario, const plan::ClusterProfile& cluster,
@@ -57,13 +63,16 @@ class LabCluster {
       : scenario_(scenario), cluster_(cluster), options_(options) {}
 
   Status Run();
+  Status MakeNetwork();
+  Status OpenRelays(size_t i);
   Status PlanAddresses();
   Status StartNode(size_t i);
   std::vector<std::string> Arguments(size_t i) const;
   Status Wire(size_t i, int process);
   Status AwaitAnswer(size_t i);
-  Status Pair();
+  Status Join(size_t i);
   Status AwaitLinks(size_t node, size_t n);
+  Status AwaitRates();
   Status CheckAlive();
 
   const plan::Scenario& scenario_;
@@ -72,6 +81,7 @@ class LabCluster {
   std::string folder_;
   size_t entry_ = 0;
   std::vector<LabNode> nodes_;
+  std::unique_ptr<Relays> relays_;
   std::vector<os::Process> processes_;
   std::vector<double> port_bytes_per_s_;
 };

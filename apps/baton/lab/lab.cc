@@ -126,7 +126,7 @@ class Lab {
       if (cluster != nullptr) {
         fmt::print(stderr, "{}{}\n", variant.prefix, row.name);
         BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab_.speed));
-        result.note = note + NoteOfRun(*result.run) +
+        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row) +
                       NoteOfPlan(*result.run, StagesOf(predicted->plan, variant.cluster));
       }
       results_.push_back(std::move(result));
@@ -136,7 +136,6 @@ class Lab {
 
   // What this machine could not do.
   std::string NoteOfLinks(const LabCluster& cluster) const {
-    if (!lab_.isolated) return "links are not shaped here; ";
     const LabCluster::Carried carried = cluster.MeasureLinks();
     if (carried.least >= kCarriedMin) return "";
     return fmt::format("links carry {:.0f} to {:.0f} % of what they should here; ",
@@ -148,6 +147,12 @@ class Lab {
     return share < kOverrunMost
                ? ""
                : fmt::format("this machine lags {:.0f} % behind its phantoms; ", share * 100);
+  }
+
+  static std::string NoteOfCrowd(const plan::ScenarioRow& row) {
+    return row.concurrency == 1
+               ? ""
+               : "predicted TTFT is of a request that waits for no other's prompt; ";
   }
 
   // As RunRow() has them.
@@ -180,7 +185,8 @@ class Lab {
 bool Isolate(const LabVerbOptions& options) {
   if (options.predict || options.loopback) return false;
   const Status entered = os::EnterOwnNetwork();
-  if (!entered.ok()) fmt::print(stderr, "links are not shaped: {}\n", entered.error().message());
+  if (!entered.ok())
+    fmt::print(stderr, "{}: links go through relays in this program\n", entered.error().message());
   return entered.ok();
 }
 
@@ -269,7 +275,8 @@ void AddLab(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(1e-3, 1e3));
   verb->add_option("--svg", options->svg, "a file for a picture of who did what when");
   verb->add_flag("--predict", options->predict, "start nothing");
-  verb->add_flag("--loopback", options->loopback, "without networks of their own: links unshaped");
+  verb->add_flag("--loopback", options->loopback,
+                 "without networks of their own: links go through relays in this program");
   AddSimulation(*verb, *options);
   verb->add_flag("--json", options->json, "for machines");
   verb->callback([=, &chosen] { chosen = [=] { return RunLab(environment, *options); }; });

@@ -1,6 +1,8 @@
 #include "apps/baton/lab/workload.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "apps/baton/answers.h"
@@ -77,9 +79,36 @@ Result<Answered> Ask(const Client& client, const plan::Scenario& scenario,
   return answered;
 }
 
+// Ends the cluster when the lab is interrupted.
+class InterruptGuard {
+ public:
+  explicit InterruptGuard(const LabCluster& cluster)
+      : thread_([this, &cluster] {
+          std::unique_lock lock(mutex_);
+          while (!done_ && !LabInterrupted()) ended_.wait_for(lock, std::chrono::milliseconds(100));
+          if (!done_) cluster.Interrupt();
+        }) {}
+  ~InterruptGuard() {
+    {
+      const std::scoped_lock lock(mutex_);
+      done_ = true;
+    }
+    ended_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
 // So many requests at once.
-Result<std::vector<Answered>> AskTogether(const Client& client, const plan::Scenario& scenario,
+Result<std::vector<Answered>> AskTogether(const LabCluster& cluster, const plan::Scenario& scenario,
                                           const plan::ScenarioRow& row, int first_prompt) {
+  const Client& client = cluster.EntryClient();
+  const InterruptGuard guard(cluster);
   std::vector<std::optional<Result<Answered>>> results(static_cast<size_t>(row.concurrency));
   std::vector<std::thread> threads;
   for (int i = 0; i < row.concurrency; ++i) {
@@ -187,12 +216,12 @@ Result<LabRun> RunRow(LabCluster& cluster, const plan::Scenario& scenario,
   BATON_ASSIGN_OR_RETURN(run.stages, Place(client, scenario, row));
   // Whoever is asked first takes memory from the system, which takes time that no device takes.
   constexpr int kWarmUp = 1000;
-  BATON_RETURN_IF_ERROR(AskTogether(client, scenario, row, kWarmUp).status());
+  BATON_RETURN_IF_ERROR(AskTogether(cluster, scenario, row, kWarmUp).status());
   const double before_s = OverrunOf(cluster);
   std::vector<std::vector<Answered>> rounds;
   for (int i = 0; i < row.repeat; ++i) {
     BATON_RETURN_IF_ERROR(CheckInterrupted());
-    BATON_ASSIGN_OR_RETURN(auto answers, AskTogether(client, scenario, row, i * row.concurrency));
+    BATON_ASSIGN_OR_RETURN(auto answers, AskTogether(cluster, scenario, row, i * row.concurrency));
     for (const Answered& answer : answers) run.texts.push_back(answer.text);
     rounds.push_back(std::move(answers));
   }
