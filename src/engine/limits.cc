@@ -24,6 +24,8 @@ constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights 
 constexpr int kRepetitions = 3;
 constexpr int kBatches[] = {4, 16, 64};
 constexpr double kPatienceSeconds = 0.3;
+// Where many cores share a product this small, waking them and waiting for the last is much of it.
+constexpr double kTooShortSeconds = 0.0015;
 constexpr device::KvShape kHeads{8, 64};
 constexpr size_t kQueryHeads = 32;
 constexpr int kContexts[] = {512, 2048, 8192};
@@ -84,6 +86,10 @@ class Meter {
     limits.matrix_flops_per_s = FlopsOf(kMatrixRows, tokens) / wide;
     const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
     BATON_ASSIGN_OR_RETURN(const auto all, Pack(type, rows));
+    if (wide < kTooShortSeconds) {
+      BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(*all, tokens, {}));
+      limits.matrix_flops_per_s = FlopsOf(rows, tokens) / wide;
+    }
     BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(*all, 1, flush));
     limits.read_bytes_per_s = static_cast<double>(rows * BytesOf(type, kColumns)) / narrow;
     for (const int batch : kBatches) {
