@@ -116,6 +116,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
         boot_id_(os::RandomU64() | 1) {}
 
   void Start() {
+    started_ = true;
     for (const std::string& text : options_.static_peers) {
       const auto where = ParseHostPort(text, 7412);
       if (!where.ok()) {
@@ -707,7 +708,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   void DialDue() {
-    if (stopped_) return;
+    if (!started_ || stopped_) return;
     const os::TimePoint now = clock_.Now();
     std::erase_if(addresses_, [this](const Address& address) {
       return !address.is_static && !address.dialling && !roster_.IsMember(address.peer);
@@ -790,6 +791,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   std::shared_ptr<int> unproven_ = std::make_shared<int>(0);
   os::TimePoint next_refusal_line_{};
   std::set<std::string> dial_failures_told_;
+  bool started_ = false;  // else only Join() reaches out
   bool stopped_ = false;
 };
 

@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <thread>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -531,6 +532,18 @@ TEST_F(MeshTest, WhoWasFoundBeforeItWasAMemberIsDialledThen) {
   ASSERT_TRUE(code.ok());
   c.mesh.Join(*code, {}, [](const Status& status) { EXPECT_TRUE(status.ok()); });
   EXPECT_TRUE(RunUntil([&] { return b_->mesh.FindPeer(ic.id()).has_value(); }));
+}
+
+TEST_F(MeshTest, JoiningOnceDialsNobodyAndReturns) {
+  a_ = std::make_unique<TestNode>(io_, ia_, Roster::Found(ia_, "a"), "a");
+  const std::string code = a_->mesh.Invite({"127.0.0.1"}).value();
+  std::thread inviter([&] { io_.run_for(std::chrono::seconds(30)); });
+  const auto roster = JoinOnce(ib_, code, {}, "b");
+  io_.stop();
+  inviter.join();
+  ASSERT_TRUE(roster.ok()) << roster.error().message();
+  EXPECT_EQ(roster->member_count(), 2u);
+  EXPECT_TRUE(a_->ups.empty());
 }
 
 TEST_F(MeshTest, AWrongSecretIsRefused) {
