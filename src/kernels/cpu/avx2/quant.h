@@ -169,8 +169,9 @@ inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
 #pragma GCC unroll 4
       for (size_t t = 0; t < kTokens; ++t) {
         const __m256i four = FourOf(x[t].q + 4 * g);
-        words[t] = AddedNow({_mm256_add_epi16(words[t].lo, _mm256_maddubs_epi16(weights.lo, four)),
-                             _mm256_add_epi16(words[t].hi, _mm256_maddubs_epi16(weights.hi, four))});
+        const __m256i lo = _mm256_maddubs_epi16(weights.lo, four);
+        const __m256i hi = _mm256_maddubs_epi16(weights.hi, four);
+        words[t] = AddedNow({_mm256_add_epi16(words[t].lo, lo), _mm256_add_epi16(words[t].hi, hi)});
       }
     }
 #pragma GCC unroll 4
