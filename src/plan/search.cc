@@ -62,6 +62,11 @@ class Search {
   };
 
   Objective objective() const { return costs_.workload().objective; }
+  // Layer ranges of so many stages.
+  double CellsOf(size_t stages) const {
+    const double layers = costs_.model().n_layers();
+    return static_cast<double>(stages) * layers * layers / 2;
+  }
   bool CouldBeBetter(size_t nodes, double total_s, double busy_s) const;
   void Offer(Arrangement arrangement);
   void WeighBoth(const std::vector<Order>& orders);
@@ -133,12 +138,26 @@ void Search::Offer(Arrangement arrangement) {
   if (kept_.size() > kCandidatesKept) kept_.pop_back();
 }
 
+// Those that promise most first, as far as the budget goes.
 void Search::WeighBoth(const std::vector<Order>& orders) {
-  for (const Order& order : orders) {
-    if (order.nodes.size() > 1 &&
-        !CouldBeBetter(order.nodes.size(), order.at_least.both_s, order.at_least.both_busy_s))
+  const bool throughput = objective() == Objective::kThroughput;
+  const auto promise = [&](const Order* order) {
+    return throughput ? order->at_least.both_busy_s : order->at_least.both_s;
+  };
+  std::vector<const Order*> sorted;
+  for (const Order& order : orders) sorted.push_back(&order);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const Order* a, const Order* b) { return promise(a) < promise(b); });
+  double cells_left = cells_left_;
+  for (const Order* order : sorted) {
+    const OrderBounds& bounds = order->at_least;
+    if (order->nodes.size() > 1 &&
+        !CouldBeBetter(order->nodes.size(), bounds.both_s, bounds.both_busy_s))
       continue;
-    for (Group& group : CutsForBoth(costs_, order.nodes)) Offer({{}, std::move(group)});
+    auto cuts = CutsForBoth(costs_, order->nodes);
+    cells_left -= CellsOf(order->nodes.size()) * static_cast<double>(1 + cuts.size());
+    for (Group& group : cuts) Offer({{}, std::move(group)});
+    if (cells_left < 0) return;
   }
 }
 
@@ -208,8 +227,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
     return LastThatFitsBeside(costs_, decode.nodes[static_cast<size_t>(i)], first, prefill);
   };
   const int layers = costs_.model().n_layers();
-  const double cells =
-      static_cast<double>(decode.nodes.size() * prefill.size()) * layers * layers / 2;
+  const double cells = CellsOf(decode.nodes.size() * prefill.size());
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     cells_left_ -= cells;
@@ -252,7 +270,9 @@ void Search::WeighPair(Prepared& prefill, Prepared& decode) {
   if (!decode.decode_cut) decode.decode_cuts = DecodeCuts(costs_, decode.order->nodes);
   decode.decode_cut = true;
   if (!decode.decode_cuts) return;
-  for (const Group& group : PrefillCutsBeside(costs_, prefill.order->nodes, *decode.decode_cuts))
+  const auto cuts = PrefillCutsBeside(costs_, prefill.order->nodes, *decode.decode_cuts);
+  cells_left_ -= CellsOf(prefill.order->nodes.size()) * static_cast<double>(1 + cuts.size());
+  for (const Group& group : cuts)
     weigh(group, PrefillSeconds(costs_, group) + judge_.ToEntry(prefill.order->nodes.back()));
 }
 
