@@ -4,7 +4,9 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -26,6 +28,28 @@ namespace {
 
 constexpr const char* kServiceType = "_baton._tcp";
 constexpr size_t kResolversMax = 1024;
+// Linux lets a socket be in so many multicast groups, of which each interface takes one; who is
+// left out is chance.
+constexpr const char* kMembershipsPath = "/proc/sys/net/ipv4/igmp_max_memberships";
+constexpr size_t kMembershipsUsual = 20;
+
+void WarnOfManyInterfaces() {
+  ifaddrs* addresses = nullptr;
+  if (::getifaddrs(&addresses) != 0) return;
+  std::set<std::string> names;
+  for (const ifaddrs* each = addresses; each != nullptr; each = each->ifa_next) {
+    const bool is_ipv4 = each->ifa_addr != nullptr && each->ifa_addr->sa_family == AF_INET;
+    if (is_ipv4 && (each->ifa_flags & IFF_UP) != 0) names.insert(each->ifa_name);
+  }
+  ::freeifaddrs(addresses);
+  size_t most = kMembershipsUsual;
+  std::ifstream(kMembershipsPath) >> most;
+  if (names.size() <= most) return;
+  log::Warning(
+      "mdns: of this machine's {} network interfaces a program may listen on {}: nodes may stay "
+      "unfound; name one with --peer HOST:PORT, or raise net.ipv4.igmp_max_memberships",
+      names.size(), most);
+}
 
 void LogFromAvahi(AvahiLogLevel, const char* text) {
   log::Debug("mdns: {}", text);
@@ -46,6 +70,7 @@ class MdnsDiscovery final : public Discovery {
 
   Status Start() {
     avahi_set_log_function(LogFromAvahi);
+    WarnOfManyInterfaces();
     poll_ = avahi_threaded_poll_new();
     if (poll_ == nullptr) return MakeError(Code::kResourceExhausted, "mdns: no poll object");
     BATON_RETURN_IF_ERROR(MakeServer());
