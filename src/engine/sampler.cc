@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -20,20 +21,36 @@ struct Range {
   double max;
 };
 
+// Every token's logits pass here, so these loops are such that compilers make vectors of them.
 Status CheckLogits(std::span<const float> logits) {
-  bool any_finite = false;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  unsigned too_large = 0, finite = 0;
   for (const float logit : logits) {
-    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity()) {
-      return MakeError(Code::kInternal, "the model computed {} as a logit", logit);
-    }
-    any_finite |= std::isfinite(logit);
+    too_large |= static_cast<unsigned>(!(logit < kInfinity));
+    finite |= static_cast<unsigned>(logit > -kInfinity);
   }
-  if (!any_finite) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
+  if (too_large != 0) {
+    const auto at = std::find_if(logits.begin(), logits.end(),
+                                 [](float logit) { return !(logit < kInfinity); });
+    return MakeError(Code::kInternal, "the model computed {} as a logit", *at);
+  }
+  if (finite == 0) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
   return OkStatus();
 }
 
+// The first of the largest; none is a NaN.
 TokenId Largest(std::span<const float> logits) {
-  return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  constexpr size_t kLanes = 16;
+  std::array<float, kLanes> largest;
+  largest.fill(-std::numeric_limits<float>::infinity());
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      largest[lane] = logits[i + lane] > largest[lane] ? logits[i + lane] : largest[lane];
+  }
+  for (; i < logits.size(); ++i) largest[0] = std::max(largest[0], logits[i]);
+  const float max = *std::max_element(largest.begin(), largest.end());
+  return static_cast<TokenId>(std::find(logits.begin(), logits.end(), max) - logits.begin());
 }
 
 bool ChangesLogits(const SamplingParams& params) {

@@ -5,15 +5,15 @@
 // instruction set. kernels/reference spells that order out in scalar code; every other table gives
 // the same bits, and table_test.cc asserts it. (One exception is stated at PeakProbes.)
 //
-//   matrix product    per output row, K in order. Blocks of 32 weights: acc = fma(float(exact dot
-//                     of integers), d * x.scale, acc); then, for types with minima, acc =
-//                     fma(minimum, x.scale * sum of x.q, acc). Blocks of 256: from 0, per
-//                     sub-block, part = fma(float(exact dot), the exact d * sub-scale, part), and
-//                     after those of 32 weights, for types with minima, part = fma(minimum, sum of
-//                     x.q, part) per sub-block; then acc = fma(part, x.scale, acc). F32: acc =
-//                     fma(w, x, acc). BF16, F16: the same with w and x rounded to BF16, K in the
-//                     order 1, 0, 3, 2, 5, 4, ... (as the processors' own BF16 dot products),
-//                     factors below 2^-50 zero (half.h)
+//   matrix product    per output row, K in order. Eight-bit weights, per 32: acc = fma(float(exact
+//                     dot of integers), d * x.scale, acc); then, for types with minima, acc =
+//                     fma(minimum, x.scale * sum of x.q, acc). Fewer bits, per 256 or what is left:
+//                     from 0, per sub-block, part = fma(float(exact dot), d or the exact d *
+//                     sub-scale, part), and after those of 32 weights, for types with minima, part
+//                     = fma(minimum, sum of x.q, part) per sub-block; then acc = fma(part, x.scale,
+//                     acc). F32: acc = fma(w, x, acc). BF16, F16: the same with w and x rounded to
+//                     BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors' own BF16 dot
+//                     products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -59,13 +59,18 @@ struct alignas(64) OperandBlock {
 };
 static_assert(sizeof(OperandBlock) == 64);
 
-// How a weight type wants its activations. In integers, each 32 have a scale, or each 256, as the
-// weights that they meet do.
+// How a weight type wants its activations. In integers, each 32 have a scale, or each 256 (the last
+// of a row: what is left).
 enum class OperandKind : uint8_t { kFloat, kBrain, kInt8, kSuperInt8 };
 inline constexpr size_t kOperandKinds = 4;
 constexpr bool IsIntegers(OperandKind kind) {
   return kind == OperandKind::kInt8 || kind == OperandKind::kSuperInt8;
 }
+
+// Of quantised weights. Those of eight bits are there for being exact.
+template <typename Block>
+inline constexpr OperandKind kOperandOf = sizeof(Block) < Block::kElements ? OperandKind::kSuperInt8
+                                                                           : OperandKind::kInt8;
 
 // Activations are regrouped into tiles of KernelTable::tile_tokens tokens (the last may hold
 // fewer). A tile of T tokens is [k][T] floats, [k / 2][T] pairs of BF16 (zero where the number of

@@ -50,18 +50,18 @@ struct Integers<BlockMXFP4>
     : CodebookIntegers<kCodebookMXFP4, kFewBitsAreFast ? 24 : 255, kFewBitsAreFast ? 12 : 128> {};
 
 // What products depend on; block types that agree in it share them.
-template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum, bool kIsSuper>
+template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum, OperandKind kActivations>
 struct BlockKind {
   static constexpr int kMax = kLargest;
   static constexpr int kZero = kZeroAt;
   static constexpr size_t kSubs = kSubBlocks;  // of 32 columns
   static constexpr bool kMinimum = kHasMinimum;
-  static constexpr bool kSuper = kIsSuper;  // 256 columns share a scale of x
-  static constexpr OperandKind kOperand = kSuper ? OperandKind::kSuperInt8 : OperandKind::kInt8;
+  static constexpr OperandKind kOperand = kActivations;
+  static constexpr bool kSuper = kOperand == OperandKind::kSuperInt8;
 };
 template <typename Block>
 using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, 32 / Block::kSubBlock,
-                         Block::kMinimum, Block::kElements == 256>;
+                         Block::kMinimum, kOperandOf<Block>>;
 
 // Where the dot product of sub-block kSub begins, so that kZero counts as zero.
 template <typename Kind, size_t kSub>
@@ -298,7 +298,7 @@ inline void AddBand(From (&from)[kSideBySide], size_t blocks, const OperandBlock
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) Clear<kTokens>(parts[p]);
     asm volatile("" : "+m"(sums));  // they wait in memory: registers are for parts
-    AddBlocks(from, panel::kBandBlocks, x, tile, before, parts);
+    AddBlocks(from, blocks, x, tile, before, parts);
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) {
 #pragma GCC unroll 16
@@ -324,6 +324,10 @@ constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
                                 : Kind::kSubs == 1 ? 6
                                                    : 4;
 
+// A tile of no more than these goes at once, so that blocks come out of their panel once.
+template <typename Kind>
+constexpr size_t kBlockTokensMax = kWideRegisters&& Kind::kSubs == 1 ? 8 : kBlockTokens<Kind>;
+
 // Weights that BlockWeights has prepared.
 template <typename BlockKind>
 struct PreparedWeights {
@@ -331,6 +335,7 @@ struct PreparedWeights {
   using Block = PreparedBlock<Kind>;
   static constexpr OperandKind kOperand = Kind::kOperand;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
+  static constexpr size_t kTokensMax = kTokensAtOnce;
 
   template <size_t kTokens, size_t kSideBySide>
   static void Accumulate(const uint8_t* prepared, const Columns& columns, const Operands& operands,
@@ -354,6 +359,7 @@ struct BlockWeights {
   using Block = PanelBlock<BlockType>;
   static constexpr OperandKind kOperand = Kind::kOperand;
   static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
+  static constexpr size_t kTokensMax = kBlockTokensMax<Kind>;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   // One stream of weights, from one end to the other, is what is fetched fastest (StreamAhead()).
   static constexpr size_t kPanelsOfFew = 1;
@@ -361,6 +367,9 @@ struct BlockWeights {
   // Worth it but where processors have instructions and registers for so much work at a time that
   // panels are hardly in the way.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2;
+  // One tile's weights are best read in their order.
+  static constexpr size_t kTokensInOrder = kTileTokens;
+  static constexpr size_t kColumnsAtOnce = kPrepares ? kColumnsInL1 : kColumnsInL2;
   static constexpr size_t kPreparedBytes =
       kPanelsOfMany * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
 

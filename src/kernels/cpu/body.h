@@ -50,14 +50,15 @@ void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t
 
 void PrepareSuperInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
   auto* blocks = reinterpret_cast<OperandBlock*>(into) + at;
-  for (size_t b = 0; b < columns / 32; b += 8) {
+  for (size_t k = 0; k < columns; k += panel::kBandColumns) {
+    const size_t count = panel::BandBlocks(k, columns);
     uint32_t largest = 0;
-    for (size_t i = 0; i < 8; ++i) {
+    for (size_t i = 0; i < count; ++i) {
       const uint32_t of_block = LargestMagnitude32(x + i * 32);
       if (of_block > largest) largest = of_block;
     }
     const Quantization by = QuantizationOf(largest);
-    for (size_t i = 0; i < 8; ++i, x += 32) blocks[(b + i) * tile] = Quantize(x, by, 1.0f);
+    for (size_t i = 0; i < count; ++i, x += 32) blocks[(k / 32 + i) * tile] = Quantize(x, by, 1.0f);
   }
 }
 

@@ -1,10 +1,12 @@
 // Matrix products of every weight type: what they share, floats, and the loops over tokens and
 // panels. Included by body.h alone.
 
-// So many columns of a tile of operands stay in L1 while panels pass by; or, where these take work
+// So many columns of a tile of operands stay close while panels pass by; or, where these take work
 // before they can be multiplied, of one or two panels, prepared, while some tiles pass by. Sums
-// wait in memory between columns.
-constexpr size_t kColumnsAtOnce = 512;
+// wait in memory between columns. Floats want their operands in L1; integers, of which a block has
+// more to do with each of them, are as fast from L2, and then begin and end less often.
+constexpr size_t kColumnsInL1 = 512;
+constexpr size_t kColumnsInL2 = 2048;
 constexpr size_t kPanelsAtOnce = 16;
 constexpr size_t kPreparedTokens = 48;  // of whole tiles
 // No more than these wait for weights, which are best read in their order.
@@ -70,6 +72,9 @@ struct Operands {
 // broadcast among two panels if there are registers.
 struct FloatWeights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
+  static constexpr size_t kTokensMax = kTileTokens;
+  static constexpr size_t kTokensInOrder = kTokensOfStream;
+  static constexpr size_t kColumnsAtOnce = kColumnsInL1;
   static constexpr size_t kPanelsOfOne = 4;
   static constexpr size_t kPanelsOfFew = 2;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
@@ -225,14 +230,23 @@ inline void MultiplyTokens(const TileWork& work, const Tile& tile, size_t first,
   }
 }
 
+// Compiled by itself: what compilers make of these loops must not depend on what else there is in
+// the file.
 template <typename Weights, size_t kTokens, size_t kSideBySide>
-inline void MultiplyTiles(const TileWork& work, const uint8_t* weights, size_t panel,
-                          const Columns& columns) {
+[[gnu::noinline]] void MultiplyTiles(const TileWork& work, const uint8_t* weights, size_t panel,
+                                     const Columns& columns) {
   const size_t token_bytes = BytesOfOperand<Weights::kOperand>(columns.all);
   for (size_t begin = 0; begin < work.tokens; begin += kTileTokens) {
     const size_t rest = work.tokens - begin;
     const Tile tile{work.product.operands + (work.first_token + begin) * token_bytes, begin,
                     rest < kTileTokens ? rest : kTileTokens};
+    if constexpr (kTokens == Weights::kTokensAtOnce && kTokens < Weights::kTokensMax) {
+      if (tile.tokens > kTokens && tile.tokens <= Weights::kTokensMax) {
+        MultiplyTokens<Weights, Weights::kTokensMax, kSideBySide>(work, tile, 0, weights, panel,
+                                                                  columns);
+        continue;
+      }
+    }
     MultiplyTokens<Weights, kTokens, kSideBySide>(work, tile, 0, weights, panel, columns);
   }
 }
@@ -242,7 +256,7 @@ template <typename Weights, size_t kTokens, size_t kSideBySide>
 inline void MultiplyPanels(const TileWork& work, size_t panel, const Columns& columns) {
   const uint8_t* weights = work.product.panels + panel * Weights::PanelBytes(columns.all);
   if constexpr (Weights::kPrepares && kTokens == Weights::kTokensAtOnce) {
-    if (work.tokens > kTokens) {
+    if (work.tokens > kTileTokens) {
       alignas(64) uint8_t prepared[Weights::kPreparedBytes];
       Weights::template Prepare<kSideBySide>(weights, columns, prepared);
       return MultiplyTiles<typename Weights::Prepared, kTokens, kSideBySide>(work, prepared, panel,
@@ -280,7 +294,8 @@ void MultiplyAll(const MatrixProduct& product) {
   for (size_t token = 0; token < product.tokens; token += kTokens) {
     const size_t rest = product.tokens - token;
     const size_t tokens = rest < kTokens ? rest : kTokens;
-    const size_t at_once = tokens <= kTokensOfStream ? product.columns : kColumnsAtOnce;
+    const size_t at_once =
+        tokens <= Weights::kTokensInOrder ? product.columns : Weights::kColumnsAtOnce;
     for (size_t panel = 0; panel < panels; panel += kPanelsAtOnce) {
       const TileWork work{product, token, tokens, panel, sums};
       const size_t end = panel + kPanelsAtOnce < panels ? panel + kPanelsAtOnce : panels;

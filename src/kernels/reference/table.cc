@@ -81,6 +81,7 @@ float DotOf(const Block& w, size_t b, const OperandBlock& x, size_t from, size_t
   return IntegerDot(x, from, to, [&](size_t i) { return IntegerOf<Block>(QuantOf(w, at + i)); });
 }
 
+// Weights that meet activations with a scale for each 32.
 template <typename Block>
 float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   float sum = 0;
@@ -94,7 +95,7 @@ float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   return sum;
 }
 
-// Block b of 32 columns of a block of 256, before x.scale.
+// Block b of 32 columns, which w holds, before x.scale.
 template <typename Block>
 float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
   constexpr size_t kSubs = 32 / Block::kSubBlock;
@@ -110,15 +111,18 @@ float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
   return part;
 }
 
+// Weights that meet activations with a scale for each 256.
 template <typename Block>
 float SuperDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
+  const size_t blocks = columns / 32;
   float sum = 0;
-  for (size_t super = 0; super < columns / 256; ++super) {
-    const auto w = Load<Block>(row, super);
+  for (size_t super = 0; super < blocks; super += 8) {
     float part = 0;
-    for (size_t b = super * 8; b < super * 8 + 8; ++b)
+    for (size_t b = super; b < std::min(super + 8, blocks); ++b) {
+      const auto w = Load<Block>(row, b * 32 / Block::kElements);
       part = AddBlock(w, b, Load<OperandBlock>(operand, b), part);
-    sum = std::fma(part, Load<OperandBlock>(operand, super * 8).scale, sum);
+    }
+    sum = std::fma(part, Load<OperandBlock>(operand, super).scale, sum);
   }
   return sum;
 }
@@ -162,15 +166,14 @@ constexpr MatrixKernels FloatKernels() {
 
 template <DType kType, typename Block>
 constexpr MatrixKernels IntegerKernels() {
-  constexpr bool kSuper = Block::kElements == 256;
-  constexpr OperandKind kOperand = kSuper ? OperandKind::kSuperInt8 : OperandKind::kInt8;
+  constexpr OperandKind kOperand = kOperandOf<Block>;
   return {kOperand,
           PanelBytes<kType>,
           Pack<kType>,
           UnpackRow<kType, Block>,
           Multiply < kType,
           kOperand,
-          kSuper ? SuperDot<Block> : Dot < Block >> };
+          kOperand == OperandKind::kSuperInt8 ? SuperDot<Block> : Dot < Block >> };
 }
 
 // ---- activations ----
@@ -216,8 +219,9 @@ OperandBlock Quantize(const float* x, float amax, bool alone) {
 template <size_t kScaled>
 void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
   for (size_t k = 0; k < columns; k += 32) {
-    const float* scaled = x + k / kScaled * kScaled;
-    const auto amax = std::bit_cast<float>(LargestMagnitude(scaled, kScaled));
+    const size_t first = k / kScaled * kScaled;
+    const size_t count = std::min(kScaled, columns - first);
+    const auto amax = std::bit_cast<float>(LargestMagnitude(x + first, count));
     const OperandBlock block = Quantize(x + k, amax, kScaled == 32);
     std::memcpy(into + (k / 32 * tile + at) * sizeof(block), &block, sizeof(block));
   }
