@@ -20,18 +20,6 @@ struct Range {
   double max;
 };
 
-Status CheckLogits(std::span<const float> logits) {
-  bool any_finite = false;
-  for (const float logit : logits) {
-    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity()) {
-      return MakeError(Code::kInternal, "the model computed {} as a logit", logit);
-    }
-    any_finite |= std::isfinite(logit);
-  }
-  if (!any_finite) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
-  return OkStatus();
-}
-
 TokenId Largest(std::span<const float> logits) {
   return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
@@ -158,6 +146,18 @@ std::vector<TokenLogprob> MostLikely(std::span<const float> logits, int count, d
 }
 
 }  // namespace
+
+Status CheckLogits(std::span<const float> logits) {
+  bool any_finite = false;
+  for (const float logit : logits) {
+    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity()) {
+      return MakeError(Code::kInternal, "the model computed {} as a logit", logit);
+    }
+    any_finite |= std::isfinite(logit);
+  }
+  if (!any_finite) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
+  return OkStatus();
+}
 
 Status Validate(const SamplingParams& params) {
   const double inf = std::numeric_limits<double>::max();
