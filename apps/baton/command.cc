@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "model/text/excerpt.h"
 #include "os/file.h"
 
 namespace baton::app {
@@ -59,7 +60,8 @@ void AddKvType(CLI::App& verb, const std::string& name, KvType& type, const std:
 }
 
 int Fail(const Error& error) {
-  fmt::print(stderr, "baton: {}\n", log::Escape(error.message()));
+  constexpr size_t kShownBytesMax = 1600;
+  fmt::print(stderr, "baton: {}\n", log::Escape(Excerpt(error.message(), kShownBytesMax)));
   return 1;
 }
 

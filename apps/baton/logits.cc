@@ -4,6 +4,7 @@
 
 #include "apps/baton/local_model.h"
 #include "apps/baton/verbs.h"
+#include "engine/sampler.h"
 
 namespace baton::app {
 namespace {
@@ -32,6 +33,7 @@ Status Run(LogitsOptions options) {
   sequence.SetTextTokens(options.local.context_tokens);
   BATON_ASSIGN_OR_RETURN(const std::span<const float> logits,
                          FeedTokens(*local.stage, options.tokens, sequence, workspace));
+  BATON_RETURN_IF_ERROR(engine::CheckLogits(logits));
   Print(logits, options.json);
   return OkStatus();
 }

@@ -17,9 +17,14 @@ std::vector<double> Frequencies(const RopeSpec& spec, const std::vector<float>& 
 
 }  // namespace
 
-RopeAngles::RopeAngles(const RopeSpec& spec)
-    : magnitude_(spec.magnitude), frequencies_(Frequencies(spec, spec.divisors)) {
+RopeAngles::RopeAngles(const RopeSpec& spec, const QueryGrowth& growth)
+    : magnitude_(spec.magnitude), growth_(growth), frequencies_(Frequencies(spec, spec.divisors)) {
   if (spec.short_tokens > 0) long_frequencies_ = Frequencies(spec, spec.long_divisors);
+}
+
+double RopeAngles::MagnitudeAt(int position) const {
+  if (growth_.factor == 0) return magnitude_;
+  return magnitude_ * (1 + growth_.factor * std::log(1.0 + position / growth_.tokens));
 }
 
 std::span<const float> RopeAngles::At(std::span<const int> positions,
@@ -28,9 +33,10 @@ std::span<const float> RopeAngles::At(std::span<const int> positions,
   float* into = angles_.data();
   for (size_t row = 0; row < positions.size(); ++row) {
     const bool is_long = !turns_long.empty() && turns_long[row] != 0;
+    const double magnitude = MagnitudeAt(positions[row]);
     for (const double frequency : is_long ? long_frequencies_ : frequencies_) {
-      *into++ = static_cast<float>(magnitude_ * std::cos(positions[row] * frequency));
-      *into++ = static_cast<float>(magnitude_ * std::sin(positions[row] * frequency));
+      *into++ = static_cast<float>(magnitude * std::cos(positions[row] * frequency));
+      *into++ = static_cast<float>(magnitude * std::sin(positions[row] * frequency));
     }
   }
   return angles_;

@@ -13,7 +13,8 @@ namespace baton::engine {
 // position 1. Keeps the angles of the last rows asked for; one thread.
 class RopeAngles {
  public:
-  explicit RopeAngles(const RopeSpec& spec);
+  // With `growth` for queries: what turns grows by it.
+  explicit RopeAngles(const RopeSpec& spec, const QueryGrowth& growth = {});
 
   int pairs() const { return static_cast<int>(frequencies_.size()); }
   // [row][pair][cos, sin], valid until the next call. `turns_long` says of each row whether its
@@ -22,7 +23,10 @@ class RopeAngles {
                             std::span<const uint8_t> turns_long = {});
 
  private:
+  double MagnitudeAt(int position) const;
+
   const double magnitude_;
+  const QueryGrowth growth_;
   std::vector<double> frequencies_;       // radians per position
   std::vector<double> long_frequencies_;  // of long texts, where they have their own
   std::vector<float> angles_;

@@ -21,23 +21,6 @@ struct Range {
   double max;
 };
 
-// Every token's logits pass here, so these loops are such that compilers make vectors of them.
-Status CheckLogits(std::span<const float> logits) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  unsigned too_large = 0, finite = 0;
-  for (const float logit : logits) {
-    too_large |= static_cast<unsigned>(!(logit < kInfinity));
-    finite |= static_cast<unsigned>(logit > -kInfinity);
-  }
-  if (too_large != 0) {
-    const auto at = std::find_if(logits.begin(), logits.end(),
-                                 [](float logit) { return !(logit < kInfinity); });
-    return MakeError(Code::kInternal, "the model computed {} as a logit", *at);
-  }
-  if (finite == 0) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
-  return OkStatus();
-}
-
 // The first of the largest; none is a NaN.
 TokenId Largest(std::span<const float> logits) {
   constexpr size_t kLanes = 16;
@@ -175,6 +158,23 @@ std::vector<TokenLogprob> MostLikely(std::span<const float> logits, int count, d
 }
 
 }  // namespace
+
+// Every token's logits pass here, so these loops are such that compilers make vectors of them.
+Status CheckLogits(std::span<const float> logits) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  unsigned too_large = 0, finite = 0;
+  for (const float logit : logits) {
+    too_large |= static_cast<unsigned>(!(logit < kInfinity));
+    finite |= static_cast<unsigned>(logit > -kInfinity);
+  }
+  if (too_large != 0) {
+    const auto at = std::find_if(logits.begin(), logits.end(),
+                                 [](float logit) { return !(logit < kInfinity); });
+    return MakeError(Code::kInternal, "the model computed {} as a logit", *at);
+  }
+  if (finite == 0) return MakeError(Code::kInternal, "no token of {} is possible", logits.size());
+  return OkStatus();
+}
 
 Status Validate(const SamplingParams& params) {
   const double inf = std::numeric_limits<double>::max();

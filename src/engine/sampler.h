@@ -34,6 +34,9 @@ struct SamplingParams {
 // kInvalidArgument naming the first value out of range.
 Status Validate(const SamplingParams& params);
 
+// kInternal where a logit is no number, or none is finite: weights can be anything.
+Status CheckLogits(std::span<const float> logits);
+
 struct TokenLogprob {
   TokenId token = 0;
   float logprob = 0;

@@ -90,5 +90,12 @@ TEST(Sampler, ValidateNamesWhatIsWrong) {
   EXPECT_FALSE(Validate({.logit_bias = {{1, kInf}}}).ok());
 }
 
+TEST(Sampler, LogitsAreNumbers) {
+  EXPECT_TRUE(CheckLogits(std::vector<float>{0, -kInf}).ok());
+  EXPECT_FALSE(CheckLogits(std::vector<float>{0, kInf}).ok());
+  EXPECT_FALSE(CheckLogits(std::vector<float>{0, NAN}).ok());
+  EXPECT_FALSE(CheckLogits(std::vector<float>{-kInf, -kInf}).ok());
+}
+
 }  // namespace
 }  // namespace baton::engine

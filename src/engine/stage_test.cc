@@ -2,6 +2,7 @@
 // however a prompt is cut, wherever layers are split, with any threads and instruction set.
 #include "engine/stage.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -576,6 +577,26 @@ TEST(Stage, AFullCacheIsAnErrorAndChangesNothing) {
   ASSERT_FALSE(output.ok());
   EXPECT_EQ(output.error().code(), Code::kResourceExhausted);
   EXPECT_EQ(runner.sequence().length(), 64 * pages);
+}
+
+TEST(StageHostile, NormsAndBiasesAreNumbers) {
+  const auto model = OpenGolden("qwen3");
+  const TensorInfo norm = model->LayerTensor(1, "ffn_norm.weight").value();
+  Bytes stored(norm.size_bytes);
+  ASSERT_TRUE(model->ReadRows(norm, 0, 1, stored).ok());
+  const std::string file = os::ReadFile(GoldenPath("qwen3.gguf")).value();
+  Bytes bytes(file.begin(), file.end());
+  const auto at = std::search(bytes.begin(), bytes.end(), stored.begin(), stored.end());
+  ASSERT_NE(at, bytes.end());
+  const float wrong = std::numeric_limits<float>::infinity();
+  std::memcpy(&at[8], &wrong, sizeof(wrong));
+  const ScratchFile scratch(bytes);
+  const auto broken = Model::Open(scratch.path()).value();
+  const auto device = Cpu();
+  const auto stage = Stage::Load(*broken, {0, broken->spec().n_layers}, *device, {});
+  ASSERT_FALSE(stage.ok());
+  EXPECT_THAT(stage.error().message(),
+              testing::HasSubstr("tensor 'blk.1.ffn_norm.weight' holds inf at 2"));
 }
 
 }  // namespace

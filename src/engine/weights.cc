@@ -1,5 +1,7 @@
 #include "engine/weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/half.h"
@@ -17,6 +19,11 @@ Result<Vector> CopyOf(const Model& model, const TensorInfo& tensor) {
   Vector values(tensor.size_bytes / sizeof(float));
   BATON_RETURN_IF_ERROR(model.ReadRows(
       tensor, 0, tensor.rows(), {reinterpret_cast<uint8_t*>(values.data()), tensor.size_bytes}));
+  const auto wrong =
+      std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+  if (wrong != values.end())
+    return MakeError(Code::kInvalidArgument, "tensor '{}' holds {} at {}", tensor.name, *wrong,
+                     wrong - values.begin());
   return values;
 }
 

@@ -90,6 +90,24 @@ TEST(Model, SamplingAdviceIsReadWhereItMakesSense) {
   EXPECT_EQ((*model)->spec().sampling, (SamplingChoice{.temperature = 0.25f, .top_k = 20}));
 }
 
+// As llama.cpp's converter writes Ministral 3's.
+TEST(Model, QueriesOfFarPositionsGrow) {
+  SmallModel small;
+  small.architecture = "mistral3";
+  small.more_strings = {{"mistral3.rope.scaling.type", "yarn"}};
+  small.more_integers = {{"mistral3.rope.scaling.original_context_length", 16}};
+  small.more_floats = {{"mistral3.rope.scaling.factor", 16.0f},
+                       {"mistral3.rope.scaling.yarn_log_multiplier", 1.0f},
+                       {"mistral3.attention.temperature_scale", 0.1f}};
+  const ScratchFile scratch(small.File());
+  const auto model = Model::Open(scratch.path());
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  EXPECT_EQ((*model)->spec().query_growth, (QueryGrowth{.factor = 0.1f, .tokens = 16}));
+  EXPECT_FLOAT_EQ((*model)->spec().rope.magnitude, 1.0f);
+  small.more_integers.emplace_back("mistral3.rope.dimension_count", 4);
+  EXPECT_THAT(ErrorOf(small), HasSubstr("attention.temperature_scale': 4 of 8 elements turn"));
+}
+
 TEST(ModelHostile, SaysWhatIsWrong) {
   const auto with = [](auto change) {
     SmallModel small;

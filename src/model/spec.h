@@ -36,6 +36,15 @@ struct RopeSpec {
   bool operator==(const RopeSpec&) const = default;
 };
 
+// Queries of far positions weigh more (Ministral 3, after Llama 4): at position p they are
+// multiplied by 1 + factor * ln(1 + floor(p / tokens)) too.
+struct QueryGrowth {
+  float factor = 0;  // 0: they are not
+  int32_t tokens = 1;
+
+  bool operator==(const QueryGrowth&) const = default;
+};
+
 // How to draw tokens, as far as somebody has said: the author of a model, or a request.
 struct SamplingChoice {
   std::optional<float> temperature;  // [0, 2]
@@ -101,6 +110,7 @@ struct ModelSpec {
   RopeSpec rope;
   std::optional<RopeSpec> window_rope;  // of layers with a window, where it is another
   float query_scale = 0;                // queries are multiplied by it
+  QueryGrowth query_growth;
   float attention_softcap = 0;          // of scores, 0: none (device::AttentionForm)
   float logit_softcap = 0;              // of logits, likewise
   float embedding_scale = 1;            // embeddings are multiplied by it

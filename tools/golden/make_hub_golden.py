@@ -124,6 +124,17 @@ MODELS = {
     "mistral3-wrapped": dict(
         family="Mistral", store="bf16", wrapper="Mistral3", new_names=True,
         config=dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=1e9))),
+    "ministral3-f32": dict(
+        family="Ministral3", store="f32", config=dict(
+            head_dim=16, rope_parameters=dict(
+                rope_type="yarn", rope_theta=1e6, factor=16.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+                mscale_all_dim=1.0, llama_4_scaling_beta=0.5, original_max_position_embeddings=16))),
+    "deepseek3-mlx4": dict(
+        family="DeepseekV3", store="mlx", bits=4, group=32, scales=torch.bfloat16, config=dict(
+            hidden_size=64, num_key_value_heads=4, moe_intermediate_size=32, q_lora_rank=32, kv_lora_rank=32,
+            qk_nope_head_dim=32, qk_rope_head_dim=8, v_head_dim=16, n_routed_experts=4, n_shared_experts=1,
+            num_experts_per_tok=2, first_k_dense_replace=1, n_group=2, topk_group=1, routed_scaling_factor=2.5,
+            num_mtp_layers=0, rms_norm_eps=1e-6)),
     "phi3-f32-long": dict(
         family="Phi3", store="f32", config=dict(
             partial_rotary_factor=0.5, pad_token_id=0, original_max_position_embeddings=16,
@@ -228,6 +239,34 @@ def join_experts(tensors):
     return joined
 
 
+def split_latents(tensors, config):
+    """DeepSeek as MLX stores it: of each head what makes its key, turned over, and what makes its value."""
+    split = {}
+    for name, value in tensors.items():
+        before, found, _ = name.partition("kv_b_proj.")
+        if not found:
+            split[name] = value
+            continue
+        heads = value.reshape(config["num_attention_heads"], -1, config["kv_lora_rank"])
+        keys, values = heads.split([config["qk_nope_head_dim"], config["v_head_dim"]], 1)
+        split[before + "embed_q.weight"] = keys.transpose(1, 2).contiguous()
+        split[before + "unembed_out.weight"] = values.contiguous()
+    return split
+
+
+def join_latents(tensors):
+    """What split_latents() took apart."""
+    joined = {}
+    for name, value in tensors.items():
+        before, found, _ = name.partition("embed_q.")
+        if found:
+            values = tensors[before + "unembed_out.weight"]
+            joined[before + "kv_b_proj.weight"] = torch.cat([value.transpose(1, 2), values], 1).flatten(0, 1)
+        elif "unembed_out." not in name:
+            joined[name] = value
+    return joined
+
+
 def stack_experts(tensors):
     """As MLX stores them: the matrices of all experts as one."""
     if any(name.endswith(".experts.gate_up_proj") for name in tensors):
@@ -305,7 +344,7 @@ def unstack(meant):
     if any(name.endswith(".experts.gate_proj.weight") for name in meant):
         return join_experts(meant)
     result = {}
-    for name, value in meant.items():
+    for name, value in join_latents(meant).items():
         before, found, rest = name.partition(".switch_mlp.")
         if not found:
             result[name] = value
@@ -441,6 +480,8 @@ def main(folder, wanted):
             written, _, change = store(wrapped, how)
             _, meant, _ = store(tensors, how)
         else:
+            if how["store"] == "mlx" and "kv_lora_rank" in config:
+                tensors = split_latents(tensors, config)
             written, meant, change = store(tensors, how)
         meant = unstack(meant)
         if how.get("older"):

@@ -23,12 +23,13 @@ struct LayerWeights {
 };
 
 struct LlamaScratch final : Scratch {
-  explicit LlamaScratch(const RopeSpec& rope) : angles(rope) {}
+  explicit LlamaScratch(const ModelSpec& spec)
+      : angles(spec.rope), query_angles(spec.rope, spec.query_growth) {}
   std::unique_ptr<device::Buffer> memory;
   Rows x, q, k, v, attended, gate, up, logits;
   ExpertRows experts;
   Routing routing;
-  RopeAngles angles;
+  RopeAngles angles, query_angles;
 };
 
 class Llama final : public ForwardPass {
@@ -65,6 +66,9 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
   ends_.Begin(input, device, x);
   const device::RopeTable angles = {s.angles.At(input.positions, input.turns_long),
                                     s.angles.pairs(), spec_.head_dim};
+  device::RopeTable of_queries = angles;
+  if (spec_.query_growth.factor != 0)
+    of_queries.cos_sin = s.query_angles.At(input.positions, input.turns_long);
 
   for (int layer = input.layers.first; layer < input.layers.last; ++layer) {
     const LayerWeights& w = weights_[layer - layers_.first];
@@ -74,7 +78,7 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
       device.NormHeads(q, w.q_norm, spec_.rms_epsilon);
       device.NormHeads(k, w.k_norm, spec_.rms_epsilon);
     }
-    device.Rope(q, angles, spec_.query_scale);
+    device.Rope(q, of_queries, spec_.query_scale);
     device.Rope(k, angles, 1.0f);
 
     const size_t needed = ends_.RowsNeeded(input, layer);
@@ -99,7 +103,7 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
 
 Result<std::unique_ptr<Scratch>> Llama::NewScratch(Device& device, int rows_max,
                                                    int logit_rows_max) const {
-  auto scratch = std::make_unique<LlamaScratch>(spec_.rope);
+  auto scratch = std::make_unique<LlamaScratch>(spec_);
   const size_t n = rows_max;
   RowPlan plan;
   plan.Add(scratch->x, n, spec_.hidden_width);

@@ -1,5 +1,8 @@
 #include "model/family/llama.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "model/family/spec_builder.h"
 
 namespace baton {
@@ -37,6 +40,29 @@ LayerTensors TensorsOf(const ModelSpec& s, int layer) {
   return tensors;
 }
 
+// Ministral 3. Of its YaRN files give the logarithmic part of mscale_all_dim, which the usual
+// growth is divided by.
+Status ReadQueryGrowth(SpecBuilder& builder) {
+  ModelSpec& spec = builder.spec();
+  constexpr std::string_view kScale = "attention.temperature_scale";
+  constexpr std::string_view kAll = "rope.scaling.yarn_log_multiplier";
+  if (builder.metadata().Has(builder.Key(kAll)) && !spec.rope.divisors.empty()) {
+    BATON_ASSIGN_OR_RETURN(const double all, builder.PositiveOr(kAll, 1.0));
+    BATON_ASSIGN_OR_RETURN(const double factor, builder.PositiveOr("rope.scaling.factor", 1.0));
+    if (factor > 1) spec.rope.magnitude /= static_cast<float>(1 + 0.1 * all * std::log(factor));
+  }
+  if (!builder.metadata().Has(builder.Key(kScale))) return OkStatus();
+  BATON_ASSIGN_OR_RETURN(const double factor, builder.PositiveOr(kScale, 1.0));
+  spec.query_growth.factor = static_cast<float>(factor);
+  BATON_ASSIGN_OR_RETURN(
+      const double tokens,
+      builder.PositiveOr("rope.scaling.original_context_length", spec.context_length));
+  spec.query_growth.tokens = static_cast<int32_t>(std::max(tokens, 1.0));
+  if (spec.rope.dimensions == spec.head_dim) return OkStatus();
+  return MakeError(Code::kUnimplemented, "key '{}': {} of {} elements turn; supported: all",
+                   builder.Key(kScale), spec.rope.dimensions, spec.head_dim);
+}
+
 }  // namespace
 
 Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view architecture) {
@@ -47,16 +73,13 @@ Result<ModelSpec> ReadLlamaSpec(const Checkpoint& checkpoint, std::string_view a
   const bool reordered = architecture == "llama" || architecture == "mistral3";
   BATON_ASSIGN_OR_RETURN(spec.rope.halves,
                          builder.metadata().BoolOr(builder.Key("rope.halves"), !reordered));
-  constexpr std::string_view kTemperature = "attention.temperature_scale";
-  if (builder.metadata().Has(builder.Key(kTemperature)))  // Ministral 3
-    return MakeError(Code::kUnimplemented, "key '{}': such attention is not supported",
-                     builder.Key(kTemperature));
   BATON_RETURN_IF_ERROR(builder.ReadWidths());
   BATON_RETURN_IF_ERROR(builder.ReadHeads());
   BATON_RETURN_IF_ERROR(builder.ReadExperts());
   BATON_RETURN_IF_ERROR(builder.ReadWindow(1));
   BATON_RETURN_IF_ERROR(builder.ReadEnds());
   BATON_RETURN_IF_ERROR(builder.ReadRope({.may_be_long = true}));
+  BATON_RETURN_IF_ERROR(ReadQueryGrowth(builder));
   spec.fused_qkv = spec.fused_gate_up = architecture == "phi3";
   spec.qk_norm = architecture.starts_with("qwen3");
   spec.qkv_bias = builder.HasLayerTensor(0, "attn_q.bias");

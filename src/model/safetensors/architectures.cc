@@ -70,6 +70,18 @@ Status ReadLlama(ConfigReader& config) {
   return config.AddWindow();
 }
 
+// A wrapper says of its text model which of two it is.
+Status ReadMistral3(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(ReadLlama(config));
+  BATON_ASSIGN_OR_RETURN(const std::string type, config.Text("model_type", ""));
+  return type == "ministral3" ? config.AddQueryGrowth() : OkStatus();
+}
+
+Status ReadQwen3(ConfigReader& config) {
+  config.AddHeadDimOr(128);
+  return ReadLlama(config);
+}
+
 Status ReadMixtral(ConfigReader& config) {
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
   config.AddHalves();
@@ -118,6 +130,7 @@ constexpr FieldRow kGemmaFields[] = {
 };
 
 Status ReadGemma(ConfigReader& config, const RopeHabits& rope) {
+  config.AddHeadDimOr(256);
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_activation", "gelu_pytorch_tanh"));
   BATON_RETURN_IF_ERROR(config.RequireBool("use_bidirectional_attention", false, false));
   config.AddNoneWhereNull("attn_logit_softcapping");
@@ -177,6 +190,7 @@ constexpr char kGptOssRope[] = R"({"rope_type": "yarn", "factor": 32.0, "beta_fa
   "beta_slow": 1.0, "truncate": false, "original_max_position_embeddings": 4096})";
 
 Status ReadGptOss(ConfigReader& config) {
+  config.AddHeadDimOr(64);
   BATON_RETURN_IF_ERROR(config.RequireText("hidden_act", "silu"));
   BATON_RETURN_IF_ERROR(config.RequireNumber("swiglu_limit", 7));
   BATON_RETURN_IF_ERROR(config.RequireNumber("swiglu_alpha", 1.702));
@@ -195,6 +209,8 @@ constexpr ModuleRow kDeepSeekModules[] = {
     {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
     {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
     {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"self_attn.embed_q", "attn_k_b"},  // MLX: of each head
+    {"self_attn.unembed_out", "attn_v_b"},
     {"self_attn.o_proj", "attn_output"},
     {"post_attention_layernorm", "ffn_norm"},
     {"mlp.gate_proj", "ffn_gate"},
@@ -283,11 +299,13 @@ constexpr char kNoDefaults[] = "{}";
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
     {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadLlama,
+    {"MinistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
+    {"Ministral3ForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMistral3},
+    {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadMistral3,
      kNoDefaults},
     {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMixtral},
     {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadLlama},
+    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadQwen3},
     {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
     {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true},

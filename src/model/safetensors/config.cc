@@ -335,6 +335,23 @@ Status ConfigReader::AddMagnitudeOfScores() {
   return OkStatus();
 }
 
+Status ConfigReader::AddQueryGrowth() {
+  BATON_ASSIGN_OR_RETURN(const object* rope, RopeObject());
+  const bool there = rope != nullptr && Find(*rope, "llama_4_scaling_beta") != nullptr;
+  if (!there)
+    return MakeError(Code::kInvalidArgument,
+                     "config.json: field 'llama_4_scaling_beta' of rope_parameters is missing");
+  BATON_ASSIGN_OR_RETURN(const auto beta, NumberIn(*rope, "llama_4_scaling_beta"));
+  if (*beta != 0) header_.AddFloat32(Key("attention.temperature_scale"), static_cast<float>(*beta));
+  return OkStatus();
+}
+
+void ConfigReader::AddHeadDimOr(int64_t otherwise) {
+  if (config_.if_contains("head_dim") != nullptr) return;
+  AddInteger("attention.key_length", otherwise);
+  AddInteger("attention.value_length", otherwise);
+}
+
 // Older files have rope_theta and rope_scaling, newer ones all of it in rope_parameters, where
 // kinds of layers may have their own.
 Result<const object*> ConfigReader::RopeObject() {

@@ -82,6 +82,11 @@ class ConfigReader {
   Status AddGroups();
   // What YaRN multiplies all scores by, where the field is there (DeepSeek).
   Status AddMagnitudeOfScores();
+  // By what queries of far positions grow, and from where on (Ministral 3).
+  Status AddQueryGrowth();
+  // The head's width, where config.json leaves it out and the family does not make it of the hidden
+  // width.
+  void AddHeadDimOr(int64_t otherwise);
   // Which layers have experts: each `step_field`-th but those that `dense_field` lists (Qwen3-MoE).
   Status AddLayersWithExperts(std::string_view step_field, std::string_view dense_field);
   // A number that is there and null is 0 under the same key, not what is usual with the family.

@@ -17,6 +17,7 @@ MergeTable MergesIn(const Value& array, const Vocabulary& vocabulary) {
   MergeTable merges(std::min(array.count, array.bytes.size() / kMergeBytesMin), vocabulary);
   gguf::StringCursor cursor(array);
   std::string joined;
+  TokenId expected = kNoToken;  // most vocabularies are in the order of their merges
   for (uint64_t rank = 0; rank < array.count; ++rank) {
     const std::string_view text = cursor.Next();
     const size_t space = text.find(' ', 1);
@@ -25,7 +26,9 @@ MergeTable MergesIn(const Value& array, const Vocabulary& vocabulary) {
     const std::string_view right = text.substr(space + 1);
     joined.assign(left).append(right);
     const MergeTable::Merge merge = {vocabulary.Find(left), vocabulary.Find(right),
-                                     static_cast<uint32_t>(rank), vocabulary.Find(joined)};
+                                     static_cast<uint32_t>(rank),
+                                     vocabulary.Find(joined, expected)};
+    if (merge.merged != kNoToken) expected = merge.merged + 1;
     if (merge.left == kNoToken || merge.right == kNoToken || merge.merged == kNoToken) continue;
     if (vocabulary.TypeOf(merge.merged) == TokenType::kControl) continue;
     merges.SetIfNew(merge);

@@ -20,27 +20,66 @@ std::vector<MergeSymbol> Characters(std::string_view text) {
 
 }  // namespace
 
-TokenId ScoreBpeModel::FindOrdinary(std::string_view text) const {
+TokenId ScoreBpeModel::FindMergeable(std::string_view text) const {
   const TokenId id = vocabulary_.Find(text);
   if (id == kNoToken) return kNoToken;
   const TokenType type = vocabulary_.TypeOf(id);
-  return type == TokenType::kNormal || type == TokenType::kUserDefined ? id : kNoToken;
+  const bool mergeable = type == TokenType::kNormal || type == TokenType::kUserDefined;
+  return mergeable || IsUnused(id) ? id : kNoToken;
+}
+
+bool ScoreBpeModel::IsUnused(TokenId id) const {
+  return vocabulary_.TypeOf(id) == TokenType::kUnused;
+}
+
+std::vector<std::string_view> ScoreBpeModel::Pieces(std::string_view text) const {
+  Joints joints;
+  const auto rank = [&](const MergeSymbol& a, const MergeSymbol& b) -> MergeCandidate {
+    const std::string_view joined = text.substr(a.begin, a.length + b.length);
+    const TokenId id = FindMergeable(joined);
+    if (id == kNoToken) return {};
+    if (IsUnused(id)) joints.insert_or_assign(joined, a.length);  // the last pair counts
+    return {true, -static_cast<double>(vocabulary_.ScoreOf(id)), id};
+  };
+  std::vector<std::string_view> pieces;
+  for (const MergeSymbol& symbol : MergeAll(Characters(text), rank)) {
+    const std::string_view piece = text.substr(symbol.begin, symbol.length);
+    if (joints.empty()) {
+      pieces.push_back(piece);
+      continue;
+    }
+    const auto parts = Parts(piece, joints);
+    pieces.insert(pieces.end(), parts.begin(), parts.end());
+  }
+  return pieces;
+}
+
+std::vector<std::string_view> ScoreBpeModel::Parts(std::string_view piece,
+                                                   const Joints& joints) const {
+  std::vector<std::string_view> parts;
+  std::vector<std::string_view> waiting = {piece};
+  while (!waiting.empty()) {
+    const std::string_view part = waiting.back();
+    waiting.pop_back();
+    const auto joint = joints.find(part);
+    if (joint == joints.end()) {
+      parts.push_back(part);
+      continue;
+    }
+    waiting.push_back(part.substr(joint->second));
+    waiting.push_back(part.substr(0, joint->second));
+  }
+  return parts;
 }
 
 Result<std::vector<TokenId>> ScoreBpeModel::Encode(std::string_view piece) const {
   if (piece.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
     return MakeError(Code::kResourceExhausted, "a text of {} bytes is too long to encode",
                      piece.size());
-  const auto rank = [&](const MergeSymbol& a, const MergeSymbol& b) -> MergeCandidate {
-    const TokenId id = FindOrdinary(piece.substr(a.begin, a.length + b.length));
-    if (id == kNoToken) return {};
-    return {true, -static_cast<double>(vocabulary_.ScoreOf(id)), id};
-  };
   std::vector<TokenId> tokens;
   bool unknown_before = false;
-  for (const MergeSymbol& symbol : MergeAll(Characters(piece), rank)) {
-    const std::string_view text = piece.substr(symbol.begin, symbol.length);
-    const TokenId id = FindOrdinary(text);
+  for (const std::string_view text : Pieces(piece)) {
+    const TokenId id = FindMergeable(text);
     const auto bytes = id == kNoToken && byte_fallback_ ? byte_tokens_.Spell(text) : std::nullopt;
     const bool unknown = id == kNoToken && !bytes;
     if (id != kNoToken) tokens.push_back(id);

@@ -5,6 +5,7 @@
 #include "model/text/characters.h"
 #include "model/text/utf8.h"
 #include "model/tokenizer/prefix_search.h"
+#include "model/tokenizer/sentence_piece_normalizer.h"
 
 namespace baton {
 namespace {
@@ -33,6 +34,17 @@ size_t SkipSpaces(std::string_view text, size_t position) {
   return position;
 }
 
+// `text` with spaces for their marks.
+std::string WithSpaces(std::string_view text) {
+  std::string spelled;
+  while (!text.empty()) {
+    const bool mark = text.starts_with(kSpaceMark);
+    spelled += mark ? ' ' : text.front();
+    text.remove_prefix(mark ? kSpaceMark.size() : 1);
+  }
+  return spelled;
+}
+
 bool IsInsideWord(std::string_view text, size_t begin, size_t end) {
   if (begin > 0 && IsWordCharacter(Utf8At(text, CharacterBefore(text, begin)).code_point))
     return true;
@@ -46,7 +58,8 @@ void SpecialTokens::Reserve(size_t more_tokens, size_t more_bytes) {
   texts_.reserve(texts_.size() + more_bytes);
 }
 
-SpecialTokens SpecialTokens::With(const Vocabulary& vocabulary, TokenType type) && {
+SpecialTokens SpecialTokens::With(const Vocabulary& vocabulary, TokenType type,
+                                  bool marks_spaces) && {
   size_t count = 0, bytes = 0;
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     if (vocabulary.TypeOf(id) != type) continue;
@@ -55,18 +68,22 @@ SpecialTokens SpecialTokens::With(const Vocabulary& vocabulary, TokenType type) 
   }
   Reserve(count, bytes);
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.TypeOf(id) == type)
-      Add(vocabulary.TextOf(id), {.control = type != TokenType::kUserDefined, .id = id});
+    if (vocabulary.TypeOf(id) != type) continue;
+    const Stored token = {.control = type != TokenType::kUserDefined, .id = id};
+    if (marks_spaces)
+      Add(WithSpaces(vocabulary.TextOf(id)), token);
+    else
+      Add(vocabulary.TextOf(id), token);
   }
   Sort();
   return std::move(*this);
 }
 
-SpecialTokens SpecialTokens::Of(const Vocabulary& vocabulary) {
+SpecialTokens SpecialTokens::Of(const Vocabulary& vocabulary, bool marks_spaces) {
   return SpecialTokens()
       .With(vocabulary, TokenType::kControl)
       .With(vocabulary, TokenType::kUnknown)
-      .With(vocabulary, TokenType::kUserDefined);
+      .With(vocabulary, TokenType::kUserDefined, marks_spaces);
 }
 
 bool SpecialTokens::has_control() const {

@@ -51,10 +51,11 @@ class SpecialTokens {
     for (const SpecialToken& token : tokens) Add(token);
     Sort();
   }
-  // All control, unknown and user-defined tokens of a vocabulary.
-  static SpecialTokens Of(const Vocabulary& vocabulary);
+  // All control, unknown and user-defined tokens of a vocabulary, of which the last hold
+  // SentencePiece's mark for each space where it `marks_spaces`.
+  static SpecialTokens Of(const Vocabulary& vocabulary, bool marks_spaces);
   // These, and behind them a vocabulary's tokens of one type.
-  SpecialTokens With(const Vocabulary& vocabulary, TokenType type) &&;
+  SpecialTokens With(const Vocabulary& vocabulary, TokenType type, bool marks_spaces = false) &&;
 
   bool empty() const { return tokens_.empty(); }
   bool has_control() const;

@@ -74,6 +74,9 @@ std::string_view TokenTable::TextOf(TokenId id) const {
 
 TokenId TokenTable::Find(std::string_view text) const {
   if (text.empty()) return kNoToken;
+  for (const AddedToken& added : added_) {  // what roles name is nearly always one of these
+    if (added.token.text == text) return added.token.id;
+  }
   for (TokenId id = 0; id < size(); ++id) {
     if (TextOf(id) == text) return id;
   }
@@ -146,6 +149,7 @@ Result<Vocabulary> TokenTable::Finish(const TokensAround& around, std::vector<fl
 }
 
 Status TokenTable::CheckTexts(const Vocabulary& vocabulary) {
+  if (!vocabulary.repeats_texts()) return OkStatus();
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const std::string_view text = vocabulary.TextOf(id);
     if (vocabulary.TypeOf(id) == TokenType::kUnused || text.empty()) continue;

@@ -147,7 +147,7 @@ Result<Tokenizer> Tokenizer::FromMetadata(const Metadata& metadata) {
   BATON_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::FromMetadata(metadata));
   TokenizerParts parts;
   parts.vocabulary = std::make_unique<const Vocabulary>(std::move(vocabulary));
-  parts.special = SpecialTokens::Of(*parts.vocabulary);
+  parts.special = SpecialTokens::Of(*parts.vocabulary, kind == "llama" || kind == "t5");
   parts.around = AroundOf(*parts.vocabulary);
   parts.kind = kind;
   parts.pre_tokenizer = pre;

@@ -267,13 +267,15 @@ class Reader {
     MergeTable merges(document_.n_merges, *parts_.vocabulary);
     uint32_t rank = 0;
     std::string joined;
+    TokenId expected = kNoToken;  // most vocabularies are in the order of their merges
     BATON_RETURN_IF_ERROR(
         ForEachMerge(document_, [&](std::string_view left, std::string_view right) -> Status {
           joined.assign(left).append(right);
           MergeTable::Merge merge = {.rank = rank++};
           BATON_ASSIGN_OR_RETURN(merge.left, MergedToken(left, merge.rank));
           BATON_ASSIGN_OR_RETURN(merge.right, MergedToken(right, merge.rank));
-          BATON_ASSIGN_OR_RETURN(merge.merged, MergedToken(joined, merge.rank));
+          BATON_ASSIGN_OR_RETURN(merge.merged, MergedToken(joined, merge.rank, expected));
+          expected = merge.merged + 1;
           const TokenType type = parts_.vocabulary->TypeOf(merge.merged);
           if (type != TokenType::kControl && type != TokenType::kUnknown) merges.Set(merge);
           return OkStatus();
@@ -281,8 +283,9 @@ class Reader {
     return merges;
   }
 
-  Result<TokenId> MergedToken(std::string_view text, uint32_t rank) const {
-    const TokenId id = parts_.vocabulary->Find(text);
+  Result<TokenId> MergedToken(std::string_view text, uint32_t rank,
+                              TokenId guess = kNoToken) const {
+    const TokenId id = parts_.vocabulary->Find(text, guess);
     if (id != kNoToken && table_.IsOwn(id)) return id;
     return MakeError(Code::kInvalidArgument, "merge {} names '{}', which is no token", rank, text);
   }

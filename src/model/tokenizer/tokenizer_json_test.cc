@@ -363,6 +363,21 @@ std::string Unigram(const std::string& pieces) {
   return fmt::format(R"({{"model": {{"type": "Unigram", "vocab": [{}]}}}})", pieces);
 }
 
+TEST(TokenizerJson, MergesAreWrittenInManyWays) {
+  const std::string json = Bpe(
+      R"("a": 0, "\"": 1, "\\": 2, "]": 3, "[": 4, "b": 5, "a\"": 6, "\\]": 7, "[b": 8, "é": 9,
+         "\u00e9a": 10, "][": 11, "a\"\\]": 12)",
+      "\n\t[ \"a\" ,\r\n\"\\\"\" ] , \"\\\\ ]\",[\"[\",\"b\"],\"\\u00e9\\u0020a\" , \"] [\",\n"
+      "[\"a\\\"\", \"\\\\]\"] ");
+  const auto read = ReadTokenizerFiles({.tokenizer_json = json}, 0);
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  const Tokenizer& tokenizer = read->tokenizer;
+  EXPECT_THAT(*tokenizer.Encode("a\""), ElementsAre(6));
+  EXPECT_THAT(*tokenizer.Encode("[b\\]"), ElementsAre(8, 7));
+  EXPECT_THAT(*tokenizer.Encode("éa]["), ElementsAre(10, 11));
+  EXPECT_THAT(*tokenizer.Encode("a\"\\]"), ElementsAre(12));
+}
+
 // Tokens of `length` bytes, and each way to make them of two.
 std::string AllSplits(size_t length) {
   std::string merges;

@@ -33,8 +33,14 @@ gguf::HeaderBuilder ByteHeader(const std::string& pre = "gpt-2") {
   return header;
 }
 
+struct TestPiece {
+  std::string text;
+  float score;
+  TokenType type = TokenType::kNormal;
+};
+
 // SentencePiece: <unk> <s> </s>, bytes, then pieces with scores.
-gguf::HeaderBuilder PieceHeader() {
+gguf::HeaderBuilder PieceHeader(const std::vector<TestPiece>& more = {}) {
   std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
   std::vector<int32_t> types = {2, 3, 3};
   std::vector<float> scores(3, 0.0f);
@@ -50,6 +56,11 @@ gguf::HeaderBuilder PieceHeader() {
     tokens.push_back(text);
     types.push_back(1);
     scores.push_back(score);
+  }
+  for (const TestPiece& piece : more) {
+    tokens.push_back(piece.text);
+    types.push_back(static_cast<int32_t>(piece.type));
+    scores.push_back(piece.score);
   }
   gguf::HeaderBuilder header;
   header.AddString("tokenizer.ggml.model", "llama");
@@ -96,6 +107,36 @@ TEST(SentencePiece, MergesByScoreAndFallsBackToBytes) {
   EXPECT_EQ(tokenizer->Decode(*tokenizer->Encode(" ab \u00e9 ")), " ab \u00e9 ");
   const auto with_bos = tokenizer->Encode("ab", {.add_special = true});
   EXPECT_EQ(with_bos->front(), vocabulary.bos());
+}
+
+// As sentencepiece 0.2 does with the same pieces.
+TEST(SentencePiece, UnusedTokensAreStationsOnTheWay) {
+  const auto tokenizer = FromHeader(PieceHeader(
+      {{"bs", -0.1f, TokenType::kUnused}, {"bsa", -0.2f}, {"bsas", -0.3f, TokenType::kUnused}}));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message();
+  const Vocabulary& vocabulary = tokenizer->vocabulary();
+  const TokenId space = vocabulary.Find("\u2581"), b = vocabulary.Find("b"),
+                s = vocabulary.Find("s"), bsa = vocabulary.Find("bsa");
+  EXPECT_THAT(*tokenizer->Encode("bsa"), ElementsAre(space, bsa));
+  EXPECT_THAT(*tokenizer->Encode("bs"), ElementsAre(space, b, s));
+  EXPECT_THAT(*tokenizer->Encode("bsas"), ElementsAre(space, bsa, s));
+}
+
+TEST(SentencePiece, UserDefinedTokensMayHoldSpaces) {
+  auto header = PieceHeader({{"\u2581\u2581\u2581", 0, TokenType::kUserDefined},
+                             {"a\u2581b", 0, TokenType::kUserDefined}});
+  header.AddBool("tokenizer.ggml.add_space_prefix", false);
+  const auto tokenizer = FromHeader(header);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message();
+  const Vocabulary& vocabulary = tokenizer->vocabulary();
+  const TokenId three = vocabulary.Find("\u2581\u2581\u2581");
+  EXPECT_THAT(
+      *tokenizer->Encode("s    s"),
+      ElementsAre(vocabulary.Find("s"), three, vocabulary.Find("\u2581"), vocabulary.Find("s")));
+  const auto tokens = *tokenizer->Encode("ba bb");
+  EXPECT_THAT(tokens,
+              ElementsAre(vocabulary.Find("b"), vocabulary.Find("a\u2581b"), vocabulary.Find("b")));
+  EXPECT_EQ(tokenizer->Decode(tokens), "ba bb");
 }
 
 TEST(SpecialTokens, TextNeverBecomesAControlToken) {

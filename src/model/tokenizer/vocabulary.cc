@@ -14,6 +14,22 @@ using gguf::ValueType;
 
 constexpr uint64_t kTextBytesMax = 256 << 20;
 
+constexpr uint32_t kTokenBits = 22;
+constexpr uint32_t kTokenMask = (1u << kTokenBits) - 1;
+constexpr uint32_t kEmptySlot = UINT32_MAX;
+static_assert(kVocabularySizeMax <= int64_t{1} << kTokenBits);
+
+// What stands above a token in its slot; never all ones, as in an empty one.
+uint32_t TagOf(size_t hash) {
+  constexpr uint32_t kAllOnes = UINT32_MAX >> kTokenBits;
+  const uint32_t low = static_cast<uint32_t>(hash) & kAllOnes;
+  return (low == kAllOnes ? 0 : low) << kTokenBits;
+}
+
+TokenId TokenIn(uint32_t slot) {
+  return static_cast<TokenId>(slot & kTokenMask);
+}
+
 }  // namespace
 
 Result<Vocabulary> Vocabulary::FromMetadata(const Metadata& metadata) {
@@ -146,18 +162,26 @@ Status Vocabulary::ReadRoles(const Metadata& metadata) {
 }
 
 void Vocabulary::BuildIndex() {
-  slots_.assign(types_.size() + types_.size() / 3 + 1, kNoToken);
+  slots_.assign(types_.size() + types_.size() / 3 + 1, kEmptySlot);
   for (TokenId id = 0; id < size(); ++id) {
-    TokenId& slot = slots_[SlotOf(TextOf(id))];
-    if (slot == kNoToken) slot = id;
+    const std::string_view text = TextOf(id);
+    const size_t hash = std::hash<std::string_view>{}(text);
+    uint32_t& slot = slots_[SlotOf(text, hash)];
+    if (slot == kEmptySlot)
+      slot = TagOf(hash) | static_cast<uint32_t>(id);
+    else
+      repeats_texts_ = repeats_texts_ || !text.empty();
   }
 }
 
 // The slot that holds the token of this text, or the empty one where it would go.
-size_t Vocabulary::SlotOf(std::string_view text) const {
-  const size_t hash = std::hash<std::string_view>{}(text);
+size_t Vocabulary::SlotOf(std::string_view text, size_t hash) const {
+  const uint32_t tag = TagOf(hash);
+  const auto holds = [&](uint32_t slot) {
+    return (slot & ~kTokenMask) == tag && TextOf(TokenIn(slot)) == text;
+  };
   auto slot = static_cast<size_t>(static_cast<__uint128_t>(hash) * slots_.size() >> 64);
-  while (slots_[slot] != kNoToken && TextOf(slots_[slot]) != text)
+  while (slots_[slot] != kEmptySlot && !holds(slots_[slot]))
     slot = slot + 1 == slots_.size() ? 0 : slot + 1;
   return slot;
 }
@@ -168,7 +192,14 @@ std::string_view Vocabulary::TextOf(TokenId id) const {
 }
 
 TokenId Vocabulary::Find(std::string_view stored_text) const {
-  return slots_[SlotOf(stored_text)];
+  const uint32_t slot = slots_[SlotOf(stored_text, std::hash<std::string_view>{}(stored_text))];
+  return slot == kEmptySlot ? kNoToken : TokenIn(slot);
+}
+
+TokenId Vocabulary::Find(std::string_view stored_text, TokenId guess) const {
+  const bool right =
+      !repeats_texts_ && !stored_text.empty() && Contains(guess) && TextOf(guess) == stored_text;
+  return right ? guess : Find(stored_text);
 }
 
 }  // namespace baton

@@ -58,6 +58,10 @@ class Vocabulary {
   float ScoreOf(TokenId id) const { return scores_.empty() ? 0 : scores_[static_cast<size_t>(id)]; }
   // The token of exactly that stored text (the first, if a file has two), or kNoToken.
   TokenId Find(std::string_view stored_text) const;
+  // Likewise, and quicker where it is `guess`, which need not be a token.
+  TokenId Find(std::string_view stored_text, TokenId guess) const;
+  // Whether two tokens have one text, which is not empty; Find() gives the first.
+  bool repeats_texts() const { return repeats_texts_; }
 
   // kNoToken where the vocabulary has none.
   TokenId bos() const { return bos_; }
@@ -76,13 +80,16 @@ class Vocabulary {
   Result<TokenId> Role(const gguf::Metadata& metadata, std::string_view name,
                        TokenId otherwise) const;
   void BuildIndex();
-  size_t SlotOf(std::string_view text) const;
+  size_t SlotOf(std::string_view text, size_t hash) const;
 
   std::string arena_;              // all texts, one behind the other
   std::vector<uint32_t> offsets_;  // size() + 1 of them
   std::vector<TokenType> types_;
   std::vector<float> scores_;
-  std::vector<TokenId> slots_;  // open addressing over the texts, three quarters full
+  // Open addressing over the texts, three quarters full: of each a token, and above it some bits of
+  // its text's hash, which tell nearly all others apart without a look at their texts.
+  std::vector<uint32_t> slots_;
+  bool repeats_texts_ = false;
   TokenId bos_ = kNoToken;
   TokenId eos_ = kNoToken;
   TokenId eot_ = kNoToken;

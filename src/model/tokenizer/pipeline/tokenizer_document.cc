@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 
 #include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/value_stack.hpp>
 
 #include "base/log.h"
@@ -15,7 +15,6 @@ namespace baton {
 namespace {
 
 using boost::system::error_code;
-using MergeVisitor = std::function<Status(std::string_view, std::string_view)>;
 
 constexpr size_t kDepthMax = 64;
 constexpr size_t kFileBytesMax = 1u << 30;
@@ -57,10 +56,8 @@ class Handler {
   static constexpr size_t max_key_size = SIZE_MAX;
   static constexpr size_t max_string_size = SIZE_MAX;
 
-  // With `visit` the text is no document but the array of its merges.
-  Handler(std::string_view json, bool tokenizer, const ObjectLimits& limits,
-          const MergeVisitor* visit)
-      : json_(json), tokenizer_(tokenizer), limits_(limits), visit_(visit), tokens_(json) {
+  Handler(std::string_view json, bool tokenizer, const ObjectLimits& limits)
+      : json_(json), tokenizer_(tokenizer), limits_(limits), tokens_(json) {
     stack_.reset(boost::json::make_shared_resource<ArenaResource>(tree_bytes_));
   }
 
@@ -74,8 +71,6 @@ class Handler {
             .rest = std::move(stack_.release().as_object())};
   }
   const std::string& message() const { return message_; }
-  // What the visitor failed with.
-  const std::optional<Error>& visit_error() const { return visit_error_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -212,19 +207,17 @@ class Handler {
                                                   : Fail("a merge is no pair of texts", error);
     part_ = PartThatBegins();
     if (part_ == Part::kMerges && object) return Fail("'merges' is an object, not an array", error);
-    if (part_ == Part::kMerges && visit_ == nullptr && !FindMerges(error)) return false;
+    if (part_ == Part::kMerges && !FindMerges(error)) return false;
     if (part_ == Part::kVocabulary && !tokens_.empty())
       return Fail("'vocab' is there twice", error);
     if (part_ == Part::kRest) return true;
     part_depth_ = depth_;
     is_object_ = object;
-    if (visit_ != nullptr) return true;
     stack_.push_null();
     return Count(error);
   }
 
   Part PartThatBegins() const {
-    if (visit_ != nullptr) return Part::kMerges;
     if (depth_ == 2 && !limits_.left_out.empty() && top_key_ == limits_.left_out)
       return Part::kLeftOut;
     if (!tokenizer_ || depth_ != 3 || top_key_ != "model") return Part::kRest;
@@ -357,18 +350,12 @@ class Handler {
     merge_bytes_ += left.size() + right.size();
     if (++n_merges_ > kMergesMax)
       return Fail(fmt::format("it has more than {} merges", kMergesMax), error);
-    if (visit_ == nullptr) return true;
-    const Status visited = (*visit_)(left, right);
-    if (visited.ok()) return true;
-    visit_error_ = visited.error();
-    return Fail({}, error);
+    return true;
   }
 
   const std::string_view json_;
   const bool tokenizer_;  // whether model.vocab and model.merges go their own way
   const ObjectLimits limits_;
-  const MergeVisitor* const visit_;
-  std::optional<Error> visit_error_;
   std::string message_;
   std::string parts_;  // of the text that is coming in
   std::string whole_;
@@ -402,7 +389,7 @@ Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bo
   if (json.size() > kFileBytesMax)
     return MakeError(Code::kInvalidArgument, "{} has {} bytes, more than {}", what, json.size(),
                      kFileBytesMax);
-  boost::json::basic_parser<Handler> parser(Options(), json, tokenizer, limits, nullptr);
+  boost::json::basic_parser<Handler> parser(Options(), json, tokenizer, limits);
   error_code error;
   const size_t used = parser.write_some(false, json.data(), json.size(), error);
   const std::string& message = parser.handler().message();
@@ -417,6 +404,54 @@ Result<TokenizerDocument> Parse(std::string_view json, std::string_view what, bo
                      log::Escape(json.substr(0, kShownBytesMax)));
   return std::move(parser.handler()).Take();
 }
+
+// Reads once more what the parser found to be an array of strings, or of pairs of them.
+class MergeScanner {
+ public:
+  explicit MergeScanner(std::string_view merges) : rest_(merges.substr(1)) {}
+
+  // Whether there is another; left() and right() are its texts until the next call.
+  bool Next() {
+    while (rest_.front() != '"' && rest_.front() != '[' && rest_.front() != ']')
+      rest_.remove_prefix(1);
+    if (rest_.front() == ']') return false;
+    const bool pair = rest_.front() == '[';
+    left_ = String(unescaped_left_);
+    if (pair) {
+      right_ = String(unescaped_right_);
+      rest_.remove_prefix(rest_.find(']') + 1);
+      return true;
+    }
+    const size_t space = left_.find(' ');
+    right_ = left_.substr(space + 1);
+    left_ = left_.substr(0, space);
+    return true;
+  }
+  std::string_view left() const { return left_; }
+  std::string_view right() const { return right_; }
+
+ private:
+  std::string_view String(std::string& unescaped) {
+    rest_.remove_prefix(rest_.find('"'));
+    const size_t quote = rest_.find('"', 1);
+    std::string_view text = rest_.substr(1, quote - 1);
+    if (text.find('\\') != std::string_view::npos) return EscapedString(unescaped);
+    rest_.remove_prefix(quote + 1);
+    return text;
+  }
+
+  std::string_view EscapedString(std::string& unescaped) {
+    size_t end = 1;
+    while (rest_[end] != '"') end += rest_[end] == '\\' ? 2 : 1;
+    unescaped = boost::json::parse(rest_.substr(0, end + 1)).get_string();
+    rest_.remove_prefix(end + 1);
+    return unescaped;
+  }
+
+  std::string_view rest_;
+  std::string_view left_, right_;
+  std::string unescaped_left_, unescaped_right_;
+};
 
 }  // namespace
 
@@ -440,16 +475,12 @@ Result<TokenizerDocument> ParseTokenizerDocument(std::string_view json) {
   return Parse(json, "tokenizer.json", true, {});
 }
 
-Status ForEachMerge(const TokenizerDocument& document, const MergeVisitor& visit) {
+Status ForEachMerge(const TokenizerDocument& document,
+                    const std::function<Status(std::string_view, std::string_view)>& visit) {
   if (!document.has_merges) return OkStatus();
-  boost::json::parse_options options = Options();
-  options.allow_invalid_utf8 = true;  // it was looked for
-  boost::json::basic_parser<Handler> parser(options, document.merges, true, ObjectLimits(), &visit);
-  error_code error;
-  parser.write_some(false, document.merges.data(), document.merges.size(), error);
-  if (!error) return OkStatus();
-  CHECK(parser.handler().visit_error(), "merges of no tokenizer.json");
-  return *parser.handler().visit_error();
+  MergeScanner scanner(document.merges);
+  while (scanner.Next()) BATON_RETURN_IF_ERROR(visit(scanner.left(), scanner.right()));
+  return OkStatus();
 }
 
 Result<boost::json::object> ParseBoundedObject(std::string_view json, std::string_view what,
