@@ -225,6 +225,7 @@ Result<LabRun> RunRow(LabCluster& cluster, const plan::Scenario& scenario,
     for (const Answered& answer : answers) run.texts.push_back(answer.text);
     rounds.push_back(std::move(answers));
   }
+  run.speed = speed;
   run.times = TimesOf(rounds, row, speed);
   run.kv_bytes = rounds.back().back().kv_bytes;
   Clock::time_point until = rounds.back().front().last;
