@@ -285,8 +285,12 @@ void ClearKeyElements(const KvLayout& layout, int head, int elements, std::span<
       layout.type == KvType::kQ8_0 ? (elements + kBlock - 1) / kBlock * kBlock : elements;
   const size_t block_bytes = KvBytesOf(layout.type, layout.width() * kLanes);
   uint8_t* keys = frame.data() + head * layout.head_bytes();
-  for (int block = 0; block < kPageTokens / kLanes; ++block)
-    std::memset(keys + block * block_bytes, 0, KvBytesOf(layout.type, whole * kLanes));
+  const size_t bytes = KvBytesOf(layout.type, whole * kLanes);
+  for (int block = 0; block < kPageTokens / kLanes; ++block, keys += block_bytes) {
+    // Where nobody wrote, there is no memory yet, and reading takes none.
+    const bool written = std::any_of(keys, keys + bytes, [](uint8_t byte) { return byte != 0; });
+    if (written) std::memset(keys, 0, bytes);
+  }
 }
 
 void ExportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int count, KvType type,
