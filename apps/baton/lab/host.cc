@@ -25,6 +25,8 @@ constexpr size_t kPieceBytes = 1 << 20;
 // Beside sending and taking, nodes pack, check and store what they send, and the links' shaping is
 // this machine's work too: of what a bare connection carries this much is left.
 constexpr double kLeftForLinks = 0.5;
+// What stays on a node is neither encrypted nor sent.
+constexpr double kLocalAsLink = 0.5;
 constexpr double kOwnShareMost = 0.02;
 constexpr double kSecondsMost = 300;
 constexpr double kSteps[] = {1, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01};
@@ -113,7 +115,9 @@ Result<double> MeasureCarried() {
 
 ChosenSpeed ChooseSpeed(double carried_bytes_per_s, const LabNeed& need) {
   const auto suits = [&](double speed) {
-    return need.port_bytes_per_s * speed <= carried_bytes_per_s * kLeftForLinks &&
+    const double bytes_per_s =
+        std::max(need.link_bytes_per_s, need.local_bytes_per_s * kLocalAsLink);
+    return bytes_per_s * speed <= carried_bytes_per_s * kLeftForLinks &&
            need.own_share * speed <= kOwnShareMost;
   };
   ChosenSpeed chosen;
@@ -134,9 +138,10 @@ std::string Describe(const ChosenSpeed& chosen, double carried_bytes_per_s, cons
               : fmt::format("; time runs {:.0f} times slower than life", 1 / chosen.speed);
   if (chosen.cut_short) return text + ": slower would be more exact, but take long";
   if (chosen.speed == 1) return text;
-  if (need.port_bytes_per_s == 0) return text + ", so that phantoms keep their time";
+  if (need.link_bytes_per_s <= need.local_bytes_per_s * kLocalAsLink)
+    return text + ", so that phantoms keep their time";
   return text + fmt::format(", so that links of {} are what they should be",
-                            GigabitsOf(need.port_bytes_per_s));
+                            GigabitsOf(need.link_bytes_per_s));
 }
 
 }  // namespace baton::app

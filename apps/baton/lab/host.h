@@ -14,9 +14,10 @@ Result<double> MeasureCarried();
 
 // What some rows ask of the machine, at the speed of life.
 struct LabNeed {
-  double port_bytes_per_s = 0;  // of the fastest link that a row's nodes share; 0: none
-  double own_share = 0;         // what this program's own work adds to the time of a token, at most
-  double seconds = 0;           // that all rows take
+  double link_bytes_per_s = 0;   // of the fastest link that a row's nodes share; 0: none
+  double local_bytes_per_s = 0;  // of KV that changes seats on one node; 0: none does
+  double own_share = 0;  // what this program's own work adds to the time of a token, at most
+  double seconds = 0;    // that all rows take
 };
 
 struct ChosenSpeed {

@@ -17,7 +17,7 @@ TEST(Host, CarriesSomething) {
 
 TEST(Host, TimeRunsAsFastAsLinksAreCarried) {
   const auto speed_for = [](double port_gbit, double carried_gbit) {
-    const LabNeed need{.port_bytes_per_s = port_gbit * kGigabit, .seconds = 1};
+    const LabNeed need{.link_bytes_per_s = port_gbit * kGigabit, .seconds = 1};
     return ChooseSpeed(carried_gbit * kGigabit, need).speed;
   };
   EXPECT_EQ(speed_for(0, 1), 1);
@@ -30,6 +30,12 @@ TEST(Host, TimeRunsAsFastAsLinksAreCarried) {
   EXPECT_EQ(speed_for(1e6, 8), 0.01);
 }
 
+TEST(Host, KvThatStaysOnANodeCountsHalf) {
+  const LabNeed need{.link_bytes_per_s = kGigabit, .local_bytes_per_s = 6 * kGigabit, .seconds = 1};
+  EXPECT_EQ(ChooseSpeed(6 * kGigabit, need).speed, 1);
+  EXPECT_EQ(ChooseSpeed(5 * kGigabit, need).speed, 0.5);
+}
+
 TEST(Host, OwnWorkIsKeptSmall) {
   const auto speed_for = [](double own_share) {
     return ChooseSpeed(kGigabit, {.own_share = own_share, .seconds = 1}).speed;
@@ -39,17 +45,17 @@ TEST(Host, OwnWorkIsKeptSmall) {
 }
 
 TEST(Host, NobodyWaitsForHours) {
-  const LabNeed need{.port_bytes_per_s = 40 * kGigabit, .seconds = 140};
+  const LabNeed need{.link_bytes_per_s = 40 * kGigabit, .seconds = 140};
   const ChosenSpeed chosen = ChooseSpeed(8 * kGigabit, need);
   EXPECT_EQ(chosen.speed, 0.5);
   EXPECT_TRUE(chosen.cut_short);
   EXPECT_THAT(Describe(chosen, 8 * kGigabit, need), HasSubstr("2 times slower than life: slower"));
-  EXPECT_EQ(ChooseSpeed(8 * kGigabit, {.port_bytes_per_s = 40 * kGigabit, .seconds = 1e6}).speed, 1)
+  EXPECT_EQ(ChooseSpeed(8 * kGigabit, {.link_bytes_per_s = 40 * kGigabit, .seconds = 1e6}).speed, 1)
       << "never faster than life";
 }
 
 TEST(Host, TellsWhatItChose) {
-  const LabNeed need{.port_bytes_per_s = 9.4 * kGigabit, .seconds = 10};
+  const LabNeed need{.link_bytes_per_s = 9.4 * kGigabit, .seconds = 10};
   EXPECT_EQ(Describe(ChooseSpeed(7 * kGigabit, need), 7 * kGigabit, need),
             "this machine carries about 7.0 Gb/s between two nodes; time runs 4 times slower than "
             "life, so that links of 9.4 Gb/s are what they should be");

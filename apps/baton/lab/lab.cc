@@ -118,6 +118,15 @@ class Lab {
   const std::vector<LabResult>& results() const { return results_; }
 
  private:
+  // A node computes prompts for one group and answers for the other.
+  static bool HasTwoSeats(const plan::Plan& plan) {
+    return plan::NodesUsed(plan).size() < plan.prefill.size() + plan.decode.size();
+  }
+  double KvBytesOf(const plan::ScenarioRow& row) const {
+    return model_.SeenTokens({0, model_.n_layers()}, row.prompt_tokens) *
+           static_cast<double>(model_.KvBytesPerTokenPerLayer(KvType::kF16));
+  }
+
   // What the rows ask of the machine, as the planner expects them to run.
   LabNeed NeedOf(const plan::ClusterProfile& cluster,
                  const std::vector<plan::Prediction>& predicted) const {
@@ -130,12 +139,16 @@ class Lab {
           return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
         };
         if (used(link.from) && used(link.to))
-          need.port_bytes_per_s = std::max(need.port_bytes_per_s, link.bytes_per_s);
+          need.link_bytes_per_s = std::max(need.link_bytes_per_s, link.bytes_per_s);
       }
+      if (HasTwoSeats(plan))
+        need.local_bytes_per_s =
+            std::max(need.local_bytes_per_s, KvBytesOf(*rows_[i]) / plan.prefill_s);
       const auto hops = static_cast<double>(plan.decode.size());
       need.own_share = std::max(need.own_share, hops * kOwnTokenSeconds / plan.decode_step_s);
       need.seconds += (rows_[i]->repeat + 1) * predicted[i].times.total_s;
     }
+    need.seconds *= static_cast<double>(std::max<size_t>(1, scenario_.links.size()));
     return need;
   }
 
@@ -171,8 +184,9 @@ class Lab {
       if (cluster != nullptr) {
         fmt::print(stderr, "{}{}\n", variant.prefix, row.name);
         BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab.speed));
-        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row) +
-                      NoteOfPlan(*result.run, StagesOf(predicted[i].plan, variant.cluster));
+        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row);
+        if (result.run->stages != StagesOf(predicted[i].plan, variant.cluster))
+          PredictAgain(variant.cluster, result);
       }
       results_.push_back(std::move(result));
     }
@@ -213,10 +227,17 @@ class Lab {
     add(plan.decode, plan.disaggregated() ? "decode on " : "");
     return text;
   }
-  // The nodes plan with what they measured.
-  static std::string NoteOfPlan(const LabRun& run, const std::string& expected) {
-    if (run.stages == expected) return "";
-    return fmt::format("predicted for {}, but the nodes chose {}", expected, run.stages);
+  // The nodes plan with what they measured: what is expected of that.
+  void PredictAgain(const plan::ClusterProfile& cluster, LabResult& result) const {
+    plan::ScenarioRow row = *result.row;
+    row.prefill_on = result.run->prefill_on;
+    row.decode_on = result.run->decode_on;
+    row.split = result.run->split;
+    const auto predicted = plan::Predict(cluster, model_, scenario_, row);
+    if (predicted.ok()) result.predicted = predicted->times;
+    result.note +=
+        fmt::format("the nodes chose {}, not quite what the planner would by the catalogue",
+                    result.run->stages);
   }
 
   const plan::Scenario& scenario_;
