@@ -699,7 +699,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     std::vector<NodeId> silent;
     for (auto& [peer, link] : links_) {
       if (now - link->last_heard > SilenceMax()) silent.push_back(peer);
-      if (now - link->last_ping >= kHeartbeat) SendPings(*link);
+      if (now - link->last_ping >= kHeartbeat * options_.patience) SendPings(*link);
       WatchBandwidth(*link);
     }
     ProbeNext();

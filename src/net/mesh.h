@@ -53,7 +53,8 @@ struct MeshOptions {
   std::map<std::string, double> hold_us;
   // Likewise, what links to these carry: they are not measured.
   std::map<std::string, double> told_bytes_per_s;
-  // Likewise, times kSilenceMax: where the clock is slow, so may be who has to answer.
+  // Likewise, times kSilenceMax and what heartbeats are apart: where the clock is slow, so may be
+  // who has to answer.
   double patience = 1;
 };
 

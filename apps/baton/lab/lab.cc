@@ -146,7 +146,10 @@ class Lab {
             std::max(need.local_bytes_per_s, KvBytesOf(*rows_[i]) / plan.prefill_s);
       const auto hops = static_cast<double>(plan.decode.size());
       need.own_share = std::max(need.own_share, hops * kOwnTokenSeconds / plan.decode_step_s);
-      need.seconds += (rows_[i]->repeat + 1) * predicted[i].times.total_s;
+      // Prompts that come together are computed one after the other.
+      const plan::RequestTimes& times = predicted[i].times;
+      need.seconds +=
+          (rows_[i]->repeat + 1) * (rows_[i]->concurrency * times.ttft_s + times.decode_s);
     }
     need.seconds *= static_cast<double>(std::max<size_t>(1, scenario_.links.size()));
     return need;
