@@ -245,6 +245,13 @@ std::vector<std::string> LabCluster::Arguments(size_t i) const {
     arguments.emplace_back("--peer");
     arguments.push_back(peer);
   }
+  for (std::string& each : LinkArguments(i)) arguments.push_back(std::move(each));
+  return arguments;
+}
+
+// What it cannot see of its links, or need not measure.
+std::vector<std::string> LabCluster::LinkArguments(size_t i) const {
+  std::vector<std::string> arguments;
   for (const plan::NodeProfile& other : cluster_.nodes) {
     const plan::LinkProfile* link = cluster_.FindLink(cluster_.nodes[i].id, other.id);
     if (link == nullptr) continue;

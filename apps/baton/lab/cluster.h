@@ -69,6 +69,7 @@ class LabCluster {
   Status PlanAddresses();
   Status StartNode(size_t i);
   std::vector<std::string> Arguments(size_t i) const;
+  std::vector<std::string> LinkArguments(size_t i) const;
   Status Wire(size_t i, int process);
   Status AwaitAnswer(size_t i);
   Status Join(size_t i);
