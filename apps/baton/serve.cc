@@ -17,10 +17,24 @@ struct ServeOptions {
   std::vector<std::string> shapes;
   double phantom_memory_bytes = 0;
   std::vector<std::string> holds;
+  std::vector<std::string> rates;
   double speed = 1;
   bool quiet = false;
   bool verbose = false;
 };
+
+// "NODE=NUMBER", from `min` to `max`.
+std::optional<std::pair<std::string, double>> ParseOfNode(const std::string& text, double min,
+                                                          double max) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos) return std::nullopt;
+  double number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data() + equals + 1, last, number);
+  const bool whole = error == std::errc() && end == last;
+  if (!whole || !(number >= min && number <= max)) return std::nullopt;
+  return std::pair(text.substr(0, equals), number);
+}
 
 // A device of the catalogue, with models of which only the shape is known.
 Result<node::PhantomOptions> PhantomOf(const ServeOptions& options) {
@@ -28,6 +42,7 @@ Result<node::PhantomOptions> PhantomOf(const ServeOptions& options) {
   BATON_ASSIGN_OR_RETURN(plan::DeviceProfile device,
                          plan::ParseDeviceProfile(options.phantom, plan::Catalogue::Shipped()));
   phantom.device = plan::SpedUp(std::move(device), options.speed);
+  phantom.patience = std::max(1.0, 1 / options.speed);
   if (options.phantom_memory_bytes > 0)
     phantom.device.memory_bytes = static_cast<uint64_t>(options.phantom_memory_bytes);
   for (const std::string& text : options.shapes) {
@@ -36,15 +51,18 @@ Result<node::PhantomOptions> PhantomOf(const ServeOptions& options) {
     phantom.shape_names.push_back(text);
   }
   for (const std::string& text : options.holds) {
-    const size_t equals = text.rfind('=');
-    const char* begin = text.data() + std::min(text.size(), equals + 1);
-    double us = -1;
-    const auto [end, error] = std::from_chars(begin, text.data() + text.size(), us);
-    const bool whole = error == std::errc() && end == text.data() + text.size();
-    if (equals == std::string::npos || !whole || !(us >= 0 && us <= 1e7))
+    const auto hold = ParseOfNode(text, 0, 1e7);
+    if (!hold)
       return MakeError(Code::kInvalidArgument,
                        "--phantom-hold '{}' is not NODE=MICROSECONDS, at most 10 s", text);
-    phantom.hold_us[text.substr(0, equals)] = us;
+    phantom.hold_us.insert(*hold);
+  }
+  for (const std::string& text : options.rates) {
+    const auto rate = ParseOfNode(text, 1, 1e15);
+    if (!rate)
+      return MakeError(Code::kInvalidArgument,
+                       "--phantom-rate '{}' is not NODE=BYTES, a second, at least 1", text);
+    phantom.told_bytes_per_s.insert(*rate);
   }
   return phantom;
 }
@@ -121,6 +139,9 @@ void AddServe(CLI::App& root, const Environment& environment, Work& chosen) {
       ->check(CLI::Range(1e6, 1e15));
   verb->add_option("--phantom-hold", options->holds,
                    "NODE=MICROSECONDS: frames to that node are held back; may be repeated");
+  verb->add_option("--phantom-rate", options->rates,
+                   "NODE=BYTES: so many a second go to that node, which is believed instead of "
+                   "measured; may be repeated");
   verb->add_option("--model-shape", options->shapes,
                    "SHAPE[:TYPE] of `baton synth`, a model of a phantom; may be repeated");
   verb->add_option("--speed", options->speed, "of a phantom's clock")->check(CLI::Range(1e-3, 1e3));

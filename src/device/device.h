@@ -252,6 +252,10 @@ class Device {
   virtual void Attend(Rows q, std::span<const KvRows> sequences, AttentionPrecision precision,
                       const AttentionForm& form, Rows into) = 0;
 
+  // A page's bytes of one layer, which another sequence used: from here on nothing of that can be
+  // read. Any thread, for (page, layer)s that nobody touches meanwhile.
+  virtual void ClearKv(const KvLayout& layout, std::span<uint8_t> frame) const = 0;
+
   // Takes about half a second. `memory` is read: larger than the caches, written before.
   virtual Peaks MeasurePeaks(const os::Clock& clock, Buffer& memory) = 0;
   // Reads every byte, which leaves nothing else in the caches.

@@ -280,6 +280,19 @@ void LoadKeyRows(const KvLayer& layer, int head, int first, std::span<uint8_t> r
   });
 }
 
+void ClearKeyElements(const KvLayout& layout, int head, int elements, std::span<uint8_t> frame) {
+  const size_t whole =
+      layout.type == KvType::kQ8_0 ? (elements + kBlock - 1) / kBlock * kBlock : elements;
+  const size_t block_bytes = KvBytesOf(layout.type, layout.width() * kLanes);
+  uint8_t* keys = frame.data() + head * layout.head_bytes();
+  const size_t bytes = KvBytesOf(layout.type, whole * kLanes);
+  for (int block = 0; block < kPageTokens / kLanes; ++block, keys += block_bytes) {
+    // Where nobody wrote, there is no memory yet, and reading takes none.
+    const bool written = std::any_of(keys, keys + bytes, [](uint8_t byte) { return byte != 0; });
+    if (written) std::memset(keys, 0, bytes);
+  }
+}
+
 void ExportSlab(const KernelTable& kernels, const KvLayer& layer, int first, int count, KvType type,
                 std::span<uint8_t> into) {
   const KvLayout& layout = layer.layout;

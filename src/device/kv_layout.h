@@ -24,6 +24,10 @@ void StoreKeyRows(const KvLayer& layer, int head, int first, std::span<const uin
 void StoreValueRows(const KvLayer& layer, int head, int first, std::span<const uint8_t> rows);
 void LoadKeyRows(const KvLayer& layer, int head, int first, std::span<uint8_t> rows);
 
+// Zeroes the first `elements` elements of the keys of one head in a page's bytes of a layer; of
+// Q8_0 the blocks that hold them.
+void ClearKeyElements(const KvLayout& layout, int head, int elements, std::span<uint8_t> frame);
+
 // Between pages and what travels (Device::ExportKv, ImportKv).
 void ExportSlab(const kernels::KernelTable& kernels, const KvLayer& layer, int first, int count,
                 KvType type, std::span<uint8_t> into);

@@ -1,6 +1,5 @@
 #include "kv/page_pool.h"
 
-#include <cstring>
 #include <limits>
 
 #include "base/check.h"
@@ -79,8 +78,8 @@ Result<PagePart> PagePool::Allocate(LayerKind kind) {
     while (static_cast<int>(indices.size()) < wanted) indices.push_back(first_untouched_++);
   }
   for (size_t i = 0; i < used_before; ++i) {
-    std::memset(storage_->host() + static_cast<size_t>(indices[i]) * frame_bytes(), 0,
-                frame_bytes());
+    uint8_t* frame = storage_->host() + static_cast<size_t>(indices[i]) * frame_bytes();
+    device_->ClearKv(layout_, {frame, frame_bytes()});
   }
   return std::make_shared<const Frames>(*this, std::move(indices));
 }

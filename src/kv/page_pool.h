@@ -6,7 +6,7 @@
 // and gives the second up once its window has passed.
 //
 // Frames belong to whoever holds a handle of their part and return to the pool with the last one.
-// They are zeroed before they are handed out again: nobody reads what another request left.
+// The device clears them before they are handed out again: nobody reads what another request left.
 //
 // Threads: all of PagePool and PagePart may be used from any thread. The bytes of a frame are not
 // guarded: whoever writes a frame must be the only one to touch it at that time.

@@ -29,6 +29,12 @@ void ProbeBudget::Take(os::TimePoint now, double bytes, double bytes_per_s) {
   free_ = now + PauseAfter(bytes / bytes_per_s);
 }
 
+void LinkMeter::Tell(double bytes_per_s) {
+  probed_bytes_per_s_ = bytes_per_s;
+  next_probe_ = os::TimePoint::max();
+  settled_ = true;
+}
+
 void LinkMeter::OnRoundTrip(os::TimePoint now, double rtt_us) {
   if (now - half_began_ >= kRttWindow / 2) {
     rtt_before_us_ = rtt_now_us_;

@@ -34,6 +34,8 @@ class LinkMeter {
   // After the first probe that met others; doubles until it is kProbeInterval.
   static constexpr std::chrono::milliseconds kCrowdedPause{1000};
 
+  // Somebody knows the bandwidth: no probe is ever due. What the link is seen to carry is a floor.
+  void Tell(double bytes_per_s);
   void OnRoundTrip(os::TimePoint now, double rtt_us);
   // A probe that nothing disturbed gave this rate and took this long in all. Both it and OnSent()
   // return true if there is news: the bandwidth is more than a tenth, or the round trip more than a

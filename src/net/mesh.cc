@@ -456,6 +456,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     SendRoster(peer);
     SendPings(*link);
     events_.OnPeerUp(link->peer);
+    const auto told = options_.told_bytes_per_s.find(link->peer.name);
+    if (told != options_.told_bytes_per_s.end()) link->meter.Tell(told->second);
     ProbeNext();
   }
 
@@ -688,18 +690,22 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     }
   }
 
+  std::chrono::milliseconds SilenceMax() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(kSilenceMax * options_.patience);
+  }
+
   void WatchLinks() {
     const os::TimePoint now = clock_.Now();
     std::vector<NodeId> silent;
     for (auto& [peer, link] : links_) {
-      if (now - link->last_heard > kSilenceMax) silent.push_back(peer);
-      if (now - link->last_ping >= kHeartbeat) SendPings(*link);
+      if (now - link->last_heard > SilenceMax()) silent.push_back(peer);
+      if (now - link->last_ping >= kHeartbeat * options_.patience) SendPings(*link);
       WatchBandwidth(*link);
     }
     ProbeNext();
     for (const NodeId& peer : silent)
       TakeDown(peer, MakeError(Code::kUnavailable, "{} has been silent for {} ms", peer.Short(),
-                               kSilenceMax.count()));
+                               SilenceMax().count()));
     std::erase_if(half_open_, [&](auto& item) {
       const bool stale = now - item.second->last_heard > 2 * kSilenceMax;
       if (stale) CloseLanes(*item.second, Error(Code::kDeadlineExceeded, "half a link"));

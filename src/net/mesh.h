@@ -51,6 +51,11 @@ struct MeshOptions {
   std::vector<std::string> static_peers;  // "host:port"
   // For laboratories: frames to these peers, by name, are held back for so many microseconds.
   std::map<std::string, double> hold_us;
+  // Likewise, what links to these carry: they are not measured.
+  std::map<std::string, double> told_bytes_per_s;
+  // Likewise, times kSilenceMax and what heartbeats are apart: where the clock is slow, so may be
+  // who has to answer.
+  double patience = 1;
 };
 
 class MeshEvents {

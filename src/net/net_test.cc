@@ -282,6 +282,24 @@ TEST(LinkMeter, ProbesTakeLessThanAHundredthOfEveryLink) {
   }
 }
 
+TEST(LinkMeter, WhatIsToldIsNotProbedAndWhatIsSeenCountsMore) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::seconds(5)};
+  meter.Tell(1e8);
+  EXPECT_TRUE(meter.settled());
+  EXPECT_TRUE(meter.OnSent(now, 0, false)) << "news for those who do not know it yet";
+  EXPECT_EQ(meter.bytes_per_s(), 1e8);
+  for (int i = 1; i <= 5; ++i) {
+    now += std::chrono::hours(1);
+    EXPECT_FALSE(meter.ProbeDue(now));
+  }
+  now += std::chrono::seconds(1);
+  meter.OnSent(now, 0, true);
+  now += std::chrono::seconds(1);
+  EXPECT_TRUE(meter.OnSent(now, 200'000'000, true));
+  EXPECT_EQ(meter.bytes_per_s(), 2e8);
+}
+
 TEST(LinkMeter, ACrowdedProbeIsAFloorAndRepeatedSoon) {
   LinkMeter meter;
   os::TimePoint now{std::chrono::hours(1)};

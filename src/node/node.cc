@@ -114,15 +114,17 @@ class Node::Impl {
                                                                    .workload = options_.workload,
                                                                    .open_model = OpenModelOf(),
                                                                    .phantom = PhantomOf()});
-    mesh_ = std::make_unique<net::Mesh>(
-        io_, identity, std::move(roster),
-        net::MeshOptions{.name = options_.name,
-                         .software_version = Version(),
-                         .roster_path = roster_path,
-                         .static_peers = options_.peers,
-                         .hold_us = options_.phantom ? options_.phantom->hold_us
-                                                     : std::map<std::string, double>()},
-        clock_, *cluster_);
+    const PhantomOptions pretended = options_.phantom.value_or(PhantomOptions());
+    mesh_ =
+        std::make_unique<net::Mesh>(io_, identity, std::move(roster),
+                                    net::MeshOptions{.name = options_.name,
+                                                     .software_version = Version(),
+                                                     .roster_path = roster_path,
+                                                     .static_peers = options_.peers,
+                                                     .hold_us = pretended.hold_us,
+                                                     .told_bytes_per_s = pretended.told_bytes_per_s,
+                                                     .patience = pretended.patience},
+                                    clock_, *cluster_);
     BATON_RETURN_IF_ERROR(OpenMesh());
     BATON_RETURN_IF_ERROR(OpenApi());
     mesh_->Start();

@@ -20,8 +20,9 @@ namespace baton::node {
 struct PhantomOptions {
   plan::DeviceProfile device;
   std::vector<hub::SyntheticOptions> shapes;
-  std::vector<std::string> shape_names;   // of those, as requests call them
-  std::map<std::string, double> hold_us;  // as net::MeshOptions
+  std::vector<std::string> shape_names;                     // of those, as requests call them
+  std::map<std::string, double> hold_us, told_bytes_per_s;  // as net::MeshOptions
+  double patience = 1;                                      // likewise
 };
 
 struct NodeOptions {

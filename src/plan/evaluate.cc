@@ -70,8 +70,9 @@ double BatchOf(const CostTable& costs, size_t stages) {
   return costs.concurrency() / batches;
 }
 
-Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupStage& to,
+Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
                     double prefill_s, int tokens) {
+  const GroupStage& from = prefill[i];
   const LayerRange layers = Overlap(from.layers, to.layers);
   if (layers.size() <= 0 || from.node == to.node) return {0, true};
   const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
@@ -79,8 +80,12 @@ Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupS
   const double sent = tokens == costs.workload().prompt_tokens
                           ? costs.SentTokens(layers)
                           : costs.model().SeenTokens(layers, tokens);
-  Exposure exposure = ExposedSend(costs.SentTokenBytes() * sent, bytes_per_s, prefill_s,
-                                  layers.size(), costs.SentTokenBytes() * unit_tokens);
+  // What the next stage of the prompt waits for goes the same way, and first.
+  const bool shared = i + 1 < prefill.size() && prefill[i + 1].node == to.node;
+  const double rows_bytes =
+      shared ? tokens * costs.model().ActivationBytesPerToken(costs.workload()) : 0;
+  Exposure exposure = ExposedSend(costs.SentTokenBytes() * sent + rows_bytes, bytes_per_s,
+                                  prefill_s, layers.size(), costs.SentTokenBytes() * unit_tokens);
   exposure.seconds += costs.HalfRtt(from.node, to.node);
   return exposure;
 }
@@ -88,9 +93,9 @@ Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupS
 Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
                          double prefill_s, int tokens) {
   Exposure worst{0, true};
-  for (const GroupStage& from : prefill) {
+  for (size_t i = 0; i < prefill.size(); ++i) {
     for (const GroupStage& to : decode) {
-      const Exposure exposure = ExposureOf(costs, from, to, prefill_s, tokens);
+      const Exposure exposure = ExposureOf(costs, prefill, i, to, prefill_s, tokens);
       worst.seconds = std::max(worst.seconds, exposure.seconds);
       worst.hidden = worst.hidden && exposure.hidden;
     }

@@ -60,8 +60,8 @@ class Judge {
 LayerRange Hull(LayerRange a, LayerRange b);
 // Requests that one batch of a pipeline of so many stages has when all requests are spread over it.
 double BatchOf(const CostTable& costs, size_t stages);
-// What remains of the KV of a prompt that `from` computed, on its way to `to`.
-Exposure ExposureOf(const CostTable& costs, const GroupStage& from, const GroupStage& to,
+// What remains of the KV of a prompt that stage i of `prefill` computed, on its way to `to`.
+Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
                     double prefill_s, int tokens);
 // The worst over all pairs of a prefill and a decode stage on different nodes.
 Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "plan/cost.h"
+#include "plan/evaluate.h"
 #include "plan/planner.h"
 
 namespace baton::plan {
@@ -200,6 +201,22 @@ TEST(Exposure, IsTheFormulaOfTheDesign) {
   // Not hidden: kv / link - prefill x (1 - 1 / layers).
   EXPECT_DOUBLE_EQ(ExposedSend(1000, 100, 2, 10, 5).seconds, 10 - 2 * 0.9);
   EXPECT_FALSE(ExposedSend(1000, 100, 2, 10, 5).hidden);
+}
+
+// Where the next stage of the prompt is also where KV goes, both take one link.
+TEST(Exposure, CountsTheRowsThatTakeTheSameWay) {
+  const ClusterProfile cluster = SparkAndMac(1);
+  const ModelCost model = Llama8B();
+  const Workload workload = Demonstration();
+  const CostTable costs(cluster, model, workload);
+  const GroupStage decode{1, {0, 32}};
+  const Group alone = {{0, {0, 24}}};
+  const Group shared = {{0, {0, 24}}, {1, {24, 32}}};
+  const double rows_s = 8192.0 * 4096 * 4 / (1e9 / 8);
+  EXPECT_NEAR(ExposureOf(costs, shared, 0, decode, 1, 8192).seconds -
+                  ExposureOf(costs, alone, 0, decode, 1, 8192).seconds,
+              rows_s, 1e-9);
+  EXPECT_EQ(ExposureOf(costs, shared, 1, decode, 1, 8192).seconds, 0) << "it is there already";
 }
 
 // Half the layers see 512 tokens: of 8192, the others' keys are read and sent, and of these 512.

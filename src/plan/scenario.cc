@@ -28,7 +28,7 @@ class ScenarioReader {
     TomlTable fields(table, "the scenario");
     scenario_.title = fields.Text("title");
     scenario_.model = fields.Text("model");
-    scenario_.speed = fields.Number("speed", 1e-3, 1e3, 1);
+    if (fields.Has("speed")) scenario_.speed = fields.Number("speed", 1e-3, 1e3);
     BATON_RETURN_IF_ERROR(ReadCluster(fields));
     for (const std::string& id : fields.Texts("links")) {
       BATON_ASSIGN_OR_RETURN(CatalogueLink link, catalogue_.Link(id));

@@ -52,7 +52,7 @@ struct Scenario {
   std::string entry;  // the node that clients are connected to
   ClusterFile cluster;
   std::vector<CatalogueLink> links;  // one after the other instead of the cluster's; empty: those
-  double speed = 1;
+  std::optional<double> speed;       // of the clock; none: what the machine carries
   std::vector<ScenarioRow> rows;
   std::vector<ScenarioRatio> ratios;
 };

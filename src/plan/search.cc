@@ -217,10 +217,9 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
     if (throughput && !(BusyOf(prefill, to, batch) < best())) return kInfinity;
     double worst = 0;
-    for (const GroupStage& from : prefill)
-      worst = std::max(
-          worst,
-          ExposureOf(costs_, from, to, computing_s, costs_.workload().prompt_tokens).seconds);
+    const int tokens = costs_.workload().prompt_tokens;
+    for (size_t stage = 0; stage < prefill.size(); ++stage)
+      worst = std::max(worst, ExposureOf(costs_, prefill, stage, to, computing_s, tokens).seconds);
     return worst;
   };
   const auto last = [&](int i, int first) {

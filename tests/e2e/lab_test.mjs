@@ -90,8 +90,10 @@ for (const [how, flags] of [['in networks of their own', []], ['through relays',
     const ran = spawnSync(baton, ['lab', scenario, '--json', '--svg', svg, ...flags],
       { encoding: 'utf8', env: environment });
     assert.equal(ran.status, 0, ran.stderr);
+    assert.match(ran.stderr, /this machine carries about [\d.]+ Gb\/s between two nodes; time runs/);
     const result = JSON.parse(ran.stdout);
     assert.equal(result.tokens_agree, true);
+    for (const { speed } of result.runs) assert.ok(speed > 0 && speed <= 1, `speed ${speed}`);
     const row = (name) => result.rows.find((each) => each.name === name);
     for (const name of ['a alone', 'b alone', 'handed over', 'two stages', 'computes for itself, too', 'three at once']) {
       for (const what of ['TTFT', 'decode', 'total', 'decode rate']) {

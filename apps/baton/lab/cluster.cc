@@ -30,6 +30,8 @@ constexpr seconds kRatesMost{30};
 constexpr seconds kNoBetter{8};
 constexpr double kRateEnough = 0.9;
 constexpr seconds kStopPatience{3};
+// Of more, nobody waits until they have measured each link: they are told what ports are shaped to.
+constexpr size_t kMeasuringNodesMost = 8;
 // A shaper gives out what it saved up while nobody sent: this much of its rate, and a packet.
 constexpr double kBurstSeconds = 1e-3;
 constexpr double kBurstBytesMin = 256 << 10;
@@ -127,17 +129,23 @@ Status LabCluster::Run() {
   BATON_ASSIGN_OR_RETURN(port_bytes_per_s_, plan::PortRates(cluster_));
   for (double& rate : port_bytes_per_s_) rate *= options_.speed;
   BATON_RETURN_IF_ERROR(MakeNetwork());
-  // One after the other, or all would measure their links at the same time.
   for (size_t i = 0; i < nodes_.size(); ++i) {
     BATON_RETURN_IF_ERROR(OpenRelays(i));
     BATON_RETURN_IF_ERROR(StartNode(i));
+  }
+  for (size_t i = 0; i < nodes_.size(); ++i) {
     BATON_RETURN_IF_ERROR(AwaitAnswer(i));
     if (i == 0) continue;
     BATON_RETURN_IF_ERROR(Join(i));
-    BATON_RETURN_IF_ERROR(AwaitLinks(i, i + 1));
+    // One after the other, or all would measure their links at the same time.
+    if (!RatesAreTold()) BATON_RETURN_IF_ERROR(AwaitLinks(i, i + 1));
   }
   for (size_t i = 0; i < nodes_.size(); ++i) BATON_RETURN_IF_ERROR(AwaitLinks(i, nodes_.size()));
-  return AwaitRates();
+  return RatesAreTold() ? OkStatus() : AwaitRates();
+}
+
+bool LabCluster::RatesAreTold() const {
+  return cluster_.nodes.size() > kMeasuringNodesMost;
 }
 
 Status LabCluster::MakeNetwork() {
@@ -232,18 +240,30 @@ std::vector<std::string> LabCluster::Arguments(size_t i) const {
                                 "--threads",
                                 "1"})
     arguments.push_back(each);
-  if (relays_ != nullptr) arguments.emplace_back("--no-discovery");
+  if (relays_ != nullptr || RatesAreTold()) arguments.emplace_back("--no-discovery");
   for (const std::string& peer : node.peers) {
     arguments.emplace_back("--peer");
     arguments.push_back(peer);
   }
+  for (std::string& each : LinkArguments(i)) arguments.push_back(std::move(each));
+  return arguments;
+}
+
+// What it cannot see of its links, or need not measure.
+std::vector<std::string> LabCluster::LinkArguments(size_t i) const {
+  std::vector<std::string> arguments;
   for (const plan::NodeProfile& other : cluster_.nodes) {
-    if (relays_ != nullptr) break;
     const plan::LinkProfile* link = cluster_.FindLink(cluster_.nodes[i].id, other.id);
-    const double hold_us = link == nullptr ? 0 : (link->rtt_us - kOwnRttUs) / 2 / options_.speed;
-    if (hold_us <= 0) continue;
-    arguments.emplace_back("--phantom-hold");
-    arguments.push_back(fmt::format("{}={:.0f}", other.name, hold_us));
+    if (link == nullptr) continue;
+    const double hold_us = (link->rtt_us - kOwnRttUs) / 2 / options_.speed;
+    if (hold_us > 0 && relays_ == nullptr) {
+      arguments.emplace_back("--phantom-hold");
+      arguments.push_back(fmt::format("{}={:.0f}", other.name, hold_us));
+    }
+    if (RatesAreTold()) {
+      arguments.emplace_back("--phantom-rate");
+      arguments.push_back(fmt::format("{}={:.0f}", other.name, link->bytes_per_s * options_.speed));
+    }
   }
   return arguments;
 }

@@ -26,7 +26,7 @@ struct LabOptions {
 class LabCluster {
  public:
   // `cluster` and `scenario` must outlive it. Takes until all nodes see each other and have
-  // measured their links.
+  // measured their links, or, of large clusters, have been told of them.
   static Result<std::unique_ptr<LabCluster>> Start(const plan::Scenario& scenario,
                                                    const plan::ClusterProfile& cluster,
                                                    const LabOptions& options);
@@ -63,11 +63,13 @@ class LabCluster {
       : scenario_(scenario), cluster_(cluster), options_(options) {}
 
   Status Run();
+  bool RatesAreTold() const;
   Status MakeNetwork();
   Status OpenRelays(size_t i);
   Status PlanAddresses();
   Status StartNode(size_t i);
   std::vector<std::string> Arguments(size_t i) const;
+  std::vector<std::string> LinkArguments(size_t i) const;
   Status Wire(size_t i, int process);
   Status AwaitAnswer(size_t i);
   Status Join(size_t i);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "apps/baton/answers.h"
+#include "apps/baton/lab/host.h"
 #include "apps/baton/lab/report.h"
 #include "apps/baton/lab/simulation.h"
 #include "apps/baton/verbs.h"
@@ -24,6 +25,8 @@ constexpr size_t kScenarioBytesMax = 1 << 20;
 // Below this share of what a link should carry, or above this share of a run, the machine shows.
 constexpr double kCarriedMin = 0.9;
 constexpr double kOverrunMost = 0.02;
+// What a stage's token takes of this program: messages, threads, HTTP.
+constexpr double kOwnTokenSeconds = 300e-6;
 
 struct LabVerbOptions {
   std::string path;
@@ -95,9 +98,18 @@ std::vector<Variant> VariantsOf(const plan::Scenario& scenario) {
 
 class Lab {
  public:
+  // `carried_bytes_per_s` is what this machine carries; 0: not known.
   Lab(const plan::Scenario& scenario, const plan::ModelCost& model, const LabVerbOptions& options,
-      LabOptions lab)
-      : scenario_(scenario), model_(model), options_(options), lab_(std::move(lab)) {}
+      LabOptions lab, double carried_bytes_per_s)
+      : scenario_(scenario),
+        model_(model),
+        options_(options),
+        lab_(std::move(lab)),
+        carried_bytes_per_s_(carried_bytes_per_s) {
+    for (const plan::ScenarioRow& row : scenario.rows) {
+      if (options.only.empty() || row.name == options.only) rows_.push_back(&row);
+    }
+  }
 
   Status Run() {
     for (const Variant& variant : VariantsOf(scenario_)) BATON_RETURN_IF_ERROR(Run(variant));
@@ -106,28 +118,78 @@ class Lab {
   const std::vector<LabResult>& results() const { return results_; }
 
  private:
-  bool Wanted(const plan::ScenarioRow& row) const {
-    return options_.only.empty() || row.name == options_.only;
+  // A node computes prompts for one group and answers for the other.
+  static bool HasTwoSeats(const plan::Plan& plan) {
+    return plan::NodesUsed(plan).size() < plan.prefill.size() + plan.decode.size();
+  }
+  double KvBytesOf(const plan::ScenarioRow& row) const {
+    return model_.SeenTokens({0, model_.n_layers()}, row.prompt_tokens) *
+           static_cast<double>(model_.KvBytesPerTokenPerLayer(KvType::kF16));
+  }
+
+  // What the rows ask of the machine, as the planner expects them to run.
+  LabNeed NeedOf(const plan::ClusterProfile& cluster,
+                 const std::vector<plan::Prediction>& predicted) const {
+    LabNeed need;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      const plan::Plan& plan = predicted[i].plan;
+      const std::vector<NodeId> nodes = plan::NodesUsed(plan);
+      for (const plan::LinkProfile& link : cluster.links) {
+        const auto used = [&](const NodeId& id) {
+          return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
+        };
+        if (used(link.from) && used(link.to))
+          need.link_bytes_per_s = std::max(need.link_bytes_per_s, link.bytes_per_s);
+      }
+      if (HasTwoSeats(plan))
+        need.local_bytes_per_s =
+            std::max(need.local_bytes_per_s, KvBytesOf(*rows_[i]) / plan.prefill_s);
+      const auto hops = static_cast<double>(plan.decode.size());
+      need.own_share = std::max(need.own_share, hops * kOwnTokenSeconds / plan.decode_step_s);
+      // Prompts that come together are computed one after the other.
+      const plan::RequestTimes& times = predicted[i].times;
+      need.seconds +=
+          (rows_[i]->repeat + 1) * (rows_[i]->concurrency * times.ttft_s + times.decode_s);
+    }
+    need.seconds *= static_cast<double>(std::max<size_t>(1, scenario_.links.size()));
+    return need;
+  }
+
+  double SpeedFor(const plan::ClusterProfile& cluster,
+                  const std::vector<plan::Prediction>& predicted) const {
+    if (scenario_.speed) return *scenario_.speed;
+    if (carried_bytes_per_s_ == 0) return 1;
+    const LabNeed need = NeedOf(cluster, predicted);
+    const ChosenSpeed chosen = ChooseSpeed(carried_bytes_per_s_, need);
+    fmt::print(stderr, "{}\n", Describe(chosen, carried_bytes_per_s_, need));
+    return chosen.speed;
   }
 
   Status Run(const Variant& variant) {
+    std::vector<plan::Prediction> predicted;
+    for (const plan::ScenarioRow* row : rows_) {
+      auto prediction = plan::Predict(variant.cluster, model_, scenario_, *row);
+      if (!prediction.ok()) return prediction.error().Within(fmt::format("row '{}'", row->name));
+      predicted.push_back(*std::move(prediction));
+    }
     std::unique_ptr<LabCluster> cluster;
     std::string note;
+    LabOptions lab = lab_;
     if (!options_.predict) {
       fmt::print(stderr, "{}{} nodes start\n", variant.prefix, variant.cluster.nodes.size());
-      BATON_ASSIGN_OR_RETURN(cluster, LabCluster::Start(scenario_, variant.cluster, lab_));
+      lab.speed = SpeedFor(variant.cluster, predicted);
+      BATON_ASSIGN_OR_RETURN(cluster, LabCluster::Start(scenario_, variant.cluster, lab));
       note = NoteOfLinks(*cluster);
     }
-    for (const plan::ScenarioRow& row : scenario_.rows) {
-      if (!Wanted(row)) continue;
-      auto predicted = plan::Predict(variant.cluster, model_, scenario_, row);
-      if (!predicted.ok()) return predicted.error().Within(fmt::format("row '{}'", row.name));
-      LabResult result{.prefix = variant.prefix, .row = &row, .predicted = predicted->times};
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      const plan::ScenarioRow& row = *rows_[i];
+      LabResult result{.prefix = variant.prefix, .row = &row, .predicted = predicted[i].times};
       if (cluster != nullptr) {
         fmt::print(stderr, "{}{}\n", variant.prefix, row.name);
-        BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab_.speed));
-        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row) +
-                      NoteOfPlan(*result.run, StagesOf(predicted->plan, variant.cluster));
+        BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab.speed));
+        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row);
+        if (result.run->stages != StagesOf(predicted[i].plan, variant.cluster))
+          PredictAgain(variant.cluster, result);
       }
       results_.push_back(std::move(result));
     }
@@ -168,16 +230,25 @@ class Lab {
     add(plan.decode, plan.disaggregated() ? "decode on " : "");
     return text;
   }
-  // The nodes plan with what they measured.
-  static std::string NoteOfPlan(const LabRun& run, const std::string& expected) {
-    if (run.stages == expected) return "";
-    return fmt::format("predicted for {}, but the nodes chose {}", expected, run.stages);
+  // The nodes plan with what they measured: what is expected of that.
+  void PredictAgain(const plan::ClusterProfile& cluster, LabResult& result) const {
+    plan::ScenarioRow row = *result.row;
+    row.prefill_on = result.run->prefill_on;
+    row.decode_on = result.run->decode_on;
+    row.split = result.run->split;
+    const auto predicted = plan::Predict(cluster, model_, scenario_, row);
+    if (predicted.ok()) result.predicted = predicted->times;
+    result.note +=
+        fmt::format("the nodes chose {}, not quite what the planner would by the catalogue",
+                    result.run->stages);
   }
 
   const plan::Scenario& scenario_;
   const plan::ModelCost& model_;
   const LabVerbOptions& options_;
   const LabOptions lab_;
+  const double carried_bytes_per_s_;
+  std::vector<const plan::ScenarioRow*> rows_;  // that are wanted
   std::vector<LabResult> results_;
 };
 
@@ -205,6 +276,15 @@ Result<plan::Scenario> ScenarioOf(const LabVerbOptions& options) {
   return scenario;
 }
 
+// What this machine carries, where the speed is still to be chosen.
+double CarriedFor(const plan::Scenario& scenario, const LabVerbOptions& options) {
+  if (options.predict || scenario.speed) return 0;
+  const auto carried = MeasureCarried();
+  if (carried.ok()) return *carried;
+  fmt::print(stderr, "{}: time runs as in life\n", carried.error().message());
+  return 0;
+}
+
 int RunLab(const Environment& environment, const LabVerbOptions& options) {
   const auto scenario = ScenarioOf(options);
   if (!scenario.ok()) return Fail(scenario.error());
@@ -212,12 +292,11 @@ int RunLab(const Environment& environment, const LabVerbOptions& options) {
   if (!model.ok()) return Fail(model.error());
   if (options.simulate)
     return SimulateRows(*scenario, *model, options.simulation, options.only, options.json);
+  const double carried = CarriedFor(*scenario, options);
   const bool isolated = Isolate(options);  // while there is one thread
   const InterruptWatch watch;
   Lab lab(*scenario, *model, options,
-          {.program = environment.executable_dir + "/baton",
-           .isolated = isolated,
-           .speed = scenario->speed});
+          {.program = environment.executable_dir + "/baton", .isolated = isolated}, carried);
   const Status ran = lab.Run();
   if (LabInterrupted()) return 130;
   if (!ran.ok()) return Fail(ran.error());
@@ -227,7 +306,7 @@ int RunLab(const Environment& environment, const LabVerbOptions& options) {
     const Status written = os::WriteFileAtomically(options.svg, AsBytes(svg));
     if (!written.ok()) return Fail(written.error());
   }
-  if (options.json) return PrintJson(ToJson(*scenario, scenario->speed, lines, lab.results()));
+  if (options.json) return PrintJson(ToJson(*scenario, lines, lab.results()));
   fmt::print("{} ({})\n\n", scenario->title, scenario->model);
   ShowLines(lines);
   if (!options.predict)
@@ -270,8 +349,10 @@ void AddLab(CLI::App& root, const Environment& environment, Work& chosen) {
   verb->add_option("SCENARIO", options->path, "a file as in lab/scenarios/")->required();
   verb->add_option("--row", options->only, "this row alone");
   verb->add_option("--link", options->link, "all links as this one of the catalogue");
-  verb->add_option("--speed", options->speed,
-                   "of the lab's clock: devices and links run so many times as fast")
+  verb->add_option(
+          "--speed", options->speed,
+          "of the lab's clock: devices and links run so many times as fast; if not said, as "
+          "fast as this machine can carry")
       ->check(CLI::Range(1e-3, 1e3));
   verb->add_option("--svg", options->svg, "a file for a picture of who did what when");
   verb->add_flag("--predict", options->predict, "start nothing");

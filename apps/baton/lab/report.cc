@@ -108,7 +108,7 @@ void ShowLines(const std::vector<LabLine>& lines) {
   PrintTable(rows);
 }
 
-json::object ToJson(const plan::Scenario& scenario, double speed, const std::vector<LabLine>& lines,
+json::object ToJson(const plan::Scenario& scenario, const std::vector<LabLine>& lines,
                     const std::vector<LabResult>& results) {
   json::array rows;
   for (const LabLine& line : lines) {
@@ -123,13 +123,16 @@ json::object ToJson(const plan::Scenario& scenario, double speed, const std::vec
   for (const LabResult& result : results) {
     if (!result.run) continue;
     runs.push_back({{"name", result.prefix + result.row->name},
+                    {"speed", result.run->speed},
                     {"stages", result.run->stages},
                     {"kv_bytes", result.run->kv_bytes},
                     {"overrun_s", result.run->overrun_s}});
   }
-  return {{"title", scenario.title}, {"model", scenario.model},
-          {"speed", speed},          {"tokens_agree", TokensAgree(results)},
-          {"rows", std::move(rows)}, {"runs", std::move(runs)}};
+  return {{"title", scenario.title},
+          {"model", scenario.model},
+          {"tokens_agree", TokensAgree(results)},
+          {"rows", std::move(rows)},
+          {"runs", std::move(runs)}};
 }
 
 // --- The picture ---

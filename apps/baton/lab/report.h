@@ -34,8 +34,7 @@ std::vector<LabLine> LinesOf(const plan::Scenario& scenario, const std::vector<L
 bool TokensAgree(const std::vector<LabResult>& results);
 
 void ShowLines(const std::vector<LabLine>& lines);
-boost::json::object ToJson(const plan::Scenario& scenario, double speed,
-                           const std::vector<LabLine>& lines,
+boost::json::object ToJson(const plan::Scenario& scenario, const std::vector<LabLine>& lines,
                            const std::vector<LabResult>& results);
 
 // One picture per row, one below the other: a lane for each node and for each link that KV went

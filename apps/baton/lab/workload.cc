@@ -124,8 +124,9 @@ Result<std::vector<Answered>> AskTogether(const LabCluster& cluster, const plan:
   return answers;
 }
 
-Result<std::string> Place(const Client& client, const plan::Scenario& scenario,
-                          const plan::ScenarioRow& row) {
+// Has the model placed, and notes where in `run`.
+Status Place(const Client& client, const plan::Scenario& scenario, const plan::ScenarioRow& row,
+             LabRun& run) {
   const plan::Workload workload = plan::WorkloadOf(row, scenario);
   json::object body = {{"model", scenario.model},
                        {"prompt_tokens", row.prompt_tokens},
@@ -140,14 +141,15 @@ Result<std::string> Place(const Client& client, const plan::Scenario& scenario,
   if (!split.empty()) body["split"] = std::move(split);
   const auto placed = client.Post("/api/place", body);
   if (!placed.ok()) return placed.error().Within(fmt::format("row '{}'", row.name));
-  std::string stages;
   for (const json::value& stage : List(placed->at("plan"), "stages")) {
-    stages +=
-        fmt::format("{}{}{} {:.0f}-{:.0f}", stages.empty() ? "" : ", ",
-                    Text(stage, "role") == "both" ? "" : Text(stage, "role") + " on ",
-                    Text(stage, "node"), Number(stage, "first_layer"), Number(stage, "last_layer"));
+    const std::string role = Text(stage, "role"), node = Text(stage, "node");
+    const double first = Number(stage, "first_layer"), last = Number(stage, "last_layer");
+    run.stages += fmt::format("{}{}{} {:.0f}-{:.0f}", run.stages.empty() ? "" : ", ",
+                              role == "both" ? "" : role + " on ", node, first, last);
+    (role == "prefill" ? run.prefill_on : run.decode_on).push_back(node);
+    if (role != "prefill") run.split.push_back(static_cast<int>(last - first + 1));
   }
-  return stages;
+  return OkStatus();
 }
 
 int64_t Micros(Clock::time_point time) {
@@ -213,10 +215,17 @@ Result<LabRun> RunRow(LabCluster& cluster, const plan::Scenario& scenario,
                       const plan::ScenarioRow& row, double speed) {
   const Client& client = cluster.EntryClient();
   LabRun run;
-  BATON_ASSIGN_OR_RETURN(run.stages, Place(client, scenario, row));
-  // Whoever is asked first takes memory from the system, which takes time that no device takes.
+  BATON_RETURN_IF_ERROR(Place(client, scenario, row, run));
+  // Whoever is asked first takes memory from the system, which takes time that no device takes; a
+  // node with two seats still does the second time, as each of them writes some layers alone.
   constexpr int kWarmUp = 1000;
-  BATON_RETURN_IF_ERROR(AskTogether(cluster, scenario, row, kWarmUp).status());
+  const bool two_seats =
+      std::any_of(run.prefill_on.begin(), run.prefill_on.end(), [&](const std::string& node) {
+        return std::find(run.decode_on.begin(), run.decode_on.end(), node) != run.decode_on.end();
+      });
+  for (int i = 0; i < (two_seats ? 2 : 1); ++i)
+    BATON_RETURN_IF_ERROR(
+        AskTogether(cluster, scenario, row, kWarmUp + i * row.concurrency).status());
   const double before_s = OverrunOf(cluster);
   std::vector<std::vector<Answered>> rounds;
   for (int i = 0; i < row.repeat; ++i) {
@@ -225,6 +234,7 @@ Result<LabRun> RunRow(LabCluster& cluster, const plan::Scenario& scenario,
     for (const Answered& answer : answers) run.texts.push_back(answer.text);
     rounds.push_back(std::move(answers));
   }
+  run.speed = speed;
   run.times = TimesOf(rounds, row, speed);
   run.kv_bytes = rounds.back().back().kv_bytes;
   Clock::time_point until = rounds.back().front().last;

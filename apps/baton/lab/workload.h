@@ -28,9 +28,13 @@ struct LabRun {
   plan::RequestTimes times;  // medians
   std::vector<std::string> texts;
   std::vector<LabEvent> events;
+  double speed = 1;      // of its clock
   double kv_bytes = 0;   // handed over, of the last request
   double overrun_s = 0;  // by how much phantoms were slower than they pretend to be
   std::string stages;    // "spark 0-31, mac 0-31": who runs what
+  // The same, as a row would ask for it.
+  std::vector<std::string> prefill_on, decode_on;
+  std::vector<int> split;
 };
 
 Result<LabRun> RunRow(LabCluster& cluster, const plan::Scenario& scenario,

@@ -188,6 +188,9 @@ class CpuDevice final : public Device {
                 std::span<const uint8_t> wire) const override {
     ImportSlab(kernels_, layer, first, count, type, wire);
   }
+  void ClearKv(const KvLayout&, std::span<uint8_t> frame) const override {
+    std::memset(frame.data(), 0, frame.size());
+  }
 
  private:
   // Calls body(row, worker), in parallel if there are enough rows.

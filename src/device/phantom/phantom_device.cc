@@ -174,6 +174,10 @@ void PhantomDevice::ImportKv(const KvLayer& layer, int first, int count, KvType 
   ImportSlab(kernels_, layer, first, count, type, wire);
 }
 
+void PhantomDevice::ClearKv(const KvLayout& layout, std::span<uint8_t> frame) const {
+  ClearKeyElements(layout, 0, kMarkElements, frame);
+}
+
 namespace {
 
 constexpr const char* kNoArithmetic = "a phantom computes nothing";

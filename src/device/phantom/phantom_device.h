@@ -40,6 +40,8 @@ class PhantomDevice final : public Device {
                 std::span<uint8_t> into) const override;
   void ImportKv(const KvLayer& layer, int first, int count, KvType type,
                 std::span<const uint8_t> wire) const override;
+  // The marks: all else is the same whoever wrote it.
+  void ClearKv(const KvLayout& layout, std::span<uint8_t> frame) const override;
 
   // What a phantom has no use for: stops the program.
   Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) override;

@@ -2,6 +2,7 @@
 // the cost model says.
 #include <gmock/gmock.h>
 
+#include "device/phantom/mark.h"
 #include "device/phantom/phantom_device.h"
 #include "engine/phantom/pace.h"
 #include "engine/sampler.h"
@@ -176,6 +177,33 @@ TEST(PhantomKv, BlocksOfQ8_0KeepTheTokensAsPagesAndOnTheWire) {
   Runner decode(lab, {});
   decode.TakeOver(prefill, kPrompt - 1, KvType::kQ8_0);
   EXPECT_EQ(decode.Continue(kPrompt, decode.Run(kPrompt - 1, std::span(prompt).last(1))), expected);
+}
+
+// Of a page whose tokens have marks: those of each, as attention reads them.
+TEST(PhantomKv, AClearedFrameHasNoMarks) {
+  Lab lab("gqa-untied");
+  constexpr size_t kWidth = 128;
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    const device::KvLayout layout{{2, 64}, type};
+    const auto storage = lab.device.Allocate(layout.layer_bytes()).value();
+    const auto memory = lab.device.Allocate(2 * kPageTokens * kWidth * sizeof(float)).value();
+    const device::Rows rows{memory.get(), 0, kPageTokens, kWidth};
+    const device::Rows into{memory.get(), kPageTokens * kWidth, kPageTokens, kWidth};
+    const int32_t page = 0;
+    const device::KvRows tokens{
+        {storage.get(), std::span(&page, 1), layout.layer_bytes(), 0, layout}, 0, kPageTokens};
+    const auto marks = [&] {
+      lab.device.Attend(rows, std::span(&tokens, 1), {}, {}, into);
+      std::vector<device::Mark> list;
+      for (size_t t = 0; t < kPageTokens; ++t)
+        list.push_back(device::ReadMark({into.host() + t * kWidth, kWidth}));
+      return list;
+    };
+    lab.device.StoreKv(rows, rows, std::span(&tokens, 1));
+    EXPECT_THAT(marks(), testing::Each(testing::Ne(device::Mark{0})));
+    lab.device.ClearKv(layout, {storage->host(), layout.layer_bytes()});
+    EXPECT_THAT(marks(), testing::Each(device::Mark{0})) << NameOf(type);
+  }
 }
 
 TEST(PhantomTime, APromptTakesWhatTheCostModelSays) {
