@@ -1,8 +1,11 @@
 // Several instances: against trying every partition and division, and what holds for every cluster.
 #include "plan/division.h"
 
+#include <cstdlib>
+
 #include <gmock/gmock.h>
 
+#include "plan/explain.h"
 #include "plan/oracle.h"
 #include "plan/planner.h"
 
@@ -11,6 +14,12 @@ namespace {
 
 using namespace baton::plan::drawn;  // NOLINT
 using testing::HasSubstr;
+
+// BATON_PLAN_CLUSTERS=10000 is what the planner is judged by; fewer find a mistake as well.
+int Clusters(int usual) {
+  const char* said = std::getenv("BATON_PLAN_CLUSTERS");
+  return said == nullptr ? usual : std::atoi(said);
+}
 
 double SecondsOf(const Plan& plan, Objective objective) {
   return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
@@ -204,6 +213,26 @@ TEST(Division, StandsUnlessAMoveGainsEnough) {
   const auto alone = Reconsider(one, Dense(), Crowd(8), Id(1), {}, standing);
   ASSERT_TRUE(alone.ok());
   EXPECT_TRUE(alone->chosen.instances.empty()) << alone->chosen.reason;
+}
+
+TEST(Division, IsExplainedInstanceByInstance) {
+  const ClusterProfile cluster = Twins(2, 60);
+  const auto result = Make(cluster, Dense(), Crowd(8), Id(1));
+  ASSERT_TRUE(result.ok());
+  ASSERT_EQ(result->chosen.instances.size(), 2u);
+  const Explanation said = Explain(cluster, Dense(), Crowd(8), Id(1), {}, result->chosen);
+  for (const Plan& each : result->chosen.instances) {
+    const StagePlan& stage = each.decode.front();
+    EXPECT_EQ(std::count_if(said.bounds.begin(), said.bounds.end(),
+                            [&](const StageBound& bound) {
+                              return bound.node == stage.node && bound.slowest &&
+                                     (bound.prefill || bound.seconds == stage.decode_s);
+                            }),
+              2)
+        << "in each phase, at its share of the requests";
+  }
+  ASSERT_FALSE(said.upgrades.empty());
+  for (const Upgrade& upgrade : said.upgrades) EXPECT_GT(upgrade.gain, 1);
 }
 
 // A rack: more nodes than can be partitioned.

@@ -1,9 +1,8 @@
-// Oracles for tests: every plan tried, and how many random clusters to try them on.
+// Oracles for tests: every plan tried.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <map>
@@ -15,12 +14,6 @@
 #include "plan/random_cluster.h"
 
 namespace baton::plan::drawn {
-
-// BATON_PLAN_CLUSTERS=10000 is what the planner is judged by; fewer find a mistake as well.
-inline int Clusters(int usual) {
-  const char* said = std::getenv("BATON_PLAN_CLUSTERS");
-  return said == nullptr ? usual : std::atoi(said);
-}
 
 inline constexpr Objective kObjectives[] = {Objective::kLatency, Objective::kThroughput,
                                             Objective::kFit};

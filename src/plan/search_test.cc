@@ -17,6 +17,12 @@ namespace {
 
 using namespace baton::plan::drawn;  // NOLINT
 
+// BATON_PLAN_CLUSTERS=10000 is what the planner is judged by; fewer find a mistake as well.
+int Clusters(int usual) {
+  const char* said = std::getenv("BATON_PLAN_CLUSTERS");
+  return said == nullptr ? usual : std::atoi(said);
+}
+
 TEST(Search, EqualsTheOracle) {
   Rng rng(11);
   int fitting = 0;
