@@ -23,6 +23,8 @@ constexpr int kHands = 64;
 constexpr size_t kBegun = 4;
 // Layer ranges computed to cut groups: beyond, no more of them are packed.
 constexpr double kCellsOfGroups = 1.2e6;
+// Cells of tables made to judge instances: beyond, no more families are dealt requests.
+constexpr double kCellsOfPlans = 2e6;
 // Steps from the least sum towards the least slowest stage of a group.
 constexpr int kCutSteps = 6;
 constexpr double kCutStep = 0.8;
@@ -122,6 +124,8 @@ class Families {
   const std::optional<Plan>& PlanOf(Unit& unit, int requests) {
     const auto known = unit.plans.find(requests);
     if (known != unit.plans.end()) return known->second;
+    const double layers = model_.n_layers();
+    plan_cells_left_ -= static_cast<double>(unit.nodes.size()) * layers * layers;
     const Workload share = ShareOf(workload_, requests);
     const CostTable costs(unit.cluster, model_, share, RangesOf(unit.arrangement));
     const Judge judge(costs, entry_);
@@ -249,6 +253,7 @@ class Families {
 
   // Deals the requests to a family, and keeps the division if it is the best of so many instances.
   void Deal(const std::vector<Unit*>& family) {
+    if (plan_cells_left_ < 0) return;
     std::vector<int> has(family.size(), 0);
     std::vector<std::optional<double>> costs(family.size());
     const int hand = (workload_.concurrency + kHands - 1) / kHands;
@@ -292,6 +297,7 @@ class Families {
   std::vector<Unit*> singles_;
   std::map<size_t, Plan> best_;  // by instances
   double cells_left_ = kCellsOfGroups;
+  double plan_cells_left_ = kCellsOfPlans;
 };
 
 }  // namespace
