@@ -60,22 +60,27 @@ namespace {
 void ShowNumbers(const json::value& plan) {
   fmt::print("  {}\n", Text(plan, "reason"));
   const double throughput = Number(plan, "throughput_tokens_per_s");
-  fmt::print("  TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}{}\n",
-             Number(plan, "ttft_ms"), Number(plan, "decode_tokens_per_s"), Number(plan, "total_ms"),
+  const bool several = !List(plan, "instances").empty();
+  fmt::print("  {}TTFT {:.1f} ms, decode {:.1f} tokens/s, in all {:.1f} ms{}{}\n",
+             several ? "at worst " : "", Number(plan, "ttft_ms"),
+             Number(plan, "decode_tokens_per_s"), Number(plan, "total_ms"),
              Number(plan, "exposed_ms") > 0
                  ? fmt::format(", KV exposed {:.1f} ms", Number(plan, "exposed_ms"))
                  : "",
              throughput > 0 ? fmt::format("; {:.1f} tokens/s of all requests", throughput) : "");
 }
 
+// Of each instance.
 std::string WhatBinds(const json::value& explanation, const char* phase) {
+  std::string binds;
   for (const json::value& bound : List(explanation, "bounds")) {
     if (!Flag(bound, "slowest") || Text(bound, "phase") != phase) continue;
     const std::string to = Text(bound, "to");
-    return to.empty() ? fmt::format("{} of {}", Text(bound, "part"), Text(bound, "node"))
-                      : fmt::format("the link from {} to {}", Text(bound, "node"), to);
+    binds += binds.empty() ? "" : ", ";
+    binds += to.empty() ? fmt::format("{} of {}", Text(bound, "part"), Text(bound, "node"))
+                        : fmt::format("link from {} to {}", Text(bound, "node"), to);
   }
-  return "";
+  return binds;
 }
 
 void ShowWords(const char* title, const json::array& list) {
@@ -95,13 +100,6 @@ void ShowExplanation(const json::value& plan, const json::value& explanation) {
                  log::Escape(Text(bound, "node")), log::Escape(Text(bound, "to")));
   }
   ShowWords("what a better part would buy", List(explanation, "upgrades"));
-  const json::value* groups = explanation.get_object().if_contains("side_by_side");
-  if (groups != nullptr && !List(*groups, "plans").empty()) {
-    fmt::print("side by side, as instances of their own: {:.1f} tokens/s of all requests\n",
-               Number(*groups, "throughput_tokens_per_s"));
-    for (const json::value& group : List(*groups, "plans"))
-      fmt::print("  {}\n", log::Escape(Text(group, "reason")));
-  }
   const json::array& sharded = List(explanation, "sharded");
   if (sharded.empty()) return;
   fmt::print("layers split\n");
@@ -114,8 +112,11 @@ void ShowExplanation(const json::value& plan, const json::value& explanation) {
 
 void ShowPlan(const json::value& plan) {
   ShowNumbers(plan);
+  const bool several = !List(plan, "instances").empty();
   for (const json::value& stage : List(plan, "stages"))
-    fmt::print("    {:<8} {:<16} layers {:>3}-{:<3} {}\n", Text(stage, "role"), Text(stage, "node"),
+    fmt::print("    {}{:<8} {:<16} layers {:>3}-{:<3} {}\n",
+               several ? fmt::format("{}: ", 1 + Number(stage, "instance")) : "",
+               Text(stage, "role"), Text(stage, "node"),
                static_cast<int>(Number(stage, "first_layer")),
                static_cast<int>(Number(stage, "last_layer")),
                HumanBytes(static_cast<uint64_t>(Number(stage, "memory_bytes"))));
@@ -130,11 +131,16 @@ int ShowPlans(const json::value& result, bool boxes) {
   for (const std::string& line : PictureOf(chosen, explanation, boxes)) fmt::print("  {}\n", line);
   ShowExplanation(chosen, explanation);
   const json::array& others = List(result, "alternatives");
+  const bool crowded = Number(chosen, "concurrency") > 1;
   if (!others.empty()) fmt::print("not chosen\n");
   for (const json::value& other : others)
-    fmt::print("  {}: TTFT {:.1f} ms, {:.1f} tokens/s, in all {:.1f} ms; {}\n",
+    fmt::print("  {}: TTFT {:.1f} ms, {:.1f} tokens/s, in all {:.1f} ms{}; {}\n",
                Text(other, "reason"), Number(other, "ttft_ms"),
-               Number(other, "decode_tokens_per_s"), Number(other, "total_ms"), Text(other, "why"));
+               Number(other, "decode_tokens_per_s"), Number(other, "total_ms"),
+               crowded ? fmt::format(", {:.1f} tokens/s of all requests",
+                                     Number(other, "throughput_tokens_per_s"))
+                       : "",
+               Text(other, "why"));
   return 0;
 }
 

@@ -103,6 +103,18 @@ std::string PlacementOf(const json::value& instance) {
   return text;
 }
 
+// "2 of 3" of those that were placed together.
+std::string PartOf(const json::array& instances, const json::value& instance) {
+  size_t count = 0;
+  size_t number = 0;
+  for (const json::value& other : instances) {
+    if (Text(other, "placement") != Text(instance, "placement")) continue;
+    ++count;
+    if (Text(other, "id") == Text(instance, "id")) number = count;
+  }
+  return fmt::format("{} of {}", number, count);
+}
+
 int Ps(const ApiAddress& address, bool as_json) {
   const auto client = RunningNode(address);
   if (!client.ok()) return Fail(client.error());
@@ -110,12 +122,12 @@ int Ps(const ApiAddress& address, bool as_json) {
   if (!cluster.ok()) return Fail(cluster.error());
   if (as_json) return PrintJson(json::object{{"instances", List(*cluster, "instances")}});
   std::vector<std::vector<std::string>> rows = {
-      {"NAME", "ID", "STATE", "PROCESSOR", "CONTEXT", "REQUESTS", "NODES"}};
+      {"NAME", "ID", "STATE", "PROCESSOR", "CONTEXT", "REQUESTS", "INSTANCE", "NODES"}};
   for (const json::value& instance : List(*cluster, "instances"))
     rows.push_back({Text(instance, "model"), Text(instance, "id"), Text(instance, "state"),
                     "100% CPU", fmt::format("{}", Number(instance, "context_tokens")),
                     fmt::format("{}", Number(instance, "requests_running")),
-                    PlacementOf(instance)});
+                    PartOf(List(*cluster, "instances"), instance), PlacementOf(instance)});
   PrintTable(rows);
   return 0;
 }

@@ -121,15 +121,47 @@ std::string HandOver(const json::value& plan, const json::value& explanation,
                      : fmt::format(", {} not hidden", Milliseconds(Number(plan, "exposed_ms"))));
 }
 
+std::vector<std::string> PictureOfOne(const json::value& plan, const json::value& explanation,
+                                      const Strokes& strokes) {
+  std::vector<std::string> lines = GroupOf(plan, explanation, "prefill", strokes);
+  if (!lines.empty()) lines.push_back(HandOver(plan, explanation, strokes));
+  for (const char* role : {"decode", "both"}) {
+    for (std::string& line : GroupOf(plan, explanation, role, strokes))
+      lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// What the explanation says of the nodes of one instance.
+json::value ExplanationOf(const json::value& plan, const json::value& explanation) {
+  json::array bounds;
+  for (const json::value& bound : List(explanation, "bounds")) {
+    const auto is_there = [&](const json::value& stage) {
+      return Text(stage, "node") == Text(bound, "node");
+    };
+    const json::array& stages = List(plan, "stages");
+    if (std::any_of(stages.begin(), stages.end(), is_there)) bounds.push_back(bound);
+  }
+  return json::object{{"bounds", std::move(bounds)}};
+}
+
 }  // namespace
 
 std::vector<std::string> PictureOf(const json::value& plan, const json::value& explanation,
                                    bool boxes) {
   const Strokes& strokes = boxes ? kBoxes : kPlain;
-  std::vector<std::string> lines = GroupOf(plan, explanation, "prefill", strokes);
-  if (!lines.empty()) lines.push_back(HandOver(plan, explanation, strokes));
-  for (const char* role : {"decode", "both"}) {
-    for (std::string& line : GroupOf(plan, explanation, role, strokes))
+  const json::array& instances = List(plan, "instances");
+  if (instances.empty()) return PictureOfOne(plan, explanation, strokes);
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < instances.size(); ++i) {
+    const json::value& each = instances[i];
+    lines.push_back(fmt::format(
+        "instance {} of {}: {:.0f} of {:.0f} requests, TTFT {}, {:.1f} tokens/s of each, {:.1f} of "
+        "all its own",
+        i + 1, instances.size(), Number(each, "concurrency"), Number(plan, "concurrency"),
+        Milliseconds(Number(each, "ttft_ms")), Number(each, "decode_tokens_per_s"),
+        Number(each, "throughput_tokens_per_s")));
+    for (std::string& line : PictureOfOne(each, ExplanationOf(each, explanation), strokes))
       lines.push_back(std::move(line));
   }
   return lines;

@@ -10,6 +10,7 @@
 #include "cluster/coordinator.h"
 #include "cluster/records.h"
 #include "cluster/request.h"
+#include "cluster/router.h"
 #include "cluster/stage_host.h"
 #include "os/system.h"
 
@@ -157,14 +158,14 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     PostAdvance();
   }
 
-  Result<Route> FindRoute(const std::string& fingerprint, int tokens) override {
-    const InstanceRecord* best = nullptr;
-    int least = 0;
+  Result<Route> FindRoute(const std::string& fingerprint, int tokens,
+                          const kv::PrefixHashes& prompt) override {
+    std::vector<RouteOption> options;
     bool loading = false;
     bool full = false;
     for (const auto& [id, record] : book_.instances()) {
-      if (record.fingerprint() != fingerprint || record.plan().workload().context_tokens() < tokens)
-        continue;
+      const plan::Workload workload = FromProto(record.plan().workload());
+      if (record.fingerprint() != fingerprint || workload.context_tokens < tokens) continue;
       const auto nodes = NodesOf(FromProto(record.plan()));
       const bool live = std::all_of(nodes.begin(), nodes.end(),
                                     [this](const NodeId& node) { return IsLive(node); });
@@ -172,16 +173,16 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
                 (record.state() == InstanceRecord::READY && !live);
       if (record.state() != InstanceRecord::READY || !live) continue;
       const int running = RunningOn(id);
-      if (running >= std::max(1, record.plan().workload().slots())) {
-        full = true;
-        continue;
-      }
-      if (best == nullptr || running < least) {
-        best = &record;
-        least = running;
-      }
+      full = full || running >= std::max(1, workload.slots);
+      if (running < std::max(1, workload.slots))
+        options.push_back({id, record.epoch(), running, workload.concurrency});
     }
-    if (best != nullptr) return RouteTo(*best);
+    if (!options.empty()) {
+      const auto pages = kv::PageHashes(prompt, static_cast<int>(prompt->size()) - 1);
+      const RouteOption& chosen = options[router_.Choose(options, pages)];
+      router_.Note(chosen.instance, chosen.epoch, pages);
+      return RouteTo(*book_.FindInstance(chosen.instance));
+    }
     if (full) return Error(Code::kResourceExhausted, "every slot of the model is taken");
     if (loading) return Error(Code::kUnavailable, "the model is loading");
     return PlaceOnDemand(fingerprint, tokens);
@@ -202,6 +203,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   }
 
   void OnFinished(RequestId id) override {
+    NotePages(*requests_.at(id));
     asio::post(io_, [this, alive = alive_, id] {
       if (!*alive) return;
       requests_.erase(id);
@@ -339,6 +341,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
 
   InstanceView ViewOf(const InstanceRecord& record) const {
     return {.id = InstanceId(record.instance()),
+            .placement = record.placement(),
             .epoch = record.epoch(),
             .model = record.model(),
             .fingerprint = record.fingerprint(),
@@ -348,6 +351,23 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
             .plan = FromProto(record.plan()),
             .workload = FromProto(record.plan().workload()),
             .requests_running = RunningOn(InstanceId(record.instance()))};
+  }
+
+  // Of all instances that run and were placed with it.
+  InstanceView ViewOfPlacement(const InstanceRecord& record) const {
+    InstanceView view = ViewOf(record);
+    std::vector<plan::Plan> plans;
+    for (const auto& [id, other] : book_.instances()) {
+      const bool together = other.placement() != 0 && other.placement() == record.placement();
+      if (!together || other.state() != InstanceRecord::READY) continue;
+      plans.push_back(FromProto(other.plan()));
+    }
+    if (plans.size() < 2) return view;
+    view.plan = plan::SideBySide(std::move(plans));
+    view.plan.reason = view.plan.instances.front().reason;
+    view.workload.concurrency = view.plan.concurrency;
+    view.workload.slots = view.plan.slots;
+    return view;
   }
 
   // --- Mesh events ---
@@ -652,6 +672,14 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     });
   }
 
+  // What the next request of a conversation will begin with.
+  void NotePages(const Request& request) {
+    if (request.route().instance.empty()) return;
+    const kv::PrefixHashes prefixes = request.Prefixes();
+    router_.Note(request.route().instance, request.route().instance_epoch,
+                 kv::PageHashes(prefixes, static_cast<int>(prefixes->size()) - 1));
+  }
+
   // In the order of their coming, which is what makes the queue fair.
   void ForEachRequest(const std::function<void(Request&)>& visit) {
     for (const RequestId id : std::vector<RequestId>(order_)) {
@@ -719,6 +747,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   std::set<std::string> placing_;
   std::map<std::string, Error> placement_failures_;
   ClusterCounters counters_;
+  Router router_;
   Coordinator coordinator_;
   StageHost host_;
 };
@@ -746,7 +775,7 @@ void Cluster::Place(const std::string& model, const plan::Workload& workload,
   impl_->coordinator().Place(model, workload, constraints,
                              [this, done = std::move(done)](Result<InstanceRecord> record) {
                                if (record.ok())
-                                 done(impl_->ViewOf(*record));
+                                 done(impl_->ViewOfPlacement(*record));
                                else
                                  done(record.error());
                              });

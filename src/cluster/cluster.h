@@ -102,6 +102,7 @@ enum class InstanceState { kLoading, kReady, kFailed, kStopped };
 
 struct InstanceView {
   InstanceId id;
+  uint64_t placement = 0;  // what was placed together has this in common
   uint64_t epoch = 0;
   std::string model;
   std::string fingerprint;
@@ -172,8 +173,9 @@ class Cluster final : public net::MeshEvents {
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
                                 const plan::Constraints& constraints,
                                 const plan::Addition* added = nullptr);
-  // Starts an instance with this node as its coordinator; `done` is told when all its stages are
-  // loaded, or why not.
+  // Starts an instance with this node as its coordinator, or several where those serve the workload
+  // better; `done` is told when all stages are loaded, or why none are. Of several it sees the
+  // first that is ready, with the plan and the workload of all.
   void Place(const std::string& model, const plan::Workload& workload,
              const plan::Constraints& constraints, std::function<void(Result<InstanceView>)> done);
   // Ends every instance of `model` (a name, fingerprint or instance id).

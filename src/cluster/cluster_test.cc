@@ -360,6 +360,136 @@ TEST_F(ClusterTest, ALostCoordinatorIsSucceeded) {
   EXPECT_EQ(AskAndWait(0, prompt, 20).tokens, before.tokens);
 }
 
+// --- Several instances ---
+
+class InstancesTest : public ClusterTest {
+ protected:
+  static constexpr const char* kModel = "gqa-untied";
+
+  std::vector<InstanceView> Ready(int on) const {
+    std::vector<InstanceView> ready = nodes_[on]->cluster->View().instances;
+    std::erase_if(ready,
+                  [](const InstanceView& view) { return view.state != InstanceState::kReady; });
+    return ready;
+  }
+
+  // As many instances as nodes, for two requests each on average: what a node's steps have taken
+  // since it measured itself counts, so that shares may differ.
+  void PlaceOnAll(int on) {
+    plan::Workload workload = nodes_[on]->cluster->default_workload();
+    workload.concurrency = workload.slots = 2 * static_cast<int>(nodes_.size());
+    workload.objective = plan::Objective::kThroughput;
+    // Long answers: what the links are measured to be decides nothing.
+    workload.prompt_tokens = 16;
+    workload.answer_tokens = 400;
+    const auto placed = Place(on, kModel, {}, workload);
+    ASSERT_TRUE(placed.ok()) << placed.error().message();
+    EXPECT_EQ(placed->plan.instances.size(), nodes_.size()) << placed->plan.reason;
+    EXPECT_EQ(placed->workload.concurrency, workload.concurrency);
+    const std::vector<InstanceView> ready = Ready(on);
+    ASSERT_EQ(ready.size(), nodes_.size());
+    int planned = 0;
+    for (const InstanceView& view : ready) {
+      EXPECT_EQ(view.placement, ready.front().placement);
+      EXPECT_GE(view.workload.concurrency, 1);
+      planned += view.workload.concurrency;
+    }
+    EXPECT_EQ(planned, workload.concurrency);
+  }
+
+  std::vector<Answer> Alone(int count, int tokens) {
+    EXPECT_TRUE(Place(0, kModel, {.nodes = {Id(0)}}).ok());
+    std::vector<Answer> answers;
+    for (int i = 0; i < count; ++i) answers.push_back(AskAndWait(0, Prompt(70 + i, i), tokens));
+    EXPECT_TRUE(nodes_[0]->cluster->StopModel(kModel).ok());
+    return answers;
+  }
+
+  static bool AllEnded(const std::vector<Answer>& answers) {
+    return std::all_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); });
+  }
+};
+
+TEST_F(InstancesTest, ShareTheRequestsAndGiveTheSameTokens) {
+  StartNodes(3);
+  const std::vector<Answer> expected = Alone(6, 120);
+  PlaceOnAll(0);
+  std::vector<Answer> answers(6);
+  for (int i = 0; i < 6; ++i) Ask(0, answers[i], Prompt(70 + i, i), 120);
+  // Where they are sent is settled before the first of them ends.
+  ASSERT_TRUE(RunUntil([&] {
+    const auto ready = Ready(0);
+    return std::all_of(ready.begin(), ready.end(), [](const InstanceView& view) {
+      return view.requests_running == view.workload.concurrency;
+    });
+  }));
+  ASSERT_TRUE(RunUntil([&] { return AllEnded(answers); }, milliseconds(30000)));
+  for (size_t i = 0; i < answers.size(); ++i) {
+    ASSERT_FALSE(answers[i].error) << answers[i].error->message();
+    EXPECT_EQ(answers[i].tokens, expected[i].tokens) << i;
+  }
+  for (const auto& node : nodes_) EXPECT_GT(node->cluster->Counters().engine_busy_s, 0);
+}
+
+TEST_F(InstancesTest, AConversationGoesBackToItsKv) {
+  StartNodes(3);
+  PlaceOnAll(0);
+  std::vector<std::vector<TokenId>> prompts;
+  std::vector<Answer> first(3);
+  for (int i = 0; i < 3; ++i) prompts.push_back(Prompt(130, 40 + i));
+  for (int i = 0; i < 3; ++i) Ask(0, first[i], prompts[i], 70);
+  ASSERT_TRUE(RunUntil([&] { return AllEnded(first); }, milliseconds(30000)));
+  // In another order, one after the other: each finds prompt and answer, but for its last page.
+  for (const int i : {2, 0, 1}) {
+    std::vector<TokenId> longer = prompts[i];
+    longer.insert(longer.end(), first[i].tokens.begin(), first[i].tokens.end());
+    const auto more = Prompt(20, 50 + i);
+    longer.insert(longer.end(), more.begin(), more.end());
+    EXPECT_EQ(AskAndWait(0, longer, 4).stats.cached_tokens, 192);
+  }
+}
+
+TEST_F(InstancesTest, ALostNodeEndsItsInstanceAndNoAnswer) {
+  StartNodes(3);
+  const std::vector<Answer> expected = Alone(6, 300);
+  PlaceOnAll(0);
+  std::vector<Answer> answers(6);
+  // Where this thread is not run in time, it sees whole answers at once: then again.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    answers = std::vector<Answer>(6);
+    for (int i = 0; i < 6; ++i) Ask(0, answers[i], Prompt(70 + i, i), 300);
+    ASSERT_TRUE(RunUntil([&] {
+      return std::all_of(answers.begin(), answers.end(),
+                         [](auto& a) { return a.tokens.size() >= 5; });
+    }));
+    if (std::none_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); })) break;
+    ASSERT_TRUE(RunUntil([&] { return AllEnded(answers); }, milliseconds(30000)));
+  }
+  ASSERT_FALSE(AllEnded(answers)) << "too fast to be interrupted";
+  int lost = 0;
+  for (const InstanceView& view : Ready(0)) {
+    if (view.plan.decode.front().node == Id(2)) lost = view.requests_running;
+  }
+  EXPECT_GT(lost, 0);
+  nodes_.pop_back();
+  // The others are full: those of the lost one wait for their turn.
+  ASSERT_TRUE(RunUntil([&] { return AllEnded(answers); }, milliseconds(30000)));
+  int resumed = 0;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    ASSERT_FALSE(answers[i].error) << answers[i].error->message();
+    EXPECT_EQ(answers[i].tokens, expected[i].tokens) << i;
+    resumed += answers[i].stats.attempts > 1 ? 1 : 0;
+  }
+  EXPECT_EQ(resumed, lost);
+  const std::vector<InstanceView> left = Ready(0);
+  ASSERT_EQ(left.size(), 2u);
+  for (const InstanceView& view : left) EXPECT_EQ(view.epoch, 1u) << "untouched";
+  // The last one is placed anew for all requests, where it can be.
+  nodes_.pop_back();
+  ASSERT_TRUE(RunUntil([&] { return Ready(0).size() == 1; }));
+  EXPECT_EQ(AskAndWait(0, Prompt(70, 0), 300).tokens, expected[0].tokens);
+}
+
 TEST_F(ClusterTest, CancelStopsTheWorkEverywhere) {
   StartNodes(2);
   ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(0)}, .decode_on = {Id(1)}}).ok());

@@ -178,7 +178,12 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   record.set_decode_step_s(plan.decode_step_s);
   record.set_total_s(plan.total_s);
   record.set_reason(plan.reason);
-  pb::Workload& proto = *record.mutable_workload();
+  *record.mutable_workload() = ToProto(workload);
+  return record;
+}
+
+pb::Workload ToProto(const plan::Workload& workload) {
+  pb::Workload proto;
   proto.set_prompt_tokens(workload.prompt_tokens);
   proto.set_answer_tokens(workload.answer_tokens);
   proto.set_context_tokens(workload.context_tokens);
@@ -188,7 +193,7 @@ PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload) {
   proto.set_kv_type(ToProto(workload.kv_type));
   proto.set_kv_wire_type(ToProto(workload.kv_wire_type));
   proto.set_objective(static_cast<uint32_t>(workload.objective));
-  return record;
+  return proto;
 }
 
 plan::Plan FromProto(const PlanRecord& record) {
@@ -202,6 +207,8 @@ plan::Plan FromProto(const PlanRecord& record) {
   plan.decode_step_s = record.decode_step_s();
   plan.total_s = record.total_s();
   plan.reason = record.reason();
+  plan.concurrency = std::max(1, record.workload().concurrency());
+  plan.slots = std::max(1, record.workload().slots());
   return plan;
 }
 

@@ -40,6 +40,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& device);
 PlanRecord ToProto(const plan::Plan& plan, const plan::Workload& workload);
 plan::Plan FromProto(const PlanRecord& record);
 plan::Workload FromProto(const pb::Workload& workload);
+pb::Workload ToProto(const plan::Workload& workload);
 // The number of a KV chunk's dtype, but for F32's, which an absent field would read as. F16 where
 // it is none.
 uint32_t ToProto(KvType type);

@@ -6,6 +6,7 @@
 #include "engine/stage.h"
 #include "os/system.h"
 #include "plan/cluster_file.h"
+#include "plan/division.h"
 #include "plan/explain.h"
 
 namespace baton::cluster {
@@ -103,7 +104,7 @@ Status Coordinator::CheckMeasured(const plan::Constraints& constraints) const {
 Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
                                                const plan::Workload& workload,
                                                const plan::Constraints& constraints,
-                                               const InstanceId& replanned) {
+                                               const InstanceId& replanned) const {
   BATON_ASSIGN_OR_RETURN(const auto opened, host_.OpenModel(model));
   BATON_RETURN_IF_ERROR(CheckSameFile(*opened, model, constraints));
   BATON_RETURN_IF_ERROR(CheckMeasured(constraints));
@@ -133,43 +134,102 @@ void Coordinator::Place(const std::string& model, const plan::Workload& workload
   const InstanceId id(os::RandomU64() | 1);
   Placed& placed = placed_[id];
   placed.record.set_instance(id.value());
+  placed.record.set_placement(id.value());
   placed.record.set_model(model);
   placed.record.set_coordinator(ToBytes(host_.courier().self()));
   *placed.record.mutable_constraints() = ToProto(constraints);
   *placed.record.mutable_plan() = ToProto(plan::Plan(), workload);
-  placed.waiting.push_back(std::move(done));
+  *placed.record.mutable_whole_workload() = ToProto(workload);
+  Waiting& waiting = waiting_[id.value()];
+  waiting.unsettled.insert(id);
+  waiting.told.push_back(std::move(done));
   PlaceEpoch(placed);
 }
 
-// Plans with what is there now, or keeps what stands where that is nearly as good, and has every
-// stage loaded, under the next epoch.
+// The other active instances of its placement.
+std::vector<InstanceRecord> Coordinator::Siblings(const InstanceRecord& record) const {
+  std::vector<InstanceRecord> siblings;
+  for (const auto& [id, other] : host_.book().instances()) {
+    const bool together = record.placement() != 0 && other.placement() == record.placement();
+    if (together && other.instance() != record.instance() && IsActive(other))
+      siblings.push_back(other);
+  }
+  return siblings;
+}
+
+// Its share; all, where it has become the only instance.
+plan::Workload Coordinator::WorkloadFor(const InstanceRecord& record) const {
+  const bool alone = record.has_whole_workload() && Siblings(record).empty();
+  return FromProto(alone ? record.whole_workload() : record.plan().workload());
+}
+
+// With what is there now; or what stands, where that is nearly as good.
+Result<plan::Plan> Coordinator::Decide(const InstanceRecord& record) const {
+  plan::Constraints constraints = WithoutTheLost(
+      FromProto(record.constraints()), [this](const NodeId& node) { return host_.IsLive(node); });
+  const std::vector<InstanceRecord> siblings = Siblings(record);
+  constraints.one_instance = !siblings.empty();
+  BATON_ASSIGN_OR_RETURN(Question question, Ask(record.model(), WorkloadFor(record), constraints,
+                                                InstanceId(record.instance())));
+  for (const InstanceRecord& sibling : siblings) {
+    const std::vector<NodeId> theirs = NodesOf(FromProto(sibling.plan()));
+    for (plan::NodeProfile& node : question.cluster.nodes) {
+      if (std::find(theirs.begin(), theirs.end(), node.id) != theirs.end()) node.has_model = false;
+    }
+  }
+  auto result = plan::Reconsider(question.cluster, question.model, question.workload,
+                                 host_.courier().self(), constraints, FromProto(record.plan()));
+  if (!result.ok() && !siblings.empty())
+    return MakeError(result.error().code(),
+                     "a node of it is lost and no other is free for it: its requests go to the "
+                     "other {} of '{}'",
+                     siblings.size() == 1 ? "instance" : "instances", record.model());
+  if (!result.ok()) return result.error();
+  return std::move(result->chosen);
+}
+
+// Plans, and has every stage loaded, under the next epoch. What was one instance may become
+// several, the first of which goes on under its name.
 void Coordinator::PlaceEpoch(Placed& placed) {
   InstanceRecord& record = placed.record;
-  const InstanceId id(record.instance());
-  const plan::Plan old_plan = FromProto(record.plan());
-  const plan::Workload workload = FromProto(record.plan().workload());
   record.set_epoch(record.epoch() + 1);
-  const auto constraints = WithoutTheLost(
-      FromProto(record.constraints()), [this](const NodeId& node) { return host_.IsLive(node); });
-  const auto result = [&]() -> Result<plan::PlanResult> {
-    BATON_ASSIGN_OR_RETURN(const Question question, Ask(record.model(), workload, constraints, id));
-    return plan::Reconsider(question.cluster, question.model, question.workload,
-                            host_.courier().self(), constraints, old_plan);
-  }();
-  if (!result.ok())
-    return Conclude(placed, InstanceRecord::FAILED, result.error().message(),
-                    result.error().code());
+  const auto plan = Decide(record);
+  if (!plan.ok())
+    return Conclude(placed, InstanceRecord::FAILED, plan.error().message(), plan.error().code());
   const auto model = host_.OpenModel(record.model());
   if (!model.ok())
     return Conclude(placed, InstanceRecord::FAILED, model.error().message(), model.error().code());
-  record.set_fingerprint((*model)->fingerprint());
+  const plan::Workload workload = WithinModel(WorkloadFor(record), **model);
+  const InstanceRecord pattern = record;
+  for (const plan::Plan* instance : plan::InstancesOf(*plan)) {
+    const bool several = !plan->instances.empty();
+    plan::Plan its = *instance;
+    if (several) its.reason = plan->reason;
+    Placed* at = &placed;
+    if (several && instance != &plan->instances.front()) {
+      const InstanceId id(os::RandomU64() | 1);
+      at = &placed_[id];
+      at->record = pattern;
+      at->record.set_instance(id.value());
+      at->record.set_revision(0);
+      at->record.clear_plan();
+    }
+    RollOut(*at, **model, its, several ? plan::ShareOf(workload, instance->concurrency) : workload);
+  }
+}
+
+void Coordinator::RollOut(Placed& placed, const Model& model, const plan::Plan& plan,
+                          const plan::Workload& workload) {
+  InstanceRecord& record = placed.record;
+  const plan::Plan old_plan = FromProto(record.plan());
+  waiting_[record.placement()].unsettled.insert(InstanceId(record.instance()));
+  record.set_fingerprint(model.fingerprint());
   record.set_state(InstanceRecord::LOADING);
   record.clear_message();
-  const plan::Workload fitting = WithinModel(workload, **model);
-  *record.mutable_plan() = ToProto(result->chosen, fitting);
+  *record.mutable_plan() = ToProto(plan, workload);
   PublishRecord(placed);
   UnloadElsewhere(placed, old_plan);
-  SendLoads(placed, **model, result->chosen, fitting);
+  SendLoads(placed, model, plan, workload);
 }
 
 void Coordinator::SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,
@@ -229,16 +289,31 @@ void Coordinator::Conclude(Placed& placed, InstanceRecord::State state, const st
   placed.record.set_message(message);
   PublishRecord(placed);
   const InstanceRecord record = placed.record;
-  const auto waiting = std::exchange(placed.waiting, {});
   if (state != InstanceRecord::READY) {
     ReleaseStages(record);
     placed_.erase(InstanceId(record.instance()));
   }
-  for (const Done& done : waiting) {
-    if (state == InstanceRecord::READY)
-      done(record);
+  Settle(record, code);
+}
+
+// Tells those who wait for its placement, if it was the last to be settled.
+void Coordinator::Settle(const InstanceRecord& record, Code code) {
+  const auto found = waiting_.find(record.placement());
+  if (found == waiting_.end()) return;
+  Waiting& waiting = found->second;
+  waiting.unsettled.erase(InstanceId(record.instance()));
+  if (record.state() == InstanceRecord::READY)
+    waiting.ready = record;
+  else
+    waiting.failed = Error(code, record.message());
+  if (!waiting.unsettled.empty()) return;
+  const Waiting settled = std::exchange(waiting, {});
+  waiting_.erase(found);
+  for (const Done& done : settled.told) {
+    if (settled.ready)
+      done(*settled.ready);
     else
-      done(Error(code, message));
+      done(*settled.failed);
   }
 }
 

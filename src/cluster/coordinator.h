@@ -1,10 +1,14 @@
 // Coordinator: the instances that this node places, and places anew when a node of theirs is lost.
-// An instance whose coordinator is gone passes to the lowest live node that has its model, under
-// the next epoch; lower epochs are refused everywhere. I/O thread only.
+// A placement is one instance or several, each with a record, an epoch and a life of its own: where
+// one loses a node it is placed anew on nodes that the others do not use, or ends and leaves its
+// requests to them; the last one left may be placed as several again. An instance whose coordinator
+// is gone passes to the lowest live node that has its model, under the next epoch; lower epochs are
+// refused everywhere. I/O thread only.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,7 +39,8 @@ class Coordinator {
   // What would be placed now, explained; if a device is `added`, with it.
   Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
                                 const plan::Constraints& constraints, const plan::Addition* added);
-  // `done` may be called before this returns.
+  // `done` is told when all its instances are loaded or have failed: of those that are ready, one.
+  // It may be called before this returns.
   void Place(const std::string& model, const plan::Workload& workload,
              const plan::Constraints& constraints, Done done);
   void Stop(const InstanceId& instance);
@@ -50,7 +55,13 @@ class Coordinator {
   struct Placed {
     InstanceRecord record;
     std::set<NodeId> loading;
-    std::vector<Done> waiting;
+  };
+  // Who waits for a placement, until its last instance is settled.
+  struct Waiting {
+    std::set<InstanceId> unsettled;
+    std::vector<Done> told;
+    std::optional<InstanceRecord> ready;
+    std::optional<Error> failed;
   };
   // What the planner is asked.
   struct Question {
@@ -59,8 +70,14 @@ class Coordinator {
     plan::Workload workload;
   };
   Result<Question> Ask(const std::string& model, const plan::Workload& workload,
-                       const plan::Constraints& constraints, const InstanceId& replanned);
+                       const plan::Constraints& constraints, const InstanceId& replanned) const;
+  std::vector<InstanceRecord> Siblings(const InstanceRecord& record) const;
+  plan::Workload WorkloadFor(const InstanceRecord& record) const;
+  Result<plan::Plan> Decide(const InstanceRecord& record) const;
   void PlaceEpoch(Placed& placed);
+  void RollOut(Placed& placed, const Model& model, const plan::Plan& plan,
+               const plan::Workload& workload);
+  void Settle(const InstanceRecord& record, Code code);
   void Adopt(const InstanceRecord& record);
   void SendLoads(Placed& placed, const Model& model, const plan::Plan& plan,
                  const plan::Workload& workload);
@@ -75,6 +92,7 @@ class Coordinator {
 
   CoordinatorHost& host_;
   std::map<InstanceId, Placed> placed_;
+  std::map<uint64_t, Waiting> waiting_;  // by placement
 };
 
 }  // namespace baton::cluster

@@ -52,6 +52,7 @@ Request::Request(RequestHost& host, RequestId id, GenerateRequest what, std::str
       events_(std::move(events)),
       submitted_(host.clock().Now()) {
   stats_.prompt_tokens = static_cast<int>(what_.prompt.size());
+  prefixes_ = Prefixes();
   SetDeadline(kFirstRouteSeconds);
 }
 
@@ -79,12 +80,18 @@ void Request::Advance() {
     return state_ == State::kWaiting ? EndWith(last_fault_.value_or(late)) : Retry(late);
   }
   if (state_ != State::kWaiting) return;
-  auto route = host_.FindRoute(fingerprint_, static_cast<int>(what_.prompt.size()) + tokens_most_);
+  auto route = host_.FindRoute(fingerprint_, static_cast<int>(what_.prompt.size()) + tokens_most_,
+                               prefixes_);
   if (!route.ok()) {
     const Code code = route.error().code();
     const bool may_come = code == Code::kUnavailable || code == Code::kResourceExhausted;
     if (!may_come) EndWith(route.error());
     if (may_come) last_fault_ = last_fault_ ? last_fault_ : route.error();
+    // Instances that are there have no slot for those of a lost one: theirs is the next.
+    if (code == Code::kResourceExhausted && stats_.attempts > 1 && !waits_for_slot_) {
+      waits_for_slot_ = true;
+      SetDeadline(kFirstRouteSeconds);
+    }
     return;
   }
   route_ = *std::move(route);
@@ -292,6 +299,8 @@ void Request::Retry(const Error& reason) {
   last_fault_ = reason;
   if (stats_.attempts >= kAttemptsMax) return EndWith(reason);
   ++stats_.attempts;
+  waits_for_slot_ = false;
+  prefixes_ = Prefixes();
   state_ = State::kWaiting;
   SetDeadline(kNextRouteSeconds);
 }

@@ -18,6 +18,7 @@
 #include "cluster/cluster.h"
 #include "cluster/convert.h"
 #include "cluster/courier.h"
+#include "kv/prefix_cache.h"
 
 namespace baton::cluster {
 
@@ -39,9 +40,10 @@ class RequestHost {
   virtual ~RequestHost() = default;
   virtual Courier& courier() = 0;
   virtual const os::Clock& clock() = 0;
-  // A route now, to an instance whose requests may have `tokens`; kUnavailable while none is ready
-  // but one may come.
-  virtual Result<Route> FindRoute(const std::string& fingerprint, int tokens) = 0;
+  // A route now, to an instance whose requests may have `tokens`, for a prompt with these hashes;
+  // kUnavailable while none is ready but one may come, kResourceExhausted while all are full.
+  virtual Result<Route> FindRoute(const std::string& fingerprint, int tokens,
+                                  const kv::PrefixHashes& prompt) = 0;
   // Is handing over worth it, with so many tokens of the prompt missing on either group?
   virtual bool PreferRemote(const Route& route, int uncached_on_decode,
                             int uncached_on_prefill) = 0;
@@ -72,6 +74,8 @@ class Request {
   // Holds pages somewhere: counts against its instance's slots.
   bool holds_slot() const { return state_ != State::kWaiting && state_ != State::kDone; }
   const Route& route() const { return route_; }
+  // The hashes of all tokens so far.
+  kv::PrefixHashes Prefixes() const { return kv::HashPrefixes(fingerprint_, Tokens()); }
 
  private:
   enum class State { kWaiting, kOpeningDecode, kOpeningPrefill, kRunning, kReporting, kDone };
@@ -96,6 +100,8 @@ class Request {
   const std::string fingerprint_;
   const int tokens_most_;  // of the answer
   RequestEvents events_;
+  kv::PrefixHashes prefixes_;    // of what the next attempt has for its prompt
+  bool waits_for_slot_ = false;  // after a fault
 
   State state_ = State::kWaiting;
   Route route_;

@@ -15,6 +15,7 @@ struct Constraints {
   std::vector<NodeId> decode_on;   // exactly these, in this order
   std::vector<int> split;          // layers per decode node, in order; without prefill_on they
                                    // compute prompts too
+  bool one_instance = false;       // however many there might be side by side
 
   // Does the owner say which stages there are?
   bool told() const { return !prefill_on.empty() || !decode_on.empty() || !split.empty(); }

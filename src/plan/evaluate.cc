@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 namespace baton::plan {
 namespace {
@@ -52,14 +51,6 @@ std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, cons
 }
 
 }  // namespace
-
-std::vector<NodeId> NodesUsed(const Plan& plan) {
-  std::set<NodeId> nodes;
-  for (const auto* stages : {&plan.prefill, &plan.decode}) {
-    for (const StagePlan& stage : *stages) nodes.insert(stage.node);
-  }
-  return {nodes.begin(), nodes.end()};
-}
 
 LayerRange Hull(LayerRange a, LayerRange b) {
   return {std::min(a.first, b.first), std::max(a.last, b.last)};
@@ -212,6 +203,8 @@ Plan Judge::PlanOf(const Arrangement& arrangement, const Totals& totals) const {
   plan.total_s = totals.total_s;
   plan.request_s = totals.request_s;
   plan.answer_tokens = std::max(1, workload.answer_tokens);
+  plan.concurrency = std::max(1, workload.concurrency);
+  plan.slots = std::max(1, workload.slots);
   plan.kv_type = workload.kv_type;
   plan.kv_wire_type = workload.TravelType();
   plan.activation_type = workload.activation_type;

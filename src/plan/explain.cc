@@ -12,7 +12,6 @@ constexpr double kTimes = 2;  // how much better a part is assumed to be
 // Of a larger plan, the nodes that take longest.
 constexpr size_t kNodesToBetter = 6;
 constexpr size_t kShardedShown = 4;
-constexpr size_t kSideBySideMax = 4;
 constexpr double kLeastGain = 1.005;
 
 DeviceProfile Bettered(DeviceProfile device, Part part) {
@@ -110,10 +109,12 @@ std::vector<NodeId> NodesToBetter(const Plan& plan, const Workload& workload) {
   std::vector<std::pair<double, NodeId>> taken;
   for (const NodeId& id : NodesUsed(plan)) {
     double seconds = 0;
-    for (const StagePlan& stage : plan.disaggregated() ? plan.prefill : plan.decode)
-      seconds += stage.node == id ? stage.prefill_s : 0;
-    for (const StagePlan& stage : plan.decode)
-      seconds += stage.node == id ? stage.decode_s * workload.answer_tokens : 0;
+    for (const Plan* each : InstancesOf(plan)) {
+      for (const StagePlan& stage : each->disaggregated() ? each->prefill : each->decode)
+        seconds += stage.node == id ? stage.prefill_s : 0;
+      for (const StagePlan& stage : each->decode)
+        seconds += stage.node == id ? stage.decode_s * workload.answer_tokens : 0;
+    }
     taken.emplace_back(-seconds, id);
   }
   std::sort(taken.begin(), taken.end());
@@ -133,13 +134,15 @@ std::vector<std::pair<NodeId, NodeId>> LinksUsed(const Plan& plan) {
     if (std::find(links.begin(), links.end(), std::pair(a, b)) == links.end())
       links.emplace_back(a, b);
   };
-  for (const auto* stages : {&plan.prefill, &plan.decode}) {
-    for (size_t i = 0; i + 1 < stages->size(); ++i) add((*stages)[i].node, (*stages)[i + 1].node);
-  }
-  for (const StagePlan& from : plan.prefill) {
-    for (const StagePlan& to : plan.decode) {
-      if (from.layers.first < to.layers.last && to.layers.first < from.layers.last)
-        add(from.node, to.node);
+  for (const Plan* each : InstancesOf(plan)) {
+    for (const auto* stages : {&each->prefill, &each->decode}) {
+      for (size_t i = 0; i + 1 < stages->size(); ++i) add((*stages)[i].node, (*stages)[i + 1].node);
+    }
+    for (const StagePlan& from : each->prefill) {
+      for (const StagePlan& to : each->decode) {
+        if (from.layers.first < to.layers.last && to.layers.first < from.layers.last)
+          add(from.node, to.node);
+      }
     }
   }
   if (links.size() > kNodesToBetter) links.resize(kNodesToBetter);
@@ -214,39 +217,15 @@ class Betterments {
   std::vector<Upgrade> upgrades_;
 };
 
-// As many groups as are wanted, one after the other on the nodes that those before leave.
-SideBySide Divide(const ClusterProfile& cluster, const ModelCost& model, Workload workload,
-                  const NodeId& entry, size_t groups) {
-  SideBySide divided;
-  workload.concurrency =
-      std::max(1, (workload.concurrency + static_cast<int>(groups) - 1) / static_cast<int>(groups));
-  ClusterProfile rest = cluster;
-  for (size_t i = 0; i < groups; ++i) {
-    auto result = Make(rest, model, workload, entry);
-    if (!result.ok()) return {};
-    for (const NodeId& id : NodesUsed(result->chosen)) {
-      for (NodeProfile& node : rest.nodes) {
-        if (node.id == id) node.has_model = false;
-      }
-    }
-    divided.throughput_tokens_per_s += result->chosen.throughput_tokens_per_s();
-    divided.plans.push_back(std::move(result->chosen));
-  }
-  return divided;
-}
-
-SideBySide BestDivision(const ClusterProfile& cluster, const ModelCost& model,
-                        const Workload& workload, const NodeId& entry, const Plan& chosen) {
-  SideBySide best;
-  best.throughput_tokens_per_s = chosen.throughput_tokens_per_s();
-  const auto most = std::min<size_t>(kSideBySideMax, static_cast<size_t>(workload.concurrency));
-  for (size_t groups = 2; groups <= most; ++groups) {
-    SideBySide divided = Divide(cluster, model, workload, entry, groups);
-    if (divided.plans.empty()) break;
-    if (divided.throughput_tokens_per_s > best.throughput_tokens_per_s * kLeastGain)
-      best = std::move(divided);
-  }
-  return best.plans.empty() ? SideBySide{} : best;
+// What binds one instance, given its share of the requests.
+void AddInstance(const ClusterProfile& cluster, const ModelCost& model, Workload workload,
+                 const Plan& instance, std::vector<StageBound>& bounds) {
+  workload.concurrency = instance.concurrency;
+  workload.slots = instance.slots;
+  const CostTable costs(cluster, model, workload);
+  AddBounds(cluster, costs, instance, true, bounds);
+  AddHandOver(costs, instance, bounds);
+  AddBounds(cluster, costs, instance, false, bounds);
 }
 
 }  // namespace
@@ -274,16 +253,11 @@ Explanation Explain(const ClusterProfile& cluster, const ModelCost& model, const
   workload.kv_type = chosen.kv_type;
   workload.kv_wire_type = chosen.kv_wire_type;
   workload.activation_type = chosen.activation_type;
-  const CostTable costs(cluster, model, workload);
   Explanation explanation;
-  AddBounds(cluster, costs, chosen, true, explanation.bounds);
-  AddHandOver(costs, chosen, explanation.bounds);
-  AddBounds(cluster, costs, chosen, false, explanation.bounds);
+  for (const Plan* instance : InstancesOf(chosen))
+    AddInstance(cluster, model, workload, *instance, explanation.bounds);
   if (options.upgrades)
     explanation.upgrades = Betterments(cluster, model, asked, entry, constraints, chosen).All();
-  if (workload.objective == Objective::kThroughput && !constraints.told() &&
-      constraints.nodes.empty())
-    explanation.side_by_side = BestDivision(cluster, model, asked, entry, chosen);
   if (options.sharded) {
     explanation.sharded = WeighSharded(cluster, model, workload);
     if (explanation.sharded.size() > kShardedShown) explanation.sharded.resize(kShardedShown);

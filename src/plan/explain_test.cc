@@ -213,26 +213,6 @@ TEST(Explain, MemoryIsWhatToBuyWhereItForcesASplit) {
   EXPECT_EQ(said.upgrades.front().node, Id(1));
 }
 
-// Four equal devices, each with room for the model: four instances serve more than any pipeline.
-TEST(Explain, InstancesSideBySide) {
-  ClusterProfile cluster;
-  for (size_t n = 1; n <= 4; ++n) cluster.nodes.push_back(Node(n, 20, 200, 60));
-  Connect(cluster, 0.02, 20000);
-  const ModelCost model = Dense(32, 16);
-  const Workload workload{.prompt_tokens = 512,
-                          .answer_tokens = 200,
-                          .context_tokens = 1024,
-                          .slots = 16,
-                          .concurrency = 16,
-                          .objective = Objective::kThroughput};
-  const auto result = Make(cluster, model, workload, Id(1));
-  ASSERT_TRUE(result.ok());
-  const Explanation said =
-      Explain(cluster, model, workload, Id(1), {}, result->chosen, {.upgrades = false});
-  EXPECT_GT(said.side_by_side.plans.size(), 1u);
-  EXPECT_GT(said.side_by_side.throughput_tokens_per_s, result->chosen.throughput_tokens_per_s());
-}
-
 // --- Types that may be chosen ---
 
 TEST(Planner, QuantisedKvIsChosenWhereTheLinkIsSlow) {

@@ -22,7 +22,7 @@ struct StageBound {
   Part part = Part::kCompute;
   double seconds = 0;      // of the whole prompt, or of one token
   double share = 0;        // of these, that go into that part
-  bool slowest = false;    // of this phase
+  bool slowest = false;    // of this phase of its instance
   double bytes_per_s = 0;  // of a link
   bool hand_over = false;  // the KV stream's; share is 0 where prefill hides it
 };
@@ -40,16 +40,9 @@ struct Upgrade {
   std::string words;
 };
 
-// Whole groups side by side on different nodes, between which requests are divided.
-struct SideBySide {
-  std::vector<Plan> plans;
-  double throughput_tokens_per_s = 0;
-};
-
 struct Explanation {
-  std::vector<StageBound> bounds;     // prefill first, stages in their order
+  std::vector<StageBound> bounds;     // of each instance prefill first, stages in their order
   std::vector<Upgrade> upgrades;      // what gains most first; what gains nothing is left out
-  SideBySide side_by_side;            // empty: one group serves as many requests or more
   std::vector<ShardedGroup> sharded;  // only where asked
 };
 

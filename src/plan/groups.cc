@@ -20,6 +20,13 @@ Workload InPipelines(Workload workload) {
 
 CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
                      const Workload& workload)
+    : CostTable(cluster, model, workload, {}) {
+  FillMemory();
+  FillRows();
+}
+
+CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
+                     const Workload& workload, const std::vector<LayerRange>& only)
     : cluster_(cluster),
       model_(model),
       workload_(workload),
@@ -32,17 +39,52 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
       later_tokens_(std::max(0, workload.answer_tokens - 1)),
       sent_token_bytes_(static_cast<double>(model.KvBytesPerTokenPerLayer(workload.TravelType()))),
       concurrency_(std::max(1, workload.concurrency)) {
-  sent_tokens_.push_back(0);
-  for (int layer = 0; layer < model.n_layers(); ++layer)
-    sent_tokens_.push_back(sent_tokens_.back() + model.SeenTokens(layer, workload.prompt_tokens));
-  FillMemory();
-  FillRows();
+  const int layers = model.n_layers();
+  memory_.resize(static_cast<size_t>(layers) * static_cast<size_t>(layers + 1));
+  CountSent();
   FillLinks();
+  if (only.empty()) return;
+  for (const LayerRange& range : only) memory_[Cell(range)] = cost_.MemoryOf(range);
+  for (size_t node = 0; node < nodes_; ++node) {
+    const DeviceProfile& device = cluster.nodes[node].device;
+    for (int first = 0; first < layers; ++first) last_fitting_.push_back(first);
+    row_of_.push_back(node);
+    rows_.push_back(EmptyRows());
+    for (const LayerRange& range : only) {
+      if (MemoryOf(range) > device.memory_bytes) continue;
+      int& last =
+          last_fitting_[node * static_cast<size_t>(layers) + static_cast<size_t>(range.first)];
+      last = std::max(last, range.last);
+      FillCell({cost_, device}, {piped_cost_, device}, range, rows_.back());
+    }
+  }
+}
+
+void CostTable::CountSent() {
+  sent_tokens_.push_back(0);
+  for (int layer = 0; layer < model_.n_layers(); ++layer)
+    sent_tokens_.push_back(sent_tokens_.back() + model_.SeenTokens(layer, workload_.prompt_tokens));
+}
+
+CostTable::Rows CostTable::EmptyRows() const {
+  const std::vector<double> nothing(memory_.size());
+  return {nothing, nothing, nothing, nothing, nothing};
+}
+
+void CostTable::FillCell(const CostModel::OnDevice& alone, const CostModel::OnDevice& in_pipelines,
+                         LayerRange layers, Rows& rows) const {
+  const StageCost cost = alone.CostOf(layers);
+  const PromptCost piped = in_pipelines.PromptOf(layers);
+  const size_t cell = Cell(layers);
+  rows.chunk[cell] = piped.chunk_s;
+  rows.piped[cell] = piped.whole_s;
+  rows.whole[cell] = cost.prefill_whole_s;
+  rows.step[cell] = cost.decode_step_s;
+  rows.one[cell] = cost.decode_one_s;
 }
 
 void CostTable::FillMemory() {
   const int layers = model_.n_layers();
-  memory_.resize(static_cast<size_t>(layers) * static_cast<size_t>(layers + 1));
   for (int first = 0; first < layers; ++first) {
     for (int last = first + 1; last <= layers; ++last)
       memory_[Cell({first, last})] = cost_.MemoryOf({first, last});
@@ -92,22 +134,13 @@ void CostTable::FillRows() {
   rows_.resize(sample.size());
   for (size_t kind = 0; kind < sample.size(); ++kind) {
     Rows& rows = rows_[kind];
-    for (auto* row : {&rows.chunk, &rows.whole, &rows.piped, &rows.step, &rows.one})
-      row->resize(memory_.size());
+    rows = EmptyRows();
     const CostModel::OnDevice alone(cost_, cluster_.nodes[sample[kind]].device);
     const CostModel::OnDevice in_pipelines(piped_cost_, cluster_.nodes[sample[kind]].device);
     for (int first = 0; first < layers; ++first) {
       const int last_of_all = last_wanted[kind * layer_count + static_cast<size_t>(first)];
-      for (int last = first + 1; last <= last_of_all; ++last) {
-        const StageCost cost = alone.CostOf({first, last});
-        const PromptCost piped = in_pipelines.PromptOf({first, last});
-        const size_t cell = Cell({first, last});
-        rows.chunk[cell] = piped.chunk_s;
-        rows.piped[cell] = piped.whole_s;
-        rows.whole[cell] = cost.prefill_whole_s;
-        rows.step[cell] = cost.decode_step_s;
-        rows.one[cell] = cost.decode_one_s;
-      }
+      for (int last = first + 1; last <= last_of_all; ++last)
+        FillCell(alone, in_pipelines, {first, last}, rows);
     }
   }
 }

@@ -22,6 +22,9 @@ class CostTable {
  public:
   // All three must outlive it.
   CostTable(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload);
+  // With nothing but these ranges of layers, for who knows what will be asked.
+  CostTable(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+            const std::vector<LayerRange>& only);
 
   // As one of so many stages.
   StageCost At(size_t node, LayerRange layers, size_t stages) const;
@@ -99,6 +102,11 @@ class CostTable {
            static_cast<size_t>(layers.last);
   }
   const Rows& RowsOf(size_t node) const { return rows_[row_of_[node]]; }
+  // Of one row each; ranges that do not fit are left out.
+  void FillCell(const CostModel::OnDevice& alone, const CostModel::OnDevice& in_pipelines,
+                LayerRange layers, Rows& rows) const;
+  Rows EmptyRows() const;
+  void CountSent();
   void FillMemory();
   void FillRows();
   void FillLinks();

@@ -292,4 +292,23 @@ std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequ
   return groups;
 }
 
+std::vector<std::vector<size_t>> Sequences(const ClusterProfile& cluster, const ModelCost& model,
+                                           const std::vector<size_t>& nodes) {
+  const auto sorted_by = [&](auto value) {
+    std::vector<std::pair<double, size_t>> keys;
+    for (size_t i = 0; i < nodes.size(); ++i)
+      keys.emplace_back(-value(cluster.nodes[nodes[i]].device), i);
+    std::sort(keys.begin(), keys.end());
+    std::vector<size_t> sequence;
+    for (const auto& [key, at] : keys) sequence.push_back(nodes[at]);
+    return sequence;
+  };
+  return {nodes, sorted_by([&](const DeviceProfile& device) {
+            return device.RateFor(model.weight_type).read_bytes_per_s;
+          }),
+          sorted_by([](const DeviceProfile& device) {
+            return static_cast<double>(device.memory_bytes);
+          })};
+}
+
 }  // namespace baton::plan

@@ -56,4 +56,9 @@ class OrderBook {
 // so that one node more leaves all others where they are.
 std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequence);
 
+// Sequences that each node finds its place in by itself: as given (by identity, which is how files
+// list racks), by what it reads, and by what it holds.
+std::vector<std::vector<size_t>> Sequences(const ClusterProfile& cluster, const ModelCost& model,
+                                           const std::vector<size_t>& nodes);
+
 }  // namespace baton::plan

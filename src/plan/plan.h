@@ -18,7 +18,12 @@ struct StagePlan {
   double energy_j = 0;
 };
 
+// One instance of the model, or several side by side.
 struct Plan {
+  // Of several: each on nodes of its own, with its share of the requests, the first node's identity
+  // ascending. Then there are no stages here, times are those of the instance that takes longest,
+  // and request_s is that of all together.
+  std::vector<Plan> instances;
   std::vector<StagePlan> prefill;  // empty: the decode group computes the prompt itself
   std::vector<StagePlan> decode;
   double prefill_s = 0;    // of the workload's prompt, on whichever group computes it
@@ -29,6 +34,8 @@ struct Plan {
   double total_s = 0;     // prompt in, last token out
   double request_s = 0;   // from one finished request to the next, with the workload's concurrency
   int answer_tokens = 0;  // of the workload
+  int concurrency = 1;    // requests at once that this is for
+  int slots = 1;          // requests at once that there is memory for
   KvType kv_type = KvType::kF16;       // of pages
   KvType kv_wire_type = KvType::kF16;  // between nodes
   ActivationType activation_type = ActivationType::kF32;
@@ -40,6 +47,10 @@ struct Plan {
   bool disaggregated() const { return !prefill.empty(); }
 };
 
+// Its instances; itself, where it is one.
+std::vector<const Plan*> InstancesOf(const Plan& plan);
+// The plan of several instances; itself, where it is one. Needs at least one.
+Plan SideBySide(std::vector<Plan> instances);
 // The nodes of a plan, each once, ascending.
 std::vector<NodeId> NodesUsed(const Plan& plan);
 

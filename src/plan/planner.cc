@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
+#include "plan/division.h"
 #include "plan/search.h"
 #include "plan/words.h"
 
@@ -18,8 +20,26 @@ double SecondsOf(const Plan& plan, Objective objective) {
   return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
 }
 
+// Why the requests are divided.
+std::string WhySeveral(const ClusterProfile& cluster, const Plan& plan, Objective objective,
+                       const std::vector<Plan>& others) {
+  const std::string what = Describe(cluster, plan);
+  const auto one = std::find_if(others.begin(), others.end(),
+                                [](const Plan& other) { return other.instances.empty(); });
+  if (one == others.end()) return fmt::format("{}: no instance alone holds all requests", what);
+  const std::string over = Describe(cluster, *one);
+  const double times = SecondsOf(*one, objective) / SecondsOf(plan, objective);
+  if (objective == Objective::kThroughput)
+    return fmt::format("{} give {:.1f} tokens/s in all, {:.2f} times as many as one, {} ({:.1f})",
+                       what, plan.throughput_tokens_per_s(), times, over,
+                       one->throughput_tokens_per_s());
+  return fmt::format("{}; a request takes {}, {:.2f} times as fast as with one, {} ({})", what,
+                     Time(plan.total_s), times, over, Time(one->total_s));
+}
+
 std::string WhyChosen(const ClusterProfile& cluster, const Plan& plan, Objective objective,
                       const std::vector<Plan>& others) {
+  if (!plan.instances.empty()) return WhySeveral(cluster, plan, objective, others);
   const auto single = std::find_if(others.begin(), others.end(),
                                    [](const Plan& other) { return NodesUsed(other).size() == 1; });
   const size_t nodes = NodesUsed(plan).size();
@@ -44,7 +64,7 @@ std::string AsTold(const ClusterProfile& cluster, const Plan& plan) {
                      Time(plan.total_s));
 }
 
-std::string WhyLost(const Plan& plan, const Plan& chosen, const Workload& workload) {
+std::string WhyLostAsOne(const Plan& plan, const Plan& chosen, const Workload& workload) {
   const size_t nodes = NodesUsed(plan).size();
   const size_t fewest = NodesUsed(chosen).size();
   if (workload.objective == Objective::kFit && nodes > fewest)
@@ -69,7 +89,33 @@ std::string WhyLost(const Plan& plan, const Plan& chosen, const Workload& worklo
   return fmt::format("{:.2f} times the time: {} takes {} longer", factor, part, Time(most));
 }
 
+std::string WhyLost(const Plan& plan, const Plan& chosen, const Workload& workload) {
+  const size_t count = InstancesOf(plan).size();
+  std::string why = WhyLostAsOne(plan, chosen, workload);
+  if (count == InstancesOf(chosen).size()) return why;
+  return count == 1 ? fmt::format("one instance for all requests: {}", why)
+                    : fmt::format("{} instances: {}", count, why);
+}
+
 // --- Plans ---
+
+// As ScoreOf() has it, then fewer instances, then fewer nodes.
+bool IsBetter(const Plan& a, const Plan& b, Objective objective) {
+  const auto key = [&](const Plan& plan) {
+    return std::tuple(SecondsOf(plan, objective), InstancesOf(plan).size(), NodesUsed(plan).size());
+  };
+  return key(a) < key(b);
+}
+
+// Plans of several instances among those of one, each where it belongs.
+void AddDivided(std::vector<Plan> divided, Objective objective, std::vector<Plan>& plans) {
+  for (Plan& plan : divided) {
+    const auto place = std::find_if(plans.begin(), plans.end(), [&](const Plan& other) {
+      return IsBetter(plan, other, objective);
+    });
+    plans.insert(place, std::move(plan));
+  }
+}
 
 Result<PlanResult> MakeAsAsked(const ClusterProfile& cluster, const ModelCost& model,
                                const Workload& workload, const NodeId& entry,
@@ -77,11 +123,13 @@ Result<PlanResult> MakeAsAsked(const ClusterProfile& cluster, const ModelCost& m
   const CostTable costs(cluster, model, workload);
   BATON_ASSIGN_OR_RETURN(const SearchSpace space, SpaceOf(costs, constraints));
   const Judge judge(costs, entry);
-  const std::vector<Candidate> found = Find(judge, space);
-  if (found.empty()) return NothingFits(costs);
   std::vector<Plan> plans;
-  for (const Candidate& candidate : found)
+  for (const Candidate& candidate : Find(judge, space))
     plans.push_back(judge.PlanOf(candidate.arrangement, candidate.totals));
+  if (!constraints.told() && !constraints.one_instance)
+    AddDivided(Divide(cluster, model, workload, entry, space.nodes, plans), workload.objective,
+               plans);
+  if (plans.empty()) return NothingFits(costs);
   PlanResult result;
   result.chosen = std::move(plans.front());
   plans.erase(plans.begin());
@@ -157,6 +205,7 @@ bool Obeys(const Plan& plan, const Constraints& constraints) {
     return std::find(constraints.nodes.begin(), constraints.nodes.end(), id) !=
            constraints.nodes.end();
   };
+  if (!plan.instances.empty() && (constraints.told() || constraints.one_instance)) return false;
   const std::vector<NodeId> used = NodesUsed(plan);
   if (!constraints.nodes.empty() && !std::all_of(used.begin(), used.end(), is_named)) return false;
   if (!constraints.prefill_on.empty() && nodes_of(plan.prefill) != constraints.prefill_on)
@@ -168,15 +217,13 @@ bool Obeys(const Plan& plan, const Constraints& constraints) {
   return constraints.split.empty() || layers == constraints.split;
 }
 
-// What stands, as it would do now; nothing if it cannot go on.
-std::optional<Plan> StandingNow(const ClusterProfile& cluster, const ModelCost& model,
-                                Workload workload, const NodeId& entry,
-                                const Constraints& constraints, const Plan& standing) {
+// What stands as one instance, as it would do now; nothing if it cannot go on.
+std::optional<Plan> InstanceNow(const ClusterProfile& cluster, const ModelCost& model,
+                                Workload workload, const NodeId& entry, const Plan& standing) {
   const auto prefill = GroupOf(cluster, standing.prefill);
   const auto decode = GroupOf(cluster, standing.decode);
   if (!prefill || !decode || !CoversAll(*decode, model.n_layers())) return std::nullopt;
   if (!prefill->empty() && !CoversAll(*prefill, model.n_layers())) return std::nullopt;
-  if (!Obeys(standing, constraints)) return std::nullopt;
   if (workload.choose_kv_type) workload.kv_type = standing.kv_type;
   if (workload.choose_kv_wire_type) workload.kv_wire_type = standing.kv_wire_type;
   if (workload.choose_activation_type) workload.activation_type = standing.activation_type;
@@ -188,6 +235,21 @@ std::optional<Plan> StandingNow(const ClusterProfile& cluster, const ModelCost& 
   return judge.PlanOf(arrangement, *totals);
 }
 
+std::optional<Plan> StandingNow(const ClusterProfile& cluster, const ModelCost& model,
+                                const Workload& workload, const NodeId& entry,
+                                const Constraints& constraints, const Plan& standing) {
+  if (!Obeys(standing, constraints)) return std::nullopt;
+  if (standing.instances.empty()) return InstanceNow(cluster, model, workload, entry, standing);
+  if (standing.concurrency != workload.concurrency) return std::nullopt;
+  std::vector<Plan> instances;
+  for (const Plan& each : standing.instances) {
+    auto now = InstanceNow(cluster, model, ShareOf(workload, each.concurrency), entry, each);
+    if (!now) return std::nullopt;
+    instances.push_back(*std::move(now));
+  }
+  return SideBySide(std::move(instances));
+}
+
 bool SameStages(const std::vector<StagePlan>& a, const std::vector<StagePlan>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
     return x.node == y.node && x.layers == y.layers;
@@ -196,7 +258,10 @@ bool SameStages(const std::vector<StagePlan>& a, const std::vector<StagePlan>& b
 
 bool SameArrangement(const Plan& a, const Plan& b) {
   return SameStages(a.prefill, b.prefill) && SameStages(a.decode, b.decode) &&
-         a.kv_type == b.kv_type && a.kv_wire_type == b.kv_wire_type;
+         a.kv_type == b.kv_type && a.kv_wire_type == b.kv_wire_type &&
+         a.concurrency == b.concurrency &&
+         std::equal(a.instances.begin(), a.instances.end(), b.instances.begin(), b.instances.end(),
+                    SameArrangement);
 }
 
 }  // namespace

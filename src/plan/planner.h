@@ -3,7 +3,9 @@
 // A plan has a decode group (stages that cover all layers) and a prefill group: either the same
 // stages, or others, whose KV then streams to the decode group layer by layer. The planner weighs
 // sets of nodes, alone and in pairs of roles, and leaves out whatever does not help (search.h has
-// what is weighed; explain.h what binds a plan and what would better it). Pure.
+// what is weighed; explain.h what binds a plan and what would better it). Of several requests at
+// once it weighs whether several such instances side by side serve them better (division.h): more
+// tokens in all, or, by latency, each request sooner. Ties go to fewer instances, then nodes. Pure.
 #pragma once
 
 #include <string>

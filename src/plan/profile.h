@@ -104,8 +104,9 @@ struct ClusterProfile {
   const LinkProfile* FindLink(const NodeId& from, const NodeId& to) const;
 };
 
-// What is made small: the time of one request; the time that each of many requests takes of the
-// busiest part; the number of nodes.
+// What is made small: the time of one request while all others of the workload generate (of the
+// slowest instance, if there are several); the time from one finished request to the next, of all
+// instances together; the number of nodes.
 enum class Objective { kLatency, kThroughput, kFit };
 // "latency", "throughput", "fit".
 std::string_view NameOf(Objective objective);

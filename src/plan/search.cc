@@ -19,7 +19,6 @@ constexpr double kCellsAllowed = 2.5e6;
 constexpr int kDecodeSteps = 64;
 // Where layers are many, by how much the next of these is to be better.
 constexpr double kDecodeStep = 0.97;
-constexpr int kLayersMany = 16;
 // Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
 // (Of up to six nodes and few layers, none are.)
 constexpr double kPairCells = 1e8;
@@ -81,6 +80,8 @@ class Search {
   const Judge& judge_;
   const CostTable& costs_;
   bool told_ = false;
+  bool brief_ = false;  // the budget ends what has begun, too
+  double seconds_below_ = kInfinity;
   double cells_left_ = kPairCells;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
   std::vector<Candidate> singles_;  // every node alone
@@ -89,17 +90,13 @@ class Search {
 // False if nothing with these bounds beats the best so far.
 bool Search::CouldBeBetter(size_t nodes, double total_s, double busy_s) const {
   if (!std::isfinite(total_s)) return false;
+  const double seconds = objective() == Objective::kThroughput
+                             ? std::max(busy_s, total_s / costs_.concurrency())
+                             : total_s;
+  if (!(seconds < seconds_below_)) return false;
   if (kept_.empty()) return true;
   const Score& best = kept_.front().score;
-  switch (objective()) {
-    case Objective::kThroughput:
-      return std::max(busy_s, total_s / costs_.concurrency()) < best.seconds;
-    case Objective::kFit:
-      return Score{nodes, total_s} < best;
-    case Objective::kLatency:
-      break;
-  }
-  return total_s < best.seconds;
+  return objective() == Objective::kFit ? Score{nodes, total_s} < best : seconds < best.seconds;
 }
 
 bool SameNodes(const Arrangement& a, const Arrangement& b) {
@@ -116,6 +113,7 @@ void Search::Offer(Arrangement arrangement) {
   const auto totals = judge_.TotalsOf(arrangement);
   if (!totals) return;
   const Score score = judge_.ScoreOf(arrangement, *totals);
+  if (!(score.seconds < seconds_below_)) return;
   Candidate candidate{std::move(arrangement), *totals, score};
   if (NodeCount(candidate.arrangement) == 1) {
     const bool known = std::any_of(singles_.begin(), singles_.end(), [&](const Candidate& other) {
@@ -208,7 +206,9 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   const bool throughput = objective() == Objective::kThroughput;
   const double batch = BatchOf(costs_, decode.nodes.size());
   const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
-  const auto best = [&] { return kept_.empty() ? kInfinity : kept_.front().score.seconds; };
+  const auto best = [&] {
+    return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
+  };
   const auto step = [&](int i, LayerRange layers) {
     const size_t node = decode.nodes[static_cast<size_t>(i)];
     return throughput ? costs_.DecodeBatch(node, layers, batch) : costs_.DecodeStep(node, layers);
@@ -229,6 +229,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   const double cells = CellsOf(decode.nodes.size() * prefill.size());
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
+    if (brief_ && cells_left_ < 0) return;
     cells_left_ -= cells;
     auto group = LeastSum(layers, decode.nodes, step, exposed, limit, last);
     if (!group) return;
@@ -325,27 +326,6 @@ bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
   return CouldBeBetter(nodes, d.decode_s + std::max(p.prefill_s, send_s), std::max(busy_s, send_s));
 }
 
-// Sequences that each node finds its place in by itself: by identity, which is how files list
-// racks, by what it reads, and by what it holds.
-std::vector<std::vector<size_t>> Sequences(const CostTable& costs,
-                                           const std::vector<size_t>& nodes) {
-  const auto sorted_by = [&](auto value) {
-    std::vector<std::pair<double, size_t>> keys;
-    for (size_t i = 0; i < nodes.size(); ++i)
-      keys.emplace_back(-value(costs.cluster().nodes[nodes[i]].device), i);
-    std::sort(keys.begin(), keys.end());
-    std::vector<size_t> sequence;
-    for (const auto& [key, at] : keys) sequence.push_back(nodes[at]);
-    return sequence;
-  };
-  return {nodes, sorted_by([&](const DeviceProfile& device) {
-            return device.RateFor(costs.model().weight_type).read_bytes_per_s;
-          }),
-          sorted_by([](const DeviceProfile& device) {
-            return static_cast<double>(device.memory_bytes);
-          })};
-}
-
 // A few that promise most: those of the best candidates so far.
 std::vector<size_t> Promising(const std::vector<size_t>& nodes,
                               const std::vector<Candidate>& found) {
@@ -379,6 +359,7 @@ size_t StagesAllowed(size_t nodes, int layers) {
 
 void Search::Weigh(const SearchSpace& space) {
   told_ = space.prefill || space.decode || space.decode_group;
+  seconds_below_ = space.seconds_below;
   // By identity, so that the order in which a cluster lists its nodes decides nothing.
   std::vector<size_t> nodes = space.nodes;
   std::sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
@@ -392,7 +373,7 @@ void Search::Weigh(const SearchSpace& space) {
     const int layers = costs_.model().n_layers();
     cells_left_ = kPairCellsOfMany;
     free.AddAll(nodes, StagesAllowed(nodes.size(), layers));
-    for (const auto& sequence : Sequences(costs_, nodes)) {
+    for (const auto& sequence : Sequences(costs_.cluster(), costs_.model(), nodes)) {
       for (Group& group : BestAlong(judge_, sequence)) {
         free.Add(NodesOf(group));
         if (!told_) Offer({{}, std::move(group)});
@@ -400,6 +381,8 @@ void Search::Weigh(const SearchSpace& space) {
     }
     free.AddAll(Promising(nodes, kept_), StagesAllowed(kNodesWeighedInFull, layers));
   }
+  brief_ = space.cells > 0;
+  if (brief_) cells_left_ = space.cells;
   if (space.prefill) as_prefill.Add(*space.prefill);
   if (space.decode) as_decode.Add(*space.decode);
   const auto prepared = [](const OrderBook& book) {

@@ -6,6 +6,7 @@
 // promise most, and the best of all subsets that follow a few fixed sequences.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -14,6 +15,8 @@
 namespace baton::plan {
 
 inline constexpr size_t kNodesWeighedInFull = 6;
+// More are too many to weigh everything, whatever the number of nodes.
+inline constexpr int kLayersMany = 16;
 
 struct Candidate {
   Arrangement arrangement;
@@ -28,6 +31,10 @@ struct SearchSpace {
   std::optional<std::vector<size_t>> decode;   // exactly these, in this order
   std::optional<Group> decode_group;           // exactly this, which computes its own prompts
                                                // unless `prefill` says who does
+  // Only what takes less (of the objective) is wanted.
+  double seconds_below = std::numeric_limits<double>::infinity();
+  // Layer ranges computed in pairs of roles, and in orders that do both; 0: as many as are usual.
+  double cells = 0;
 };
 
 // The best candidates of different nodes or roles, best first; among them every node alone that

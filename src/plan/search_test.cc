@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <functional>
-#include <limits>
+#include <set>
 
 #include <gmock/gmock.h>
 
+#include "plan/oracle.h"
 #include "plan/planner.h"
 #include "plan/random_cluster.h"
 
@@ -23,119 +23,6 @@ int Clusters(int usual) {
   return said == nullptr ? usual : std::atoi(said);
 }
 
-// --- The oracle ---
-
-void AddGroups(const CostTable& costs, Group& begun, std::vector<Group>& all) {
-  const int layers = costs.model().n_layers();
-  const int first = begun.empty() ? 0 : begun.back().layers.last;
-  if (first == layers) {
-    all.push_back(begun);
-    return;
-  }
-  for (size_t node = 0; node < costs.cluster().nodes.size(); ++node) {
-    const bool used = std::any_of(begun.begin(), begun.end(),
-                                  [&](const GroupStage& stage) { return stage.node == node; });
-    if (used || !costs.cluster().nodes[node].has_model) continue;
-    for (int last = first + 1; last <= layers; ++last) {
-      if (!costs.Fits(node, {first, last})) continue;
-      begun.push_back({node, {first, last}});
-      AddGroups(costs, begun, all);
-      begun.pop_back();
-    }
-  }
-}
-
-struct Part {
-  Group group;
-  Score least;  // that a plan with it has
-};
-
-std::vector<Part> PartsBy(const std::vector<Group>& groups, Objective objective,
-                          const std::function<double(const Group&)>& seconds) {
-  std::vector<Part> parts;
-  for (const Group& group : groups) {
-    const double value = seconds(group);
-    if (!std::isfinite(value)) continue;
-    parts.push_back({group, {objective == Objective::kFit ? group.size() : 0, value}});
-  }
-  std::sort(parts.begin(), parts.end(),
-            [](const Part& a, const Part& b) { return a.least < b.least; });
-  return parts;
-}
-
-double BusiestComputing(const CostTable& costs, const Group& group) {
-  double busiest = 0;
-  for (const GroupStage& stage : group)
-    busiest = std::max(busiest, costs.PrefillOf(stage.node, stage.layers, group.size()));
-  return busiest;
-}
-
-double BusiestGenerating(const CostTable& costs, const Group& group) {
-  const double batch = BatchOf(costs, group.size());
-  double busiest = 0;
-  for (const GroupStage& stage : group)
-    busiest = std::max(busiest, costs.workload().answer_tokens *
-                                    costs.DecodeBatch(stage.node, stage.layers, batch) / batch);
-  return busiest;
-}
-
-// All groups, alone and in pairs. A pair takes no less than its parts, which ends most loops early
-// and changes nothing else.
-std::optional<Score> Oracle(const Judge& judge) {
-  const CostTable& costs = judge.costs();
-  const Objective objective = costs.workload().objective;
-  std::vector<Group> groups;
-  Group begun;
-  AddGroups(costs, begun, groups);
-  std::optional<Score> best;
-  const auto offer = [&](const Arrangement& arrangement) {
-    const auto totals = judge.TotalsOf(arrangement);
-    if (!totals) return;
-    const Score score = judge.ScoreOf(arrangement, *totals);
-    if (!best || score < *best) best = score;
-  };
-  for (const Group& group : groups) offer({{}, group});
-  const bool throughput = objective == Objective::kThroughput;
-  const std::vector<Part> computing = PartsBy(groups, objective, [&](const Group& group) {
-    return throughput ? BusiestComputing(costs, group)
-                      : PrefillSeconds(costs, group) + judge.ToEntry(group.back().node);
-  });
-  const std::vector<Part> generating = PartsBy(groups, objective, [&](const Group& group) {
-    return throughput ? BusiestGenerating(costs, group)
-                      : costs.later_tokens() * DecodeSeconds(costs, group);
-  });
-  for (const Part& decode : generating) {
-    for (const Part& prefill : computing) {
-      const double seconds = throughput ? std::max(decode.least.seconds, prefill.least.seconds)
-                                        : decode.least.seconds + prefill.least.seconds;
-      const Score least{std::max(decode.least.nodes, prefill.least.nodes), seconds};
-      // Whatever follows has as many nodes or more, and of those with as many takes longer.
-      if (best && !(least < *best)) {
-        if (least.nodes > best->nodes || prefill.least.nodes == least.nodes) break;
-        continue;
-      }
-      if (prefill.group == decode.group) continue;
-      offer({prefill.group, decode.group});
-    }
-  }
-  return best;
-}
-
-struct Case {
-  ClusterProfile cluster;
-  ModelCost model;
-  Workload workload;
-};
-
-Case Draw(Rng& rng, int nodes, int layers, Objective objective) {
-  Case drawn{.model = RandomModel(rng, layers), .workload = RandomWorkload(rng, objective)};
-  const auto bytes = static_cast<double>(MemoryFor(drawn.model, {0, layers}, drawn.workload));
-  for (int i = 0; i < nodes; ++i) AddNode(rng, drawn.cluster, bytes);
-  return drawn;
-}
-
-constexpr Objective kObjectives[] = {Objective::kLatency, Objective::kThroughput, Objective::kFit};
-
 TEST(Search, EqualsTheOracle) {
   Rng rng(11);
   int fitting = 0;
@@ -148,7 +35,8 @@ TEST(Search, EqualsTheOracle) {
     const CostTable costs(drawn.cluster, drawn.model, drawn.workload);
     const Judge judge(costs, drawn.cluster.nodes[0].id);
     const auto expected = Oracle(judge);
-    const auto result = Make(drawn.cluster, drawn.model, drawn.workload, drawn.cluster.nodes[0].id);
+    const auto result = Make(drawn.cluster, drawn.model, drawn.workload, drawn.cluster.nodes[0].id,
+                             {.one_instance = true});
     ASSERT_EQ(result.ok(), expected.has_value());
     if (!expected) continue;
     ++fitting;
@@ -253,9 +141,15 @@ TEST(Search, SeldomMissesAPlanOfManyNodes) {
 
 void ExpectWithinMemory(const ClusterProfile& cluster, const PlanResult& result) {
   const auto check = [&](const Plan& plan) {
-    for (const auto* stages : {&plan.prefill, &plan.decode}) {
-      for (const StagePlan& stage : *stages)
-        EXPECT_LE(stage.memory_bytes, cluster.FindNode(stage.node)->device.memory_bytes);
+    std::set<NodeId> seen;  // by instances before
+    for (const Plan* each : InstancesOf(plan)) {
+      for (const auto* stages : {&each->prefill, &each->decode}) {
+        for (const StagePlan& stage : *stages) {
+          EXPECT_LE(stage.memory_bytes, cluster.FindNode(stage.node)->device.memory_bytes);
+          EXPECT_EQ(seen.count(stage.node), 0u);
+        }
+      }
+      for (const NodeId& node : NodesUsed(*each)) seen.insert(node);
     }
   };
   check(result.chosen);
@@ -264,6 +158,9 @@ void ExpectWithinMemory(const ClusterProfile& cluster, const PlanResult& result)
 
 void ExpectEqual(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.reason, b.reason);
+  EXPECT_EQ(a.concurrency, b.concurrency);
+  ASSERT_EQ(a.instances.size(), b.instances.size());
+  for (size_t i = 0; i < a.instances.size(); ++i) ExpectEqual(a.instances[i], b.instances[i]);
   EXPECT_EQ(a.total_s, b.total_s);
   EXPECT_EQ(a.request_s, b.request_s);
   for (const auto stages : {&Plan::prefill, &Plan::decode}) {

@@ -102,7 +102,20 @@ struct Engine {
   double busy_s = 0;
 };
 
+// An instance of the plan.
+struct InstanceModel {
+  GroupModel prefill, decode;
+  std::vector<StreamModel> streams;
+  int slots = 1;
+  int planned = 1;  // requests at once
+
+  GroupModel& Prompting() { return prefill.empty() ? decode : prefill; }
+  GroupModel& GroupOf(const Task& task) { return task.decode ? decode : Prompting(); }
+};
+
+// An instance in one copy of the cluster.
 struct Replica {
+  InstanceModel* model = nullptr;
   std::vector<Engine> engines;  // of each node
   std::vector<double> stream_free_s;
   std::set<int64_t> requests;
@@ -134,14 +147,19 @@ class Simulator {
         lengths_(options.seed * 4 + kLengthStream),
         arrivals_(options.seed * 4 + kArrivalStream),
         failures_(options.seed * 4 + kFailureStream),
-        prefill_(ModelOf(plan.prefill)),
-        decode_(ModelOf(plan.decode)) {
-    streams_ = StreamsBetween(plan);
-    replicas_.resize(static_cast<size_t>(options.replicas));
-    for (int i = 0; i < options.replicas; ++i) {
+        owner_(cluster.nodes.size(), 0) {
+    for (const Plan* instance : InstancesOf(plan)) {
+      for (const NodeId& id : NodesUsed(*instance)) owner_[IndexOf(id)] = models_.size();
+      models_.push_back(
+          {ModelOf(instance->prefill), ModelOf(instance->decode), StreamsBetween(*instance),
+           plan.instances.empty() ? workload.slots : instance->slots, instance->concurrency});
+    }
+    replicas_.resize(static_cast<size_t>(options.replicas) * models_.size());
+    for (size_t i = 0; i < replicas_.size(); ++i) {
+      replicas_[i].model = &models_[i % models_.size()];
       replicas_[i].engines.resize(cluster.nodes.size());
-      replicas_[i].stream_free_s.resize(streams_.size(), 0);
-      free_.insert({0, i});
+      replicas_[i].stream_free_s.resize(replicas_[i].model->streams.size(), 0);
+      Offer(static_cast<int>(i));
     }
   }
 
@@ -208,8 +226,10 @@ class Simulator {
     return streams;
   }
 
-  GroupModel& Prompting() { return prefill_.empty() ? decode_ : prefill_; }
-  GroupModel& GroupOf(const Task& task) { return task.decode ? decode_ : Prompting(); }
+  InstanceModel& InstanceOf(int64_t request) {
+    return *replicas_[requests_[static_cast<size_t>(request)].replica].model;
+  }
+  GroupModel& GroupOf(const Task& task) { return InstanceOf(task.request).GroupOf(task); }
   double MessageSeconds(size_t from, size_t to) const {
     return TransferSeconds(cluster_, cluster_.nodes[from].id, cluster_.nodes[to].id,
                            kTokenMessageBytes);
@@ -272,7 +292,7 @@ class Simulator {
     Dispatch();
   }
 
-  // Whoever waits longest goes where fewest run.
+  // Whoever waits longest goes where fewest run, in proportion to what each is planned for.
   void Dispatch() {
     while (!waiting_.empty() && !free_.empty()) {
       const int replica = free_.begin()->second;
@@ -288,20 +308,25 @@ class Simulator {
   }
 
   void Occupy(int replica, int64_t request) {
-    free_.erase({static_cast<int>(replicas_[replica].requests.size()), replica});
+    free_.erase({LoadOf(replica), replica});
     replicas_[replica].requests.insert(request);
     Offer(replica);
   }
   // Has it a slot to give?
   void Offer(int replica) {
     const auto running = static_cast<int>(replicas_[replica].requests.size());
-    if (replicas_[replica].nodes_down == 0 && running < std::max(1, workload_.slots))
-      free_.insert({running, replica});
+    if (replicas_[replica].nodes_down == 0 &&
+        running < std::max(1, replicas_[replica].model->slots))
+      free_.insert({LoadOf(replica), replica});
+  }
+  double LoadOf(int replica) const {
+    return (1.0 + static_cast<double>(replicas_[replica].requests.size())) /
+           replicas_[replica].model->planned;
   }
 
   void SubmitChunk(int64_t id, int first) {
     const Request& request = requests_[static_cast<size_t>(id)];
-    const int chunk = workload_.ChunkOf(request.prompt, Prompting().size());
+    const int chunk = workload_.ChunkOf(request.prompt, InstanceOf(id).Prompting().size());
     const int count = std::min(chunk, request.prompt - first);
     PushReady(now_s_, {.request = id, .attempt = request.attempt, .first = first, .count = count});
   }
@@ -359,7 +384,7 @@ class Simulator {
 
   void OnChunkDone(const Task& task) {
     const Request& request = requests_[static_cast<size_t>(task.request)];
-    const GroupModel& group = Prompting();
+    const GroupModel& group = GroupOf(task);
     const int end = task.first + task.count;
     if (task.stage == 0 && end < request.prompt) SubmitChunk(task.request, end);
     if (task.stage + 1 < group.size()) {
@@ -373,9 +398,10 @@ class Simulator {
   }
 
   void OnPromptDone(const Task& task) {
-    const size_t sampler = Prompting().back().node;
+    InstanceModel& instance = InstanceOf(task.request);
+    const size_t sampler = instance.Prompting().back().node;
     const double seen_s = now_s_ + ToEntry(sampler);
-    const double there_s = std::max(now_s_ + MessageSeconds(sampler, decode_.front().node),
+    const double there_s = std::max(now_s_ + MessageSeconds(sampler, instance.decode.front().node),
                                     KvArrival(requests_[static_cast<size_t>(task.request)]));
     OnToken(task, seen_s, there_s);
   }
@@ -387,8 +413,9 @@ class Simulator {
     std::vector<double>& free_s = replicas_[request.replica].stream_free_s;
     const auto token_bytes =
         static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.TravelType()));
-    for (size_t i = 0; i < streams_.size(); ++i) {
-      const StreamModel& stream = streams_[i];
+    const std::vector<StreamModel>& streams = replicas_[request.replica].model->streams;
+    for (size_t i = 0; i < streams.size(); ++i) {
+      const StreamModel& stream = streams[i];
       const double bytes = token_bytes * model_.SeenTokens(stream.layers, request.prompt);
       const double unit = token_bytes * std::min(request.prompt, workload_.chunk_tokens);
       const double prefill_s = now_s_ - request.prompt_began_s;
@@ -402,15 +429,15 @@ class Simulator {
   }
 
   void OnTokenDone(const Task& task) {
-    if (task.stage + 1 < decode_.size()) {
-      const StageModel& stage = decode_[task.stage];
+    const GroupModel& decode = InstanceOf(task.request).decode;
+    if (task.stage + 1 < decode.size()) {
+      const StageModel& stage = decode[task.stage];
       Task next = task;
       ++next.stage;
       return PushReady(now_s_ + stage.hop_s + stage.hop_chunk_s_per_token, next);
     }
-    const size_t sampler = decode_.back().node;
-    OnToken(task, now_s_ + ToEntry(sampler),
-            now_s_ + MessageSeconds(sampler, decode_.front().node));
+    const size_t sampler = decode.back().node;
+    OnToken(task, now_s_ + ToEntry(sampler), now_s_ + MessageSeconds(sampler, decode.front().node));
   }
 
   // A token was drawn: the client sees it at one time, the first stage has it at another.
@@ -443,7 +470,7 @@ class Simulator {
   }
 
   void Leave(int replica, int64_t id) {
-    free_.erase({static_cast<int>(replicas_[replica].requests.size()), replica});
+    free_.erase({LoadOf(replica), replica});
     replicas_[replica].requests.erase(id);
     Offer(replica);
   }
@@ -452,8 +479,9 @@ class Simulator {
 
   void PlanFailures() {
     if (options_.failures_per_node_hour <= 0) return;
-    for (int replica = 0; replica < options_.replicas; ++replica) {
-      for (size_t node = 0; node < cluster_.nodes.size(); ++node) PlanFailure(replica, node);
+    for (int copy = 0; copy < options_.replicas; ++copy) {
+      for (size_t node = 0; node < cluster_.nodes.size(); ++node)
+        PlanFailure(copy * static_cast<int>(models_.size()) + static_cast<int>(owner_[node]), node);
     }
   }
   void PlanFailure(int replica, size_t node) {
@@ -471,7 +499,7 @@ class Simulator {
           .what = What::kRepair,
           .replica = index,
           .node = node});
-    free_.erase({static_cast<int>(replica.requests.size()), index});
+    free_.erase({LoadOf(index), index});
     for (Engine& engine : replica.engines) {
       engine.ready.clear();
       engine.running.clear();
@@ -507,7 +535,8 @@ class Simulator {
     for (const Replica& replica : replicas_) {
       for (const Engine& engine : replica.engines) busy_s += engine.busy_s;
     }
-    const auto nodes = static_cast<double>(replicas_.size() * cluster_.nodes.size());
+    const auto nodes =
+        static_cast<double>(static_cast<size_t>(options_.replicas) * cluster_.nodes.size());
     result_.busy_share = busy_s / nodes / result_.end_s;
     return result_;
   }
@@ -518,17 +547,17 @@ class Simulator {
   const NodeId entry_;
   const SimulationOptions& options_;
   Rng lengths_, arrivals_, failures_;
-  GroupModel prefill_, decode_;
-  std::vector<StreamModel> streams_;
-  std::vector<Replica> replicas_;
+  std::vector<InstanceModel> models_;
+  std::vector<size_t> owner_;      // of each node: the instance that its failure ends
+  std::vector<Replica> replicas_;  // of each copy of the cluster all instances
 
   double now_s_ = 0;
   uint64_t next_number_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<Request> requests_;
   std::deque<int64_t> waiting_;
-  std::set<std::pair<int, int>> free_;    // (requests, replica) of those with a slot to give
-  std::map<int64_t, int> tokens_before_;  // of requests that were lost on the way
+  std::set<std::pair<double, int>> free_;  // (load, replica) of those with a slot to give
+  std::map<int64_t, int> tokens_before_;   // of requests that were lost on the way
   int64_t inside_ = 0;
   double inside_s_ = 0;  // requests times seconds
   std::vector<double> waits_, ttfts_, totals_, gaps_;

@@ -1,10 +1,11 @@
 // Simulator: the cost model with queues, for fleets that no laboratory holds. Copies of a cluster,
-// each with an instance of a plan, take requests that come when they come; nodes fail and return.
+// each with the instances of a plan, take requests that come when they come; nodes fail and return.
 // Discrete events, no clock, no chance but the seed: equal inputs give equal results. Pure.
 //
 // What it has of the real thing: prompts in chunks through the stages of a group, decode steps that
 // batch whatever waits, one engine per node that serves the longest waiting, KV streams that share
-// their link, slots, a router that prefers the idlest instance, and requests of lost instances that
+// their link, slots, a router that prefers the idlest instance for what it is planned for, and
+// requests of lost instances that
 // go on elsewhere with the tokens that they have. What it has not: prefix caches, links that
 // activations have to share.
 #pragma once
@@ -18,7 +19,7 @@ namespace baton::plan {
 
 struct SimulationOptions {
   uint64_t seed = 1;
-  int replicas = 1;           // of the cluster, with an instance each
+  int replicas = 1;           // of the cluster, with all instances of the plan
   int64_t requests = 1000;    // until the end
   double requests_per_s = 1;  // of all replicas together: a Poisson process
   // Lengths are uniform, within this share of the workload's on both sides.
@@ -51,9 +52,9 @@ struct SimulationResult {
   double tokens_per_s() const { return static_cast<double>(generated_tokens) / end_s; }
 };
 
-// `workload` has the lengths, the slots of each instance and the chunk; `plan` is of `cluster`.
-// kInvalidArgument for options without sense; kResourceExhausted if the requests do not come to an
-// end.
+// `workload` has the lengths, the slots (several instances have their shares) and the chunk; `plan`
+// is of `cluster`. kInvalidArgument for options without sense; kResourceExhausted if the requests
+// do not come to an end.
 Result<SimulationResult> Simulate(const ClusterProfile& cluster, const ModelCost& model,
                                   const Workload& workload, const Plan& plan, const NodeId& entry,
                                   const SimulationOptions& options);

@@ -173,5 +173,34 @@ TEST(Simulator, OptionsWithoutSenseAreRefused) {
   EXPECT_THAT(refused.error().message(), testing::HasSubstr("-2"));
 }
 
+// Two that hold the model and hardly reach each other: what the plan promises of both together.
+TEST(Simulator, InstancesOfAPlanShareTheRequests) {
+  constexpr const char* kTwo =
+      "[[device]]\nis = \"m3-ultra\"\n[[device]]\nis = \"dgx-spark\"\n"
+      "[[link]]\nis = \"wifi-6\"\n";
+  Workload crowd = Asked(8);
+  crowd.concurrency = 8;
+  crowd.objective = Objective::kThroughput;
+  const Fleet both(kTwo, crowd);
+  ASSERT_EQ(both.plan.instances.size(), 2u) << both.plan.reason;
+  const SimulationOptions flood{.requests = 400, .requests_per_s = 1000};
+  const SimulationResult result = both.Run(flood);
+  EXPECT_EQ(result.completed, 400);
+  EXPECT_GT(result.busy_share, 0.8) << "both work";
+  for (const Plan& each : both.plan.instances) {
+    Fleet one = both;
+    one.plan = each;
+    one.workload.slots = one.workload.concurrency = each.concurrency;
+    EXPECT_GT(result.tokens_per_s(), 1.1 * one.Run(flood).tokens_per_s());
+  }
+  // A node ends its own instance only.
+  SimulationOptions failing = flood;
+  failing.requests_per_s = 0.5;
+  failing.failures_per_node_hour = 20;
+  const SimulationResult lossy = both.Run(failing);
+  EXPECT_EQ(lossy.completed, 400);
+  EXPECT_GT(lossy.restarts, 0);
+}
+
 }  // namespace
 }  // namespace baton::plan

@@ -23,6 +23,14 @@ std::string NamesOf(const ClusterProfile& cluster, const std::vector<StagePlan>&
 }
 
 std::string Describe(const ClusterProfile& cluster, const Plan& plan) {
+  std::string instances;
+  for (const Plan& each : plan.instances)
+    instances += fmt::format("{}{} for {}{}", instances.empty() ? "" : ", ",
+                             Describe(cluster, each), each.concurrency,
+                             !instances.empty()      ? ""
+                             : each.concurrency == 1 ? " request"
+                                                     : " requests");
+  if (!instances.empty()) return fmt::format("{} instances: {}", plan.instances.size(), instances);
   if (plan.disaggregated())
     return fmt::format("prefill on {}, decode on {}", NamesOf(cluster, plan.prefill),
                        NamesOf(cluster, plan.decode));

@@ -113,13 +113,25 @@ json::object ToJson(const cluster::NodeView& node) {
           {"models", std::move(models)}};
 }
 
+// Of all instances, each stage with the number of its own where there are several.
+json::array StagesOf(const plan::Plan& plan, const NameOf& name_of) {
+  json::array all;
+  for (const plan::Plan* each : plan::InstancesOf(plan)) {
+    json::array stages = StagesOf(each->prefill, "prefill", name_of);
+    const char* role = each->disaggregated() ? "decode" : "both";
+    for (json::value& stage : StagesOf(each->decode, role, name_of))
+      stages.push_back(std::move(stage));
+    for (json::value& stage : stages) {
+      if (each != &plan) stage.get_object()["instance"] = each - plan.instances.data();
+      all.push_back(std::move(stage));
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 json::object ToJson(const plan::Plan& plan, const NameOf& name_of) {
-  const bool split_roles = plan.disaggregated();
-  json::array stages = StagesOf(plan.prefill, "prefill", name_of);
-  for (json::value& stage : StagesOf(plan.decode, split_roles ? "decode" : "both", name_of))
-    stages.push_back(std::move(stage));
   json::object object = {{"ttft_ms", plan.ttft_s * 1e3},
                          {"decode_tokens_per_s", plan.decode_tokens_per_s()},
                          {"prefill_ms", plan.prefill_s * 1e3},
@@ -127,7 +139,14 @@ json::object ToJson(const plan::Plan& plan, const NameOf& name_of) {
                          {"total_ms", plan.total_s * 1e3},
                          {"kv_hidden", plan.kv_hidden},
                          {"reason", plan.reason},
-                         {"stages", std::move(stages)}};
+                         {"concurrency", plan.concurrency},
+                         {"slots", plan.slots},
+                         {"stages", StagesOf(plan, name_of)}};
+  if (!plan.instances.empty()) {
+    json::array instances;
+    for (const plan::Plan& each : plan.instances) instances.push_back(ToJson(each, name_of));
+    object["instances"] = std::move(instances);
+  }
   if (plan.request_s <= 0) return object;  // of a record, which does not have what follows
   object["throughput_tokens_per_s"] = plan.throughput_tokens_per_s();
   object["kv_type"] = baton::NameOf(plan.kv_type);
@@ -136,7 +155,7 @@ json::object ToJson(const plan::Plan& plan, const NameOf& name_of) {
 }
 
 json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of) {
-  json::array bounds, upgrades, groups, sharded;
+  json::array bounds, upgrades, sharded;
   for (const plan::StageBound& bound : explanation.bounds) {
     bounds.push_back({{"node", name_of(bound.node)},
                       {"to", NameOrNull(bound.to, name_of)},
@@ -158,8 +177,6 @@ json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of)
                         {"gain", upgrade.gain},
                         {"words", upgrade.words}});
   }
-  for (const plan::Plan& plan : explanation.side_by_side.plans)
-    groups.push_back(ToJson(plan, name_of));
   for (const plan::ShardedGroup& group : explanation.sharded) {
     json::array nodes;
     for (size_t i = 0; i < group.nodes.size(); ++i)
@@ -178,9 +195,6 @@ json::object ToJson(const plan::Explanation& explanation, const NameOf& name_of)
   }
   return {{"bounds", std::move(bounds)},
           {"upgrades", std::move(upgrades)},
-          {"side_by_side",
-           {{"plans", std::move(groups)},
-            {"throughput_tokens_per_s", explanation.side_by_side.throughput_tokens_per_s}}},
           {"sharded", std::move(sharded)}};
 }
 
@@ -198,6 +212,7 @@ json::object ToJson(const plan::PlanResult& result, const NameOf& name_of) {
 
 json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of) {
   return {{"id", instance.id.ToString()},
+          {"placement", InstanceId(instance.placement).ToString()},
           {"epoch", instance.epoch},
           {"model", instance.model},
           {"fingerprint", instance.fingerprint},
@@ -206,6 +221,7 @@ json::object ToJson(const cluster::InstanceView& instance, const NameOf& name_of
           {"message", instance.message},
           {"context_tokens", instance.workload.context_tokens},
           {"slots", instance.workload.slots},
+          {"concurrency", instance.workload.concurrency},
           {"kv_type", baton::NameOf(instance.workload.kv_type)},
           {"requests_running", instance.requests_running},
           {"plan", ToJson(instance.plan, name_of)}};

@@ -1,0 +1,281 @@
+#include "plan/division.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <tuple>
+
+#include "plan/families.h"
+#include "plan/search.h"
+
+namespace baton::plan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Of more requests, shares are such parts of all.
+constexpr int kSharesMost = 16;
+// Of more nodes, up to so many, a few that promise most are partitioned, briefly.
+constexpr size_t kNodesMany = 16;
+// Where layers or nodes are many: the shares with which a set of several nodes is searched as one
+// instance, the layer ranges computed to bound all orders of nodes, and those of each such search.
+constexpr int kSharesSearched = 4;
+constexpr double kCellsOfOrders = 5e6;
+constexpr double kCellsOfSearch = 5e4;
+
+// What is compared, smaller first.
+struct Value {
+  double seconds = kInfinity;  // of the objective
+  double requests_per_s = 0;   // of all instances
+  size_t instances = 0;
+  size_t nodes = 0;
+
+  bool exists() const { return instances > 0; }
+  friend bool operator<(const Value& a, const Value& b) {
+    return std::tie(a.seconds, a.instances, a.nodes) < std::tie(b.seconds, b.instances, b.nodes);
+  }
+};
+
+Value Together(const Value& a, const Value& b, Objective objective) {
+  Value both{.requests_per_s = a.requests_per_s + b.requests_per_s,
+             .instances = a.instances + b.instances,
+             .nodes = a.nodes + b.nodes};
+  both.seconds = objective == Objective::kThroughput ? 1 / both.requests_per_s
+                                                     : std::max(a.seconds, b.seconds);
+  return both;
+}
+
+// What some share of the requests costs on all nodes.
+struct Slice {
+  Slice(const ClusterProfile& cluster, const ModelCost& model, const Workload& all,
+        const NodeId& entry, int requests)
+      : workload(ShareOf(all, requests)), costs(cluster, model, workload), judge(costs, entry) {}
+  const Workload workload;
+  const CostTable costs;
+  const Judge judge;
+};
+
+// Every partition of a few nodes.
+class Partitions {
+ public:
+  Partitions(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+             const NodeId& entry, std::vector<size_t> nodes, bool briefly)
+      : cluster_(cluster),
+        model_(model),
+        workload_(workload),
+        entry_(entry),
+        nodes_(std::move(nodes)),
+        index_of_(static_cast<size_t>(workload.concurrency) + 1, kNoShare) {
+    const int all = workload.concurrency;
+    for (int requests = 1; requests < all; ++requests) {
+      if (!IsPart(requests, kSharesMost)) continue;
+      index_of_[static_cast<size_t>(requests)] = shares_.size();
+      shares_.push_back(requests);
+    }
+    slices_.resize(shares_.size());
+    best_.resize((size_t{1} << nodes_.size()) * shares_.size());
+    if (briefly) Limit();
+  }
+
+  std::vector<Plan> Best() {
+    const Set all = (Set{1} << nodes_.size()) - 1;
+    for (Set set = 1; set < all; ++set) {
+      for (size_t share = 0; share < shares_.size(); ++share) Weigh(set, share);
+    }
+    std::map<size_t, Found> by_count;
+    ForEachSplit(all, workload_.concurrency, [&](Found found) {
+      Found& best = by_count[found.value.instances];
+      if (!best.value.exists() || found.value < best.value) best = std::move(found);
+    });
+    std::vector<std::pair<Value, Plan>> sorted;
+    for (const auto& [count, found] : by_count) sorted.emplace_back(found.value, PlanOf(found));
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Plan> plans;
+    for (auto& [value, plan] : sorted) plans.push_back(std::move(plan));
+    return plans;
+  }
+
+ private:
+  using Set = uint32_t;
+  static constexpr size_t kNoShare = std::numeric_limits<size_t>::max();
+  struct Found {
+    Value value;
+    std::vector<std::pair<size_t, Arrangement>> instances;  // each with its share's index
+  };
+
+  bool IsPart(int requests, int parts) const {
+    const int unit = (workload_.concurrency + parts - 1) / parts;
+    return requests % unit == 0 || (workload_.concurrency - requests) % unit == 0;
+  }
+
+  // The largest sets that there is time to search as one instance.
+  void Limit() {
+    const double layers = model_.n_layers();
+    const auto count = static_cast<double>(nodes_.size());
+    searches_few_ = true;
+    nodes_searched_ = 1;
+    double sets = count;
+    double orders = 1;  // of a set, of all its subsets
+    double cells = 0;
+    for (double size = 2; size <= count; ++size) {
+      sets *= (count - size + 1) / size;
+      orders = size * (1 + orders);
+      cells += sets * orders * kSharesSearched * layers * layers / 2;
+      if (cells > kCellsOfOrders) return;
+      nodes_searched_ = static_cast<int>(size);
+    }
+  }
+
+  Found& At(Set set, size_t share) { return best_[set * shares_.size() + share]; }
+  size_t ShareOf(int requests) const { return index_of_[static_cast<size_t>(requests)]; }
+  const Slice& SliceOf(size_t share) {
+    if (!slices_[share])
+      slices_[share] = std::make_unique<Slice>(cluster_, model_, workload_, entry_, shares_[share]);
+    return *slices_[share];
+  }
+
+  // Two parts of `set`, each as it is best.
+  template <typename Visit>
+  void ForEachSplit(Set set, int requests, const Visit& visit) {
+    const Set lowest = set & (~set + 1);
+    for (Set part = (set - 1) & set; part > 0; part = (part - 1) & set) {
+      if ((part & lowest) == 0) continue;
+      for (size_t share = 0; share < shares_.size() && shares_[share] < requests; ++share) {
+        const size_t other = ShareOf(requests - shares_[share]);
+        if (other == kNoShare) continue;
+        const Found& a = At(part, share);
+        const Found& b = At(set & ~part, other);
+        if (!a.value.exists() || !b.value.exists()) continue;
+        Found both{Together(a.value, b.value, workload_.objective), a.instances};
+        both.instances.insert(both.instances.end(), b.instances.begin(), b.instances.end());
+        visit(std::move(both));
+      }
+    }
+  }
+
+  // The best that these nodes, or some of them, do with this share.
+  void Weigh(Set set, size_t share) {
+    Found& best = At(set, share);
+    const auto offer = [&](const Found& found) {
+      if (found.value.exists() && found.value < best.value) best = found;
+    };
+    for (Set rest = set; rest != 0; rest &= rest - 1)
+      if (const Set without = set & ~(rest & (~rest + 1))) offer(At(without, share));
+    ForEachSplit(set, shares_[share], offer);
+    offer(AsOne(set, share, best.value.seconds));
+  }
+
+  // As one instance, if that is no worse than `seconds`.
+  Found AsOne(Set set, size_t share, double seconds) {
+    SearchSpace space{.seconds_below = std::nextafter(seconds, kInfinity),
+                      .cells = searches_few_ ? kCellsOfSearch : 0};
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      if ((set >> i & 1) != 0) space.nodes.push_back(nodes_[i]);
+    }
+    const bool searched = static_cast<int>(space.nodes.size()) <= nodes_searched_ &&
+                          (!searches_few_ || IsPart(shares_[share], kSharesSearched));
+    if (space.nodes.size() > 1 && !searched) return {};
+    const std::vector<Candidate> found = Find(SliceOf(share).judge, space);
+    if (found.empty()) return {};
+    const Candidate& best = found.front();
+    return {{.seconds = best.score.seconds,
+             .requests_per_s = 1 / best.totals.request_s,
+             .instances = 1,
+             .nodes = NodeCount(best.arrangement)},
+            {{share, best.arrangement}}};
+  }
+
+  Plan PlanOf(const Found& found) {
+    std::vector<Plan> instances;
+    for (const auto& [share, arrangement] : found.instances) {
+      const Judge& judge = SliceOf(share).judge;
+      instances.push_back(judge.PlanOf(arrangement, *judge.TotalsOf(arrangement)));
+    }
+    return SideBySide(std::move(instances));
+  }
+
+  const ClusterProfile& cluster_;
+  const ModelCost& model_;
+  const Workload& workload_;
+  const NodeId& entry_;
+  const std::vector<size_t> nodes_;
+  std::vector<int> shares_;       // requests that an instance may take, ascending
+  std::vector<size_t> index_of_;  // of a share, by requests
+  std::vector<std::unique_ptr<Slice>> slices_;
+  std::vector<Found> best_;  // by set of nodes and share
+  bool searches_few_ = false;
+  int nodes_searched_ = static_cast<int>(kNodesWeighedInFull);
+};
+
+// By identity, so that the order in which a cluster lists its nodes decides nothing.
+std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> nodes) {
+  std::sort(nodes.begin(), nodes.end(),
+            [&](size_t a, size_t b) { return cluster.nodes[a].id < cluster.nodes[b].id; });
+  return nodes;
+}
+
+// The nodes of the best plans of one instance.
+std::vector<size_t> Promising(const ClusterProfile& cluster, const std::vector<Plan>& whole) {
+  std::vector<size_t> chosen;
+  for (const Plan& plan : whole) {
+    for (const NodeId& id : NodesUsed(plan)) {
+      const auto node = static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data());
+      if (chosen.size() < kNodesWeighedInFull &&
+          std::find(chosen.begin(), chosen.end(), node) == chosen.end())
+        chosen.push_back(node);
+    }
+  }
+  return chosen;
+}
+
+double SecondsOf(const Plan& plan, Objective objective) {
+  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
+}
+
+// Of each number of instances the better one; best first.
+std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective) {
+  std::move(more.begin(), more.end(), std::back_inserter(plans));
+  const auto key = [&](const Plan& plan) {
+    return std::tuple(SecondsOf(plan, objective), plan.instances.size(), NodesUsed(plan).size());
+  };
+  std::stable_sort(plans.begin(), plans.end(),
+                   [&](const Plan& a, const Plan& b) { return key(a) < key(b); });
+  std::set<size_t> counts;
+  std::erase_if(plans,
+                [&](const Plan& plan) { return !counts.insert(plan.instances.size()).second; });
+  return plans;
+}
+
+}  // namespace
+
+Workload ShareOf(const Workload& workload, int requests) {
+  Workload share = workload;
+  const int all = std::max(1, workload.concurrency);
+  share.concurrency = requests;
+  share.slots = static_cast<int>((static_cast<int64_t>(workload.slots) * requests + all - 1) / all);
+  return share;
+}
+
+std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
+                         const Workload& workload, const NodeId& entry,
+                         const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+  if (workload.concurrency < 2 || nodes.size() < 2 || workload.objective == Objective::kFit)
+    return {};
+  const std::vector<size_t> sorted = ById(cluster, nodes);
+  const bool few = sorted.size() <= kNodesWeighedInFull;
+  const bool briefly = !few || model.n_layers() > kLayersMany;
+  std::vector<Plan> plans;
+  if (sorted.size() <= kNodesMany) {
+    const auto some = few ? sorted : ById(cluster, Promising(cluster, whole));
+    plans = Partitions(cluster, model, workload, entry, some, briefly).Best();
+  }
+  if (!briefly) return plans;
+  return Merged(std::move(plans), DivideMany(cluster, model, workload, entry, sorted, whole),
+                workload.objective);
+}
+
+}  // namespace baton::plan

@@ -1,0 +1,85 @@
+// Several instances of one model: three nodes each hold it, requests are spread over them, and killing
+// one loses no answer.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Cluster, randomPrompts, synth, until } from './harness.mjs';
+
+const model = 'wide';
+const folder = mkdtempSync(join(tmpdir(), 'baton-models-'));
+const told = { concurrency: 6, objective: 'throughput', prompt_tokens: 32, answer_tokens: 128, context_tokens: 1024 };
+const prompts = randomPrompts(6, 4096, 60);
+let cluster, expected;
+
+const ready = async (node) => (await node.get('/api/cluster')).instances.filter((each) => each.state === 'ready');
+const ask = (tokens) => cluster.nodes[0].tokens(model, tokens, 160);
+
+before(async () => {
+  const wide = synth(folder, model, 'layers=4,hidden=512,heads=8,kv_heads=2,ffn=2048,vocab=4096', 'Q8_0');
+  cluster = await Cluster.start(3, { models: [wide] });
+  await cluster.nodes[0].place(model, { nodes: ['n0'] });
+  expected = [];
+  for (const prompt of prompts) expected.push((await ask(prompt)).tokens);
+  await cluster.stop(model);
+});
+after(async () => {
+  await cluster?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the plan says what is placed', { timeout: 60000 }, async () => {
+  const plan = await cluster.nodes[0].post('/api/plan', { model, ...told });
+  const placed = await cluster.nodes[0].place(model, told);
+  assert.equal(placed.state, 'ready');
+  assert.ok(placed.plan.instances.length >= 2, plan.chosen.reason);
+  const sum = (list) => list.reduce((total, each) => total + each.concurrency, 0);
+  assert.equal(sum(placed.plan.instances), told.concurrency);
+  const nodes = placed.plan.stages.map((stage) => stage.node);
+  assert.equal(new Set(nodes).size, nodes.length, 'no node is in two instances');
+  assert.ok(plan.alternatives.some((each) => !each.instances && /^one instance/.test(each.why)));
+  const running = await ready(cluster.nodes[0]);
+  assert.equal(running.length, placed.plan.instances.length);
+  assert.equal(new Set(running.map((each) => each.placement)).size, 1);
+  const shown = cluster.nodes[0].run('ps');
+  assert.match(shown, new RegExp(`1 of ${running.length}`));
+});
+
+test('requests at once are spread, and answered as by one node', { timeout: 120000 }, async () => {
+  const peak = new Map();
+  let done = false;
+  const watch = (async () => {
+    while (!done) {
+      for (const each of await ready(cluster.nodes[0]))
+        peak.set(each.id, Math.max(peak.get(each.id) ?? 0, each.requests_running));
+    }
+  })();
+  const answers = await Promise.all(prompts.map(ask));
+  done = true;
+  await watch;
+  for (const [i, answer] of answers.entries()) assert.deepEqual(answer.tokens, expected[i]);
+  const instances = await ready(cluster.nodes[0]);
+  for (const each of instances)
+    assert.ok(peak.get(each.id) >= 1 && peak.get(each.id) <= each.concurrency, `${each.id}: ${peak.get(each.id)}`);
+});
+
+test('kill -9 of a node: its instance ends, and no answer', { timeout: 120000 }, async (t) => {
+  const before_kill = await ready(cluster.nodes[0]);
+  const lost = before_kill.find((each) => each.plan.stages.every((stage) => stage.node !== 'n0'));
+  const victim = cluster.nodes.find((node) => node.name === lost.plan.stages[0].node);
+  const asked = Promise.all(prompts.map(ask));
+  await until('the instance to have requests', async () =>
+    (await ready(cluster.nodes[0])).find((each) => each.id === lost.id).requests_running > 0);
+  await victim.kill();
+  const answers = await asked;
+  for (const [i, answer] of answers.entries()) assert.deepEqual(answer.tokens, expected[i]);
+  const resumed = answers.filter((answer) => answer.timings.attempts > 1).length;
+  t.diagnostic(`${resumed} of ${answers.length} answers went on elsewhere`);
+  assert.ok(resumed > 0, 'the kill came in time');
+  const left = await ready(cluster.nodes[0]);
+  const others = before_kill.filter((each) => each.id !== lost.id);
+  for (const other of others)
+    assert.equal(left.find((each) => each.id === other.id)?.epoch, other.epoch, 'the others go on as they are');
+});
