@@ -119,8 +119,8 @@ class Lab {
 
  private:
   // A node computes prompts for one group and answers for the other.
-  static bool HasTwoSeats(const plan::Plan& plan) {
-    return plan::NodesUsed(plan).size() < plan.prefill.size() + plan.decode.size();
+  static bool HasTwoSeats(const plan::Plan& instance) {
+    return plan::NodesUsed(instance).size() < instance.prefill.size() + instance.decode.size();
   }
   double KvBytesOf(const plan::ScenarioRow& row) const {
     return model_.SeenTokens({0, model_.n_layers()}, row.prompt_tokens) *
@@ -141,11 +141,14 @@ class Lab {
         if (used(link.from) && used(link.to))
           need.link_bytes_per_s = std::max(need.link_bytes_per_s, link.bytes_per_s);
       }
-      if (HasTwoSeats(plan))
-        need.local_bytes_per_s =
-            std::max(need.local_bytes_per_s, KvBytesOf(*rows_[i]) / plan.prefill_s);
-      const auto hops = static_cast<double>(plan.decode.size());
-      need.own_share = std::max(need.own_share, hops * kOwnTokenSeconds / plan.decode_step_s);
+      for (const plan::Plan* instance : plan::InstancesOf(plan)) {
+        if (HasTwoSeats(*instance))
+          need.local_bytes_per_s =
+              std::max(need.local_bytes_per_s, KvBytesOf(*rows_[i]) / instance->prefill_s);
+        const auto hops = static_cast<double>(instance->decode.size());
+        need.own_share =
+            std::max(need.own_share, hops * kOwnTokenSeconds / instance->decode_step_s);
+      }
       // Prompts that come together are computed one after the other.
       const plan::RequestTimes& times = predicted[i].times;
       need.seconds +=
@@ -226,8 +229,10 @@ class Lab {
                             cluster.FindNode(stage.node)->name, stage.layers.first,
                             stage.layers.last - 1);
     };
-    add(plan.prefill, "prefill on ");
-    add(plan.decode, plan.disaggregated() ? "decode on " : "");
+    for (const plan::Plan* instance : plan::InstancesOf(plan)) {
+      add(instance->prefill, "prefill on ");
+      add(instance->decode, instance->disaggregated() ? "decode on " : "");
+    }
     return text;
   }
   // The nodes plan with what they measured: what is expected of that.
@@ -236,8 +241,10 @@ class Lab {
     row.prefill_on = result.run->prefill_on;
     row.decode_on = result.run->decode_on;
     row.split = result.run->split;
-    const auto predicted = plan::Predict(cluster, model_, scenario_, row);
-    if (predicted.ok()) result.predicted = predicted->times;
+    if (result.run->instances == 1) {  // several cannot be asked for by name
+      const auto predicted = plan::Predict(cluster, model_, scenario_, row);
+      if (predicted.ok()) result.predicted = predicted->times;
+    }
     result.note +=
         fmt::format("the nodes chose {}, not quite what the planner would by the catalogue",
                     result.run->stages);

@@ -141,7 +141,9 @@ Status Place(const Client& client, const plan::Scenario& scenario, const plan::S
   if (!split.empty()) body["split"] = std::move(split);
   const auto placed = client.Post("/api/place", body);
   if (!placed.ok()) return placed.error().Within(fmt::format("row '{}'", row.name));
-  for (const json::value& stage : List(placed->at("plan"), "stages")) {
+  const json::value& plan = placed->at("plan");
+  run.instances = static_cast<int>(std::max<size_t>(1, List(plan, "instances").size()));
+  for (const json::value& stage : List(plan, "stages")) {
     const std::string role = Text(stage, "role"), node = Text(stage, "node");
     const double first = Number(stage, "first_layer"), last = Number(stage, "last_layer");
     run.stages += fmt::format("{}{}{} {:.0f}-{:.0f}", run.stages.empty() ? "" : ", ",

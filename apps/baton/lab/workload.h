@@ -32,7 +32,8 @@ struct LabRun {
   double kv_bytes = 0;   // handed over, of the last request
   double overrun_s = 0;  // by how much phantoms were slower than they pretend to be
   std::string stages;    // "spark 0-31, mac 0-31": who runs what
-  // The same, as a row would ask for it.
+  int instances = 1;
+  // The same, as a row would ask for it, of one instance.
   std::vector<std::string> prefill_on, decode_on;
   std::vector<int> split;
 };
