@@ -111,9 +111,9 @@ struct ModelSpec {
   std::optional<RopeSpec> window_rope;  // of layers with a window, where it is another
   float query_scale = 0;                // queries are multiplied by it
   QueryGrowth query_growth;
-  float attention_softcap = 0;          // of scores, 0: none (device::AttentionForm)
-  float logit_softcap = 0;              // of logits, likewise
-  float embedding_scale = 1;            // embeddings are multiplied by it
+  float attention_softcap = 0;  // of scores, 0: none (device::AttentionForm)
+  float logit_softcap = 0;      // of logits, likewise
+  float embedding_scale = 1;    // embeddings are multiplied by it
   ExpertSpec experts;
   LatentSpec latent;
   SamplingChoice sampling;  // general.sampling.*, where a request says nothing
