@@ -15,15 +15,21 @@ const prompts = randomPrompts(6, 4096, 60);
 let cluster, expected;
 
 const ready = async (node) => (await node.get('/api/cluster')).instances.filter((each) => each.state === 'ready');
-const ask = (tokens) => cluster.nodes[0].tokens(model, tokens, 160);
+const ask = (tokens) => cluster.nodes[0].tokens(model, tokens, 400);
 
 before(async () => {
-  const wide = synth(folder, model, 'layers=4,hidden=512,heads=8,kv_heads=2,ffn=2048,vocab=4096', 'Q8_0');
+  // One layer: nothing to split, so that the choice does not hang on what this machine measures.
+  const wide = synth(folder, model, 'layers=1,hidden=1024,heads=8,kv_heads=2,ffn=4096,vocab=4096', 'Q8_0');
   cluster = await Cluster.start(3, { models: [wide] });
-  await cluster.nodes[0].place(model, { nodes: ['n0'] });
-  expected = [];
-  for (const prompt of prompts) expected.push((await ask(prompt)).tokens);
-  await cluster.stop(model);
+  // Each node answers for itself first, so that all have corrected their profiles by steps of their own.
+  for (const { name } of cluster.nodes) {
+    await cluster.nodes[0].place(model, { nodes: [name] });
+    const answers = [];
+    for (const prompt of prompts) answers.push((await ask(prompt)).tokens);
+    expected ??= answers;
+    assert.deepEqual(answers, expected, `${name} alone`);
+    await cluster.stop(model);
+  }
 });
 after(async () => {
   await cluster?.close();
@@ -37,8 +43,10 @@ test('the plan says what is placed', { timeout: 60000 }, async () => {
   assert.ok(placed.plan.instances.length >= 2, plan.chosen.reason);
   const sum = (list) => list.reduce((total, each) => total + each.concurrency, 0);
   assert.equal(sum(placed.plan.instances), told.concurrency);
-  const nodes = placed.plan.stages.map((stage) => stage.node);
-  assert.equal(new Set(nodes).size, nodes.length, 'no node is in two instances');
+  for (const { node } of placed.plan.stages) {
+    const instances = placed.plan.stages.filter((stage) => stage.node === node).map((stage) => stage.instance);
+    assert.equal(new Set(instances).size, 1, `${node} is in one instance`);
+  }
   assert.ok(plan.alternatives.some((each) => !each.instances && /^one instance/.test(each.why)));
   const running = await ready(cluster.nodes[0]);
   assert.equal(running.length, placed.plan.instances.length);
