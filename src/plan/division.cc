@@ -232,10 +232,6 @@ std::vector<size_t> Promising(const ClusterProfile& cluster, const std::vector<P
   return chosen;
 }
 
-double SecondsOf(const Plan& plan, Objective objective) {
-  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
-}
-
 // Of each number of instances the better one; best first.
 std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective) {
   std::move(more.begin(), more.end(), std::back_inserter(plans));

@@ -91,7 +91,7 @@ class Families {
 
  private:
   double SecondsOf(const Plan& plan) const {
-    return workload_.objective == Objective::kThroughput ? plan.request_s : plan.total_s;
+    return baton::plan::SecondsOf(plan, workload_.objective);
   }
 
   // --- Units ---

@@ -42,6 +42,10 @@ Plan SideBySide(std::vector<Plan> instances) {
   return all;
 }
 
+double SecondsOf(const Plan& plan, Objective objective) {
+  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
+}
+
 std::vector<NodeId> NodesUsed(const Plan& plan) {
   std::set<NodeId> nodes;
   for (const Plan* instance : InstancesOf(plan)) {

@@ -51,6 +51,8 @@ struct Plan {
 std::vector<const Plan*> InstancesOf(const Plan& plan);
 // The plan of several instances; itself, where it is one. Needs at least one.
 Plan SideBySide(std::vector<Plan> instances);
+// What `objective` makes small; of fit, which counts nodes first, what decides between equals.
+double SecondsOf(const Plan& plan, Objective objective);
 // The nodes of a plan, each once, ascending.
 std::vector<NodeId> NodesUsed(const Plan& plan);
 

@@ -16,10 +16,6 @@ constexpr double kTokenMessageBytes = 64;
 
 // --- Reasons ---
 
-double SecondsOf(const Plan& plan, Objective objective) {
-  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
-}
-
 // Why the requests are divided.
 std::string WhySeveral(const ClusterProfile& cluster, const Plan& plan, Objective objective,
                        const std::vector<Plan>& others) {
