@@ -21,10 +21,6 @@ int Clusters(int usual) {
   return said == nullptr ? usual : std::atoi(said);
 }
 
-double SecondsOf(const Plan& plan, Objective objective) {
-  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
-}
-
 TEST(Division, EqualsTheOracle) {
   Rng rng(31);
   int divided = 0;

@@ -56,10 +56,6 @@ TEST(Search, EqualsTheOracle) {
              100 * worst);
 }
 
-double SecondsOf(const Plan& plan, Objective objective) {
-  return objective == Objective::kThroughput ? plan.request_s : plan.total_s;
-}
-
 // Draws a cluster, plans, changes the cluster, plans again: how many plans are worse than `before`
 // of `rounds`, and by how much at most.
 struct Worse {
