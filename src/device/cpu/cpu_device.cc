@@ -26,6 +26,8 @@ constexpr size_t kTaskBytes = 256 << 10;
 constexpr size_t kReadBytes = 256 << 10;
 // Fewer rows than this are not worth waking anyone for.
 constexpr size_t kParallelRows = 4;
+// Integers of activations share scales within runs of so many (OperandKind).
+constexpr size_t kOperandColumns = 256;
 // Below so many attention tiles per thread, their keys are split as well.
 constexpr size_t kTasksPerThread = 4;
 
@@ -222,10 +224,12 @@ class CpuDevice final : public Device {
   template <typename PlaceOf>
   const uint8_t* PrepareRows(const Input& input, size_t columns, OperandKind kind,
                              const PlaceOf& place_of);
+  const uint8_t* PrepareColumns(const Input& input, OperandKind kind);
   const uint8_t* PrepareAlone(const Input& input, OperandKind kind);
   const uint8_t* Gather(const uint8_t* rows, OperandKind kind, size_t columns,
                         std::span<const int32_t> gather);
   void RunProducts(std::span<const ProductTasks> products);
+  void RunSideBySide(std::span<const ProductTasks> products);
 
   // What all tiles of one Attend() share.
   struct AttentionCall {
@@ -347,8 +351,37 @@ const float* CpuDevice::RowOf(const Input& input, size_t row, float* scratch) co
 
 // Brings the input into operand tiles of `kind`.
 const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
-  const RowGroup all{0, input.x.count};
+  const size_t count = input.x.count;
+  if (input.up.buffer != nullptr && count >= kParallelRows && count <= kernels_.tile_tokens)
+    return PrepareColumns(input, kind);
+  const RowGroup all{0, count};
   return PrepareRows(input, input.x.width, kind, [&](size_t row) { return Place{row, all}; });
+}
+
+// One tile of gated rows. Each thread takes columns of all rows, mostly those that it computed
+// itself (MatMul), so that few floats travel between cores that share no cache.
+const uint8_t* CpuDevice::PrepareColumns(const Input& input, OperandKind kind) {
+  const auto [x, up, tile] = std::tuple(input.x, input.up, input.x.count);
+  uint8_t* operands =
+      operands_[static_cast<int>(kind)].Get(tile * kernels::OperandBytes(kind, x.width));
+  const auto prepare = kernels::PrepareOf(kernels_, kind);
+  const auto gate = GateOf(kernels_, input.gate);
+  const size_t share = DivideUp(x.width, 4 * static_cast<size_t>(pool_.threads()));
+  const size_t columns = DivideUp(share, kOperandColumns) * kOperandColumns;
+  const size_t row_bytes = columns * sizeof(float);
+  rows_.Get(pool_.threads() * row_bytes);
+  pool_.ForEach(DivideUp(x.width, columns), [&](size_t task, int worker) {
+    auto* scratch = reinterpret_cast<float*>(rows_.data() + worker * row_bytes);
+    const size_t begin = task * columns;
+    const size_t count = std::min(columns, x.width - begin);
+    uint8_t* into = operands + tile * kernels::OperandBytes(kind, begin);
+    for (size_t row = 0; row < tile; ++row) {
+      const size_t at = row * x.width + begin;
+      gate(x.host() + at, up.host() + at, count, scratch);
+      prepare(scratch, count, tile, row, into);
+    }
+  });
+  return operands;
 }
 
 // Each row by itself, as a tile of one.
@@ -434,6 +467,14 @@ void CpuDevice::RunProducts(std::span<const ProductTasks> products) {
   });
 }
 
+// The same for products of as many tasks each, which take turns: who computes some rows of one
+// computes about those of the others, too.
+void CpuDevice::RunSideBySide(std::span<const ProductTasks> products) {
+  const size_t count = products.size();
+  pool_.ForEach(count * products.front().tasks,
+                [&](size_t task, int) { RunProductTask(products[task % count], task / count); });
+}
+
 void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> products) {
   const Rows& x = input.x;
   if (x.count == 0) return;
@@ -454,7 +495,10 @@ void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> produc
              product.bias.empty() ? nullptr : product.bias.data(), product.accumulate};
     SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (8 * pool_.threads())));
   }
-  RunProducts({split, count});
+  const bool alike = std::all_of(split, split + count, [&](const ProductTasks& tasks) {
+    return tasks.tasks == split[0].tasks;
+  });
+  alike ? RunSideBySide({split, count}) : RunProducts({split, count});
 }
 
 void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather,
@@ -686,9 +730,11 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
   }
   const auto attend = brain ? kernels_.attend_brain : kernels_.attend;
   // Heads outermost, so that a thread stays with the same keys; late tokens first: they take
-  // longest.
+  // longest. Of one tile each, sequences are outermost: a page's heads lie side by side.
+  const bool by_sequence = tiles == sequences.size();
   pool_.ForEach(tiles * parts, [&](size_t task, int worker) {
-    size_t tile = task % tiles;
+    size_t tile = by_sequence ? task / parts : task % tiles;
+    const size_t part = by_sequence ? task % parts : task / tiles;
     size_t sequence = 0;
     for (;; ++sequence) {
       const size_t own = DivideUp(sequences[sequence].count, tokens);
@@ -699,8 +745,8 @@ void CpuDevice::Attend(Rows q, std::span<const KvRows> sequences, AttentionPreci
       tile -= own;
     }
     const size_t token = tile * tokens;
-    attend(TileOf(call, sequence, task / tiles, token,
-                  std::min(tokens, sequences[sequence].count - token), worker));
+    attend(TileOf(call, sequence, part, token, std::min(tokens, sequences[sequence].count - token),
+                  worker));
   });
 }
 

@@ -76,18 +76,29 @@ inline void LoadQueries(const AttentionTile& tile, FactorPair* into) {
   }
 }
 
+// What will be read next, asked for line by line while something else is brought into pairs: one
+// token's keys and values are over before processors have guessed where they go on.
+struct Ahead {
+  const uint8_t* at;
+  void Line() {
+    PrefetchToL2(at);
+    at += 64;
+  }
+};
+
 // Lines of 16 keys that ScorePairs() reads where `visible` keys count.
 inline size_t KeyLines(size_t visible) {
   return (visible + kVectors * 16 - 1) / (kVectors * 16) * kVectors;
 }
 
 inline void LoadHalfKeys(const AttentionTile& tile, const uint16_t* keys, size_t visible,
-                         uint8_t* into) {
+                         Ahead ahead, uint8_t* into) {
   const size_t width = WidthOf(tile);
   const size_t pairs = PairsOf(tile);
   for (size_t v = 0; v < KeyLines(visible); ++v) {
     const uint16_t* from = keys + v * width * 16;
     for (size_t i = 0; i < pairs; ++i, from += 32, into += kPairBytes) {
+      ahead.Line();
       const bool whole = 2 * i + 1 < tile.head_dim;
       StorePairs(LoadHalf(from), whole ? LoadHalf(from + 16) : Zero(), into);
     }
@@ -99,22 +110,23 @@ inline F32x16 LoadInt8(const int8_t* from) {
 }
 
 inline void LoadQ8Keys(const AttentionTile& tile, const KeyBlockQ8_0* keys, size_t visible,
-                       uint8_t* into) {
+                       Ahead ahead, uint8_t* into) {
   const size_t blocks = tile.head_dim / 32;
   for (size_t b = 0; b < KeyLines(visible) * blocks; ++b, ++keys) {
     const F32x16 scale = LoadHalf(keys->d);
     for (size_t i = 0; i < 32; i += 2, into += kPairBytes) {
+      if (i % 4 == 0) ahead.Line();
       StorePairs(Times(LoadInt8(keys->q[i]), scale), Times(LoadInt8(keys->q[i + 1]), scale), into);
     }
   }
 }
 
 inline void LoadKeyPairs(const AttentionTile& tile, const uint8_t* keys, size_t visible,
-                         uint8_t* into) {
+                         Ahead ahead, uint8_t* into) {
   if (tile.kv_type == KvType::kF16) {
-    LoadHalfKeys(tile, HalvesAt(keys), visible, into);
+    LoadHalfKeys(tile, HalvesAt(keys), visible, ahead, into);
   } else {
-    LoadQ8Keys(tile, reinterpret_cast<const KeyBlockQ8_0*>(keys), visible, into);
+    LoadQ8Keys(tile, reinterpret_cast<const KeyBlockQ8_0*>(keys), visible, ahead, into);
   }
 }
 
@@ -127,13 +139,14 @@ struct Sight {
 
 // From the pair with the first key in sight on.
 inline void LoadHalfValues(const AttentionTile& tile, const uint16_t* values, const Sight& sight,
-                           uint8_t* into) {
+                           Ahead ahead, uint8_t* into) {
   const size_t width = ValueWidthOf(tile);
   const size_t skipped = sight.hidden / 2;
   values += skipped * 2 * width;
   into += skipped * (width / 16) * kPairBytes;
   for (size_t j = 2 * skipped; j < sight.visible; j += 2, values += 2 * width) {
     for (size_t d = 0; d < width; d += 16, into += kPairBytes) {
+      ahead.Line();
       const F32x16 first = sight.Has(j) ? LoadHalf(values + d) : Zero();
       const F32x16 second = sight.Has(j + 1) ? LoadHalf(values + width + d) : Zero();
       StorePairs(first, second, into);
@@ -146,13 +159,14 @@ inline F32x16 LoadQ8(const BlockQ8_0& block, size_t first) {
 }
 
 inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, const Sight& sight,
-                         uint8_t* into) {
+                         Ahead ahead, uint8_t* into) {
   const size_t blocks = ValueDimOf(tile) / 32;
   const size_t skipped = sight.hidden / 2;
   values += skipped * 2 * blocks;
   into += skipped * blocks * 2 * kPairBytes;
   for (size_t j = 2 * skipped; j < sight.visible; j += 2, values += 2 * blocks) {
     for (size_t b = 0; b < blocks; ++b) {
+      ahead.Line();
       for (size_t i = 0; i < 32; i += 16, into += kPairBytes) {
         const F32x16 first = sight.Has(j) ? LoadQ8(values[b], i) : Zero();
         const F32x16 second = sight.Has(j + 1) ? LoadQ8(values[blocks + b], i) : Zero();
@@ -163,11 +177,11 @@ inline void LoadQ8Values(const AttentionTile& tile, const BlockQ8_0* values, con
 }
 
 inline void LoadValuePairs(const AttentionTile& tile, const uint8_t* values, const Sight& sight,
-                           uint8_t* into) {
+                           Ahead ahead, uint8_t* into) {
   if (tile.kv_type == KvType::kF16) {
-    LoadHalfValues(tile, HalvesAt(values), sight, into);
+    LoadHalfValues(tile, HalvesAt(values), sight, ahead, into);
   } else {
-    LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), sight, into);
+    LoadQ8Values(tile, reinterpret_cast<const BlockQ8_0*>(values), sight, ahead, into);
   }
 }
 
@@ -376,6 +390,17 @@ inline void AddBlock(const AttentionTile& tile, const BrainState& state,
 
 // ---- segments ----
 
+// The keys of block `next`; from `end` on, where no block of these keys is left, those of the next
+// KV head, which lie behind these in the page.
+inline Ahead KeysAhead(const AttentionTile& tile, size_t page, size_t next, size_t end) {
+  if (next < end)
+    return {tile.keys + static_cast<size_t>(tile.pages[next / kKeyBlock]) * tile.page_bytes};
+  const size_t bytes = tile.kv_type == KvType::kF16
+                           ? kKeyBlock * WidthOf(tile) * sizeof(uint16_t)
+                           : kKeyBlock * (tile.head_dim / 32) * sizeof(BlockQ8_0);
+  return {tile.keys + page + bytes};
+}
+
 inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
                             const SegmentState& segment, size_t first_key) {
   const size_t rows = RowsOf(tile);
@@ -392,8 +417,10 @@ inline void AttendToSegment(const AttentionTile& tile, const BrainState& state,
        begin += kKeyBlock) {
     const size_t page = static_cast<size_t>(tile.pages[begin / kKeyBlock]) * tile.page_bytes;
     const Sight sight = {HiddenFrom(tile, 0, begin), VisibleTo(tile, rows - 1, begin)};
-    LoadKeyPairs(tile, tile.keys + page, sight.visible, state.keys);
-    LoadValuePairs(tile, ValuesOf(tile, page, state.latents), sight, state.values);
+    const Ahead keys = KeysAhead(tile, page, begin + kKeyBlock, last);
+    LoadKeyPairs(tile, tile.keys + page, sight.visible,
+                 tile.latent == 0 ? Ahead{tile.values + page} : keys, state.keys);
+    LoadValuePairs(tile, ValuesOf(tile, page, state.latents), sight, keys, state.values);
     AddBlock<kAttentionRows>(tile, state, segment, 0, begin);
   }
   for (size_t r = 0; r < rows; ++r) {
