@@ -25,6 +25,8 @@ constexpr size_t kNodesMany = 16;
 constexpr int kSharesSearched = 4;
 constexpr double kCellsOfOrders = 5e6;
 constexpr double kCellsOfSearch = 5e4;
+// The best divisions whose instances are searched once more, where nodes are not too many.
+constexpr size_t kPolished = 3;
 
 // What is compared, smaller first.
 struct Value {
@@ -246,6 +248,53 @@ std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Object
   return plans;
 }
 
+// Every instance searched once more among its own nodes and those that no other has.
+class Polish {
+ public:
+  Polish(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+         const NodeId& entry, const std::vector<size_t>& nodes)
+      : cluster_(cluster), model_(model), workload_(workload), entry_(entry), nodes_(nodes) {}
+
+  Plan Polished(Plan plan) {
+    std::vector<Plan> instances = std::move(plan.instances);
+    for (Plan& instance : instances) {
+      SearchSpace space{.nodes = FreeFor(instance, instances),
+                        .seconds_below = SecondsOf(instance, workload_.objective)};
+      const Slice& slice = SliceOf(instance.concurrency);
+      const std::vector<Candidate> found = Find(slice.judge, space);
+      if (!found.empty())
+        instance = slice.judge.PlanOf(found.front().arrangement, found.front().totals);
+    }
+    return SideBySide(std::move(instances));
+  }
+
+ private:
+  std::vector<size_t> FreeFor(const Plan& instance, const std::vector<Plan>& instances) const {
+    std::set<NodeId> taken;
+    for (const Plan& other : instances) {
+      if (&other == &instance) continue;
+      for (const NodeId& id : NodesUsed(other)) taken.insert(id);
+    }
+    std::vector<size_t> free;
+    for (const size_t node : nodes_) {
+      if (taken.count(cluster_.nodes[node].id) == 0) free.push_back(node);
+    }
+    return free;
+  }
+  const Slice& SliceOf(int requests) {
+    auto& slice = slices_[requests];
+    if (!slice) slice = std::make_unique<Slice>(cluster_, model_, workload_, entry_, requests);
+    return *slice;
+  }
+
+  const ClusterProfile& cluster_;
+  const ModelCost& model_;
+  const Workload& workload_;
+  const NodeId& entry_;
+  const std::vector<size_t>& nodes_;
+  std::map<int, std::unique_ptr<Slice>> slices_;  // by requests
+};
+
 }  // namespace
 
 Workload ShareOf(const Workload& workload, int requests) {
@@ -270,8 +319,14 @@ std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
     plans = Partitions(cluster, model, workload, entry, some, briefly).Best();
   }
   if (!briefly) return plans;
-  return Merged(std::move(plans), DivideMany(cluster, model, workload, entry, sorted, whole),
-                workload.objective);
+  plans = Merged(std::move(plans), DivideMany(cluster, model, workload, entry, sorted, whole),
+                 workload.objective);
+  if (sorted.size() > kNodesMany || plans.empty()) return plans;
+  Polish polish(cluster, model, workload, entry, sorted);
+  std::vector<Plan> polished;
+  for (size_t i = 0; i < plans.size() && i < kPolished; ++i)
+    polished.push_back(polish.Polished(plans[i]));
+  return Merged(std::move(plans), std::move(polished), workload.objective);
 }
 
 }  // namespace baton::plan

@@ -9,7 +9,8 @@
 // sixteen requests (of more, in sixteenths): dynamic programming over sets of nodes and requests,
 // in which a set is searched as one instance only for what beats the best of its own divisions. Of
 // more layers that search is brief; of more nodes families.h has what is weighed, besides a brief
-// partition of the six that promise most.
+// partition of the six that promise most; and each instance of the best few divisions is searched
+// once more among its own nodes and those that are free.
 #pragma once
 
 #include <vector>

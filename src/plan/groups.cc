@@ -39,14 +39,29 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
       later_tokens_(std::max(0, workload.answer_tokens - 1)),
       sent_token_bytes_(static_cast<double>(model.KvBytesPerTokenPerLayer(workload.TravelType()))),
       concurrency_(std::max(1, workload.concurrency)) {
-  const int layers = model.n_layers();
-  memory_.resize(static_cast<size_t>(layers) * static_cast<size_t>(layers + 1));
+  Place(only);
+  memory_.resize(places_ * places_);
   CountSent();
   FillLinks();
-  if (only.empty()) return;
+  if (!only.empty()) FillOnly(only);
+}
+
+void CostTable::Place(const std::vector<LayerRange>& only) {
+  const auto boundaries = static_cast<size_t>(model_.n_layers()) + 1;
+  std::vector<bool> asked(boundaries, only.empty());
+  for (const LayerRange& range : only)
+    asked[static_cast<size_t>(range.first)] = asked[static_cast<size_t>(range.last)] = true;
+  for (const bool each : asked) {
+    place_.push_back(static_cast<uint32_t>(places_));
+    places_ += each ? 1 : 0;
+  }
+}
+
+void CostTable::FillOnly(const std::vector<LayerRange>& only) {
+  const int layers = model_.n_layers();
   for (const LayerRange& range : only) memory_[Cell(range)] = cost_.MemoryOf(range);
   for (size_t node = 0; node < nodes_; ++node) {
-    const DeviceProfile& device = cluster.nodes[node].device;
+    const DeviceProfile& device = cluster_.nodes[node].device;
     for (int first = 0; first < layers; ++first) last_fitting_.push_back(first);
     row_of_.push_back(node);
     rows_.push_back(EmptyRows());
@@ -67,8 +82,8 @@ void CostTable::CountSent() {
 }
 
 CostTable::Rows CostTable::EmptyRows() const {
-  const std::vector<double> nothing(memory_.size());
-  return {nothing, nothing, nothing, nothing, nothing};
+  const auto nothing = [&] { return std::vector<double>(memory_.size()); };
+  return {nothing(), nothing(), nothing(), nothing(), nothing()};
 }
 
 void CostTable::FillCell(const CostModel::OnDevice& alone, const CostModel::OnDevice& in_pipelines,

@@ -61,6 +61,17 @@ class CostTable {
   // A token of each of `requests`, at most the workload's concurrency.
   double DecodeBatch(size_t node, LayerRange layers, double requests) const;
 
+  // Seconds of one node's ranges that begin at one layer, each by the layer it ends at. Not of a
+  // table of few ranges.
+  struct Ranges {
+    const double *chunk, *whole, *piped, *step, *one;
+  };
+  Ranges RangesFrom(size_t node, int first) const {
+    const Rows& rows = RowsOf(node);
+    const size_t at = Cell({first, 0});
+    return {&rows.chunk[at], &rows.whole[at], &rows.piped[at], &rows.step[at], &rows.one[at]};
+  }
+
   // One way from node to node; infinite where there is no link.
   double ChunkHop(size_t from, size_t to) const { return links_[from * nodes_ + to].chunk_hop_s; }
   double StepHop(size_t from, size_t to) const { return links_[from * nodes_ + to].step_hop_s; }
@@ -98,15 +109,17 @@ class CostTable {
     double bytes_per_s, half_rtt_s;
   };
   size_t Cell(LayerRange layers) const {
-    return static_cast<size_t>(layers.first) * static_cast<size_t>(model_.n_layers() + 1) +
-           static_cast<size_t>(layers.last);
+    return place_[static_cast<size_t>(layers.first)] * places_ +
+           place_[static_cast<size_t>(layers.last)];
   }
   const Rows& RowsOf(size_t node) const { return rows_[row_of_[node]]; }
   // Of one row each; ranges that do not fit are left out.
   void FillCell(const CostModel::OnDevice& alone, const CostModel::OnDevice& in_pipelines,
                 LayerRange layers, Rows& rows) const;
   Rows EmptyRows() const;
+  void Place(const std::vector<LayerRange>& only);
   void CountSent();
+  void FillOnly(const std::vector<LayerRange>& only);
   void FillMemory();
   void FillRows();
   void FillLinks();
@@ -119,6 +132,9 @@ class CostTable {
   size_t nodes_;
   double chunk_tokens_, chunks_, later_tokens_, sent_token_bytes_;
   int concurrency_;
+  // Of each boundary between layers, among those that ranges may have: tables have no other cells.
+  std::vector<uint32_t> place_;
+  size_t places_ = 0;
   std::vector<uint64_t> memory_;
   std::vector<int> last_fitting_;
   std::vector<Rows> rows_;

@@ -56,20 +56,19 @@ bool OrderBook::Extend(const Front& before, const std::vector<size_t>& nodes, Fr
     const double decode = before.decode[from] + step_hop;
     const double both = before.both[from] + chunk_hop + later * step_hop;
     const int last_of_all = costs.LastThatFits(node, first);
+    const CostTable::Ranges ranges = costs.RangesFrom(node, first);
     for (int last = first + 1; last <= last_of_all; ++last) {
-      const LayerRange range{first, last};
       const auto to = static_cast<size_t>(last);
-      const double chunk = costs.PrefillChunk(node, range);
-      const double step = throughput ? costs.DecodeOne(node, range) : costs.DecodeStep(node, range);
+      const double chunk = ranges.chunk[last];
+      const double step = throughput ? ranges.one[last] : ranges.step[last];
       Lower(after.fill[to], fill + chunk);
       Lower(after.slowest[to], std::max(slowest, chunk));
       Lower(after.decode[to], decode + step);
       Lower(after.both[to], both + chunk + later * step);
       if (throughput) {
         // Alone or as one of several: the less of both bounds it.
-        const double prefill_busy =
-            std::min(costs.PrefillWhole(node, range), costs.PrefillPiped(node, range));
-        const double decode_busy = per_request * costs.DecodeStep(node, range);
+        const double prefill_busy = std::min(ranges.whole[last], ranges.piped[last]);
+        const double decode_busy = per_request * ranges.step[last];
         Lower(after.prefill_busy[to], std::max(before.prefill_busy[from], prefill_busy));
         Lower(after.decode_busy[to], std::max(before.decode_busy[from], decode_busy));
         Lower(after.both_busy[to], std::max(before.both_busy[from], prefill_busy + decode_busy));
@@ -161,6 +160,7 @@ class Along {
     begins_.assign(count * width_, 0);
     came_from_.assign(count * width_, count);
     std::vector<double> reached(width_);
+    double best = kInfinity;  // of all layers: sums only grow, so what is no less leads nowhere
     for (size_t i = 0; i < count; ++i) {
       const size_t node = sequence_[i];
       std::fill(reached.begin(), reached.end(), kInfinity);
@@ -175,18 +175,22 @@ class Along {
           came_from_[i * width_ + layer] = j;
         }
       }
+      double* done = &done_[i * width_];
+      int* begins = &begins_[i * width_];
       for (int first = 0; first < layers; ++first) {
         const double begun = reached[static_cast<size_t>(first)];
-        if (!(begun < kInfinity)) continue;
+        if (!(begun < best)) continue;
+        const CostTable::Ranges ranges = costs_.RangesFrom(node, first);
         const int last_of_all = costs_.LastThatFits(node, first);
         for (int last = first + 1; last <= last_of_all; ++last) {
-          const double value = begun + sum(node, LayerRange{first, last});
-          const size_t cell = i * width_ + static_cast<size_t>(last);
-          if (!(value < done_[cell]) || !(most(node, LayerRange{first, last}) < limit)) continue;
-          done_[cell] = value;
-          begins_[cell] = first;
+          const double value = begun + sum(ranges, last);
+          if (!(value < best) || !(most(ranges, last) < limit)) break;  // more layers take longer
+          if (!(value < done[last])) continue;
+          done[last] = value;
+          begins[last] = first;
         }
       }
+      best = std::min(best, done[layers]);
     }
     return Read();
   }
@@ -231,19 +235,18 @@ std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequ
   const double per_request =
       std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
   const bool throughput = CountsThroughput(costs);
-  const auto chunk = [&](size_t node, LayerRange range) { return costs.PrefillChunk(node, range); };
-  const auto whole = [&](size_t node, LayerRange range) { return costs.PrefillPiped(node, range); };
-  const auto step = [&](size_t node, LayerRange range) {
-    return each + costs.DecodeStep(node, range);
+  using Ranges = CostTable::Ranges;
+  const auto chunk = [&](const Ranges& ranges, int last) { return ranges.chunk[last]; };
+  const auto whole = [&](const Ranges& ranges, int last) { return ranges.piped[last]; };
+  const auto step = [&](const Ranges& ranges, int last) { return each + ranges.step[last]; };
+  const auto both = [&](const Ranges& ranges, int last) {
+    return each + ranges.chunk[last] + later * ranges.step[last];
   };
-  const auto both = [&](size_t node, LayerRange range) {
-    return each + chunk(node, range) + later * costs.DecodeStep(node, range);
+  const auto busy = [&](const Ranges& ranges, int last) {
+    return ranges.piped[last] + per_request * ranges.step[last];
   };
-  const auto busy = [&](size_t node, LayerRange range) {
-    return whole(node, range) + per_request * costs.DecodeStep(node, range);
-  };
-  const auto decode_busy = [&](size_t node, LayerRange range) {
-    return per_request * costs.DecodeStep(node, range);
+  const auto decode_busy = [&](const Ranges& ranges, int last) {
+    return per_request * ranges.step[last];
   };
   const auto chunk_hop = [&](size_t from, size_t to) { return costs.ChunkHop(from, to); };
   const auto step_hop = [&](size_t from, size_t to) { return costs.StepHop(from, to); };
@@ -265,8 +268,9 @@ std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequ
       double total = 0;
       for (size_t s = 0; s < group->size(); ++s) {
         const GroupStage& stage = (*group)[s];
-        largest = std::max(largest, most(stage.node, stage.layers));
-        total += sum(stage.node, stage.layers);
+        const Ranges ranges = costs.RangesFrom(stage.node, stage.layers.first);
+        largest = std::max(largest, most(ranges, stage.layers.last));
+        total += sum(ranges, stage.layers.last);
         if (s + 1 == group->size()) break;
         largest = std::max(largest, hop_most(stage.node, (*group)[s + 1].node));
         total += hop_sum(stage.node, (*group)[s + 1].node);

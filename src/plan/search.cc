@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "plan/boundaries.h"
+#include "plan/neighbours.h"
 #include "plan/orders.h"
 
 namespace baton::plan {
@@ -25,6 +28,11 @@ constexpr double kPairCells = 1e8;
 constexpr double kPairCellsOfFew = 1e11;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
 constexpr double kPairCellsOfMany = 2e6;
+// Layer ranges computed in steps from the best to better neighbours, of so many nodes at most.
+constexpr double kCellsOfSteps = 1e7;
+constexpr size_t kNodesOfSteps = 16;
+constexpr double kBusyTimes = 3;  // what else a range takes that must not be too busy
+constexpr size_t kStepsFrom = 8;  // of the best, so many have their neighbours looked at
 
 size_t NodesOfBoth(const std::vector<size_t>& a, const std::vector<size_t>& b) {
   size_t count = a.size();
@@ -76,6 +84,10 @@ class Search {
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
+  void Climb(const std::vector<size_t>& nodes);
+  void Step(const Arrangement& from, const std::vector<size_t>& nodes);
+  Prepared* Stepped(const NodeOrder& nodes);
+  void StepTo(const NodeOrder& prefill, const NodeOrder& decode);
 
   const Judge& judge_;
   const CostTable& costs_;
@@ -85,6 +97,8 @@ class Search {
   double cells_left_ = kPairCells;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
   std::vector<Candidate> singles_;  // every node alone
+  std::deque<Order> orders_;        // that steps led to
+  std::map<NodeOrder, std::optional<Prepared>> stepped_;
 };
 
 // False if nothing with these bounds beats the best so far.
@@ -314,6 +328,78 @@ void Search::WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> de
   }
 }
 
+// --- From the best to its neighbours, while that makes it better ---
+
+// An order as it is looked at; nothing if it cannot be.
+Search::Prepared* Search::Stepped(const NodeOrder& nodes) {
+  auto [known, is_new] = stepped_.try_emplace(nodes);
+  if (is_new) {
+    cells_left_ -= CellsOf(nodes.size());
+    OrderBook book(judge_);
+    book.Add(nodes);
+    if (!book.orders().empty()) {
+      orders_.push_back(book.orders().front());
+      known->second = Prepared{.order = &orders_.back()};
+    }
+  }
+  return known->second ? &*known->second : nullptr;
+}
+
+void Search::StepTo(const NodeOrder& prefill, const NodeOrder& decode) {
+  if (cells_left_ < 0) return;
+  Prepared* const computing = Stepped(prefill);
+  Prepared* const answering = Stepped(decode);
+  if (computing == nullptr || answering == nullptr) return;
+  if (prefill == decode) WeighBoth({*answering->order});
+  if (!WorthWeighing(*computing->order, *answering->order)) return;
+  if (!computing->cut) {
+    Prepare(*computing);
+    cells_left_ -=
+        CellsOf(prefill.size()) * static_cast<double>(1 + computing->prefill_cuts.size());
+  }
+  const double before = cells_left_;
+  WeighPair(*computing, *answering);
+  if (objective() == Objective::kThroughput) cells_left_ -= (before - cells_left_) * kBusyTimes;
+}
+
+void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
+  const NodeOrder decode = NodesOf(from.decode);
+  if (from.prefill.empty()) {
+    for (const NodeOrder& other : Neighbours(decode, nodes)) {
+      StepTo(other, other);
+      StepTo(other, decode);
+      StepTo(decode, other);
+    }
+    return;
+  }
+  const NodeOrder prefill = NodesOf(from.prefill);
+  for (const NodeOrder& other : Neighbours(prefill, nodes)) StepTo(other, decode);
+  for (const NodeOrder& other : Neighbours(decode, nodes)) StepTo(prefill, other);
+  for (const auto& [first, second] : Exchanges(prefill, decode)) StepTo(first, second);
+  StepTo(decode, decode);
+  StepTo(prefill, prefill);
+}
+
+// From the best few, the best first.
+void Search::Climb(const std::vector<size_t>& nodes) {
+  cells_left_ = kCellsOfSteps;
+  brief_ = true;
+  std::set<std::pair<NodeOrder, NodeOrder>> begun;
+  const auto next = [&]() -> std::optional<Arrangement> {
+    for (size_t i = 0; i < kept_.size() && i < kStepsFrom; ++i) {
+      const Arrangement& arrangement = kept_[i].arrangement;
+      if (begun.emplace(NodesOf(arrangement.prefill), NodesOf(arrangement.decode)).second)
+        return arrangement;
+    }
+    return std::nullopt;
+  };
+  while (cells_left_ >= 0) {
+    const auto from = next();
+    if (!from) return;
+    Step(*from, nodes);
+  }
+}
+
 bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
   const OrderBounds& p = prefill.at_least;
   const OrderBounds& d = decode.at_least;
@@ -327,12 +413,11 @@ bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
 }
 
 // A few that promise most: those of the best candidates so far.
-std::vector<size_t> Promising(const std::vector<size_t>& nodes,
-                              const std::vector<Candidate>& found) {
+std::vector<size_t> Promising(const std::vector<size_t>& nodes, const std::vector<Candidate>& found,
+                              size_t most) {
   std::vector<size_t> chosen;
   const auto take = [&](size_t node) {
-    if (chosen.size() < kNodesWeighedInFull &&
-        std::find(chosen.begin(), chosen.end(), node) == chosen.end())
+    if (chosen.size() < most && std::find(chosen.begin(), chosen.end(), node) == chosen.end())
       chosen.push_back(node);
   };
   for (const Candidate& candidate : found) {
@@ -379,7 +464,8 @@ void Search::Weigh(const SearchSpace& space) {
         if (!told_) Offer({{}, std::move(group)});
       }
     }
-    free.AddAll(Promising(nodes, kept_), StagesAllowed(kNodesWeighedInFull, layers));
+    free.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
+                StagesAllowed(kNodesWeighedInFull, layers));
   }
   brief_ = space.cells > 0;
   if (brief_) cells_left_ = space.cells;
@@ -399,6 +485,8 @@ void Search::Weigh(const SearchSpace& space) {
   }
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(prepared(space.prefill ? as_prefill : free), prepared(decodes));
+  if (!told_ && space.cells == 0 && nodes.size() > kNodesWeighedInFull)
+    Climb(Promising(nodes, kept_, kNodesOfSteps));
 }
 
 std::vector<Candidate> Search::Found() && {
