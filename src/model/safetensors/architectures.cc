@@ -320,7 +320,26 @@ constexpr Architecture kArchitectures[] = {
 // ---- names ----
 
 constexpr std::string_view kLayers = "model.layers.";
-constexpr std::string_view kRoles[] = {"weight", "bias", "scales", "biases", "weight_scale_inv"};
+
+struct Ending {
+  std::string_view text;
+  std::string_view role;
+};
+// Behind a module's name and a dot. The two names of scales mean the same: they multiply.
+constexpr Ending kRoles[] = {{"weight", "weight"},
+                             {"bias", "bias"},
+                             {"scales", "scales"},
+                             {"biases", "biases"},
+                             {"weight_scale_inv", "weight_scale"},
+                             {"weight_scale", "weight_scale"}};
+// Behind that of gpt-oss: "mlp.experts.gate_up_proj_blocks".
+constexpr Ending kEndings[] = {{"_blocks", "blocks"}, {"_scales", "scales"}, {"_bias", "bias"}};
+
+// Of tensors that no weight is made of. Scales of activations and of keys and values are of use to
+// who computes with those in FP8.
+constexpr std::string_view kNotWeights[] = {
+    ".rotary_emb.inv_freq", ".activation_scale", ".input_scale", ".input_scale_ub",
+    ".output_scale",        ".q_scale",          ".k_scale",     ".v_scale"};
 
 // What stands before the names of a wrapper's text model, and what we call it; first that with
 // which the hub's folders were written, then transformers' since 4.52.
@@ -370,19 +389,13 @@ bool Matches(std::string_view module, std::string_view pattern, int64_t& expert)
 std::string_view TakeRole(std::string_view& name) {
   const size_t dot = name.rfind('.');
   if (dot != std::string_view::npos) {
-    for (const std::string_view role : kRoles) {
-      if (name.substr(dot + 1) != role) continue;
+    for (const auto& [text, role] : kRoles) {
+      if (name.substr(dot + 1) != text) continue;
       name = name.substr(0, dot);
       return role;
     }
   }
-  struct Ending {
-    std::string_view text;
-    std::string_view role;
-  };
-  // gpt-oss: "mlp.experts.gate_up_proj_blocks".
-  for (const Ending& ending :
-       {Ending{"_blocks", "blocks"}, Ending{"_scales", "scales"}, Ending{"_bias", "bias"}}) {
+  for (const Ending& ending : kEndings) {
     if (!name.ends_with(ending.text)) continue;
     name.remove_suffix(ending.text.size());
     return ending.role;
@@ -407,7 +420,9 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
   std::vector<TensorName> names;
   const std::string within =
       architecture.text_defaults == nullptr ? std::string(name) : WithinText(name);
-  if (within.empty() || name.ends_with(".rotary_emb.inv_freq")) return names;
+  const bool needless = std::any_of(std::begin(kNotWeights), std::end(kNotWeights),
+                                    [&](std::string_view end) { return name.ends_with(end); });
+  if (within.empty() || needless) return names;
   std::string_view module = within;
   const std::string_view role = TakeRole(module);
   for (const ModuleRow& row : kEnds) {

@@ -59,7 +59,7 @@ struct TensorName {
   std::string module;  // "blk.3.attn_q", "token_embd"
   int64_t expert = -1;
   const ModuleRow* row = nullptr;
-  // "weight", "bias" and what belongs to a weight: "scales", "biases" (MLX), "weight_scale_inv"
+  // "weight", "bias" and what belongs to a weight: "scales", "biases" (MLX), "weight_scale"
   // (FP8), "blocks" (MXFP4).
   std::string_view role;
 };
@@ -68,8 +68,9 @@ struct LayerCounts {
   int64_t run = 0;
   int64_t predict = 0;  // behind those, to predict further tokens: left alone
 };
-// Empty for what holds no weights that a model reads: tables that are computed, layers that
-// predict, and what a wrapper has beside its text model. kUnimplemented for a name in no table.
+// Empty for what holds no weights that a model reads: tables that are computed, scales of
+// activations and of a KV cache of FP8, layers that predict, and what a wrapper has beside its text
+// model. kUnimplemented for a name in no table.
 Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture,
                                                 const LayerCounts& layers, std::string_view name);
 
