@@ -76,13 +76,13 @@ MODELS = {
     "gemma3-f32-wide": dict(
         family="Gemma3", store="f32", older=True, config=dict(
             num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=16, query_pre_attn_scalar=16,
-            sliding_window_pattern=1, tie_word_embeddings=True, rope_parameters=dict(
+            sliding_window_pattern=1, attn_logit_softcapping=4.0, tie_word_embeddings=True, rope_parameters=dict(
                 sliding_attention=dict(rope_type="default", rope_theta=10000.0),
                 full_attention=dict(rope_type="default", rope_theta=1000000.0)))),
     "gpt-oss-f32": dict(
         family="GptOss", store="f32", config=dict(
             num_attention_heads=2, num_key_value_heads=1, intermediate_size=16, head_dim=16, num_local_experts=3,
-            num_experts_per_tok=2, sliding_window=16,
+            num_experts_per_tok=2, sliding_window=16, attention_bias=False,
             rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
                                  original_max_position_embeddings=64))),
     "gpt-oss-mxfp4": dict(
