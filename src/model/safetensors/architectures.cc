@@ -70,11 +70,15 @@ Status ReadLlama(ConfigReader& config) {
   return config.AddWindow();
 }
 
+Status ReadMinistral3(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(ReadLlama(config));
+  return config.AddQueryGrowth();
+}
+
 // A wrapper says of its text model which of two it is.
 Status ReadMistral3(ConfigReader& config) {
-  BATON_RETURN_IF_ERROR(ReadLlama(config));
   BATON_ASSIGN_OR_RETURN(const std::string type, config.Text("model_type", ""));
-  return type == "ministral3" ? config.AddQueryGrowth() : OkStatus();
+  return type == "ministral3" ? ReadMinistral3(config) : ReadLlama(config);
 }
 
 Status ReadQwen3(ConfigReader& config) {
@@ -296,25 +300,44 @@ constexpr char kGemma3Defaults[] = R"({
   "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 6})";
 constexpr char kNoDefaults[] = "{}";
 
+// ---- what a text model's config.json may leave out ----
+
+constexpr char kMistralUsual[] = R"({"sliding_window": 4096})";
+constexpr char kQwenUsual[] = R"({"sliding_window": 4096, "max_window_layers": 28})";
+constexpr char kQwen3MoeUsual[] = R"({"sliding_window": 4096})";
+constexpr char kGemmaUsual[] = R"({"sliding_window": 4096, "query_pre_attn_scalar": 256})";
+constexpr char kGptOssUsual[] = R"({"sliding_window": 128})";
+constexpr char kDeepSeek3Usual[] = R"({"routed_scaling_factor": 2.5, "n_group": 8, "topk_group": 4,
+  "n_shared_experts": 1, "first_k_dense_replace": 3})";
+
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"MinistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Ministral3ForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMistral3},
+    {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kMistralUsual},
+    {"MinistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kMistralUsual},
+    {"Ministral3ForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMinistral3},
     {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadMistral3,
      kNoDefaults},
     {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMixtral},
-    {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadQwen3},
-    {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
+    {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kQwenUsual},
+    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadQwen3, nullptr, false, false,
+     kQwenUsual},
+    {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe, nullptr, false,
+     false, kQwen3MoeUsual},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true},
-    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3, nullptr, true, true},
+    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true,
+     kGemmaUsual},
+    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3, nullptr, true, true,
+     kGemmaUsual},
     {"Gemma3ForConditionalGeneration", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3,
      kGemma3Defaults, true, true},
-    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss},
+    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss, nullptr, false,
+     false, kGptOssUsual},
     {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},
-    {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3},
+    {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3,
+     nullptr, false, false, kDeepSeek3Usual},
 };
 
 // ---- names ----

@@ -49,6 +49,9 @@ struct Architecture {
   const char* text_defaults = nullptr;
   bool tied_by_default = false;    // where config.json does not mention tie_word_embeddings
   bool norms_are_offsets = false;  // GGUF's norms are 1 + those stored
+  // What transformers' class of the configuration has where a text model's config.json lacks a
+  // field, as JSON: those of which GGUF takes something else for granted.
+  const char* usual = "{}";
 };
 
 // kUnimplemented with the name and those that work.

@@ -650,6 +650,10 @@ Result<HubConfig> ReadConfig(std::string_view config, std::string_view generatio
   if (read.architecture->text_defaults != nullptr) {
     BATON_ASSIGN_OR_RETURN(parsed, WithinText(parsed, read.architecture->text_defaults));
   }
+  const value usual = boost::json::parse(read.architecture->usual);
+  for (const auto& field : usual.get_object()) {
+    if (!parsed.contains(field.key())) parsed[field.key()] = field.value();
+  }
   BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));
   BATON_ASSIGN_OR_RETURN(read.tied,
                          BoolIn(parsed, "tie_word_embeddings", read.architecture->tied_by_default));

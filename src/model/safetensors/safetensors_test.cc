@@ -383,6 +383,38 @@ TEST(Config, PositionsLeftOut) {
             "linear 8 0 0");
 }
 
+TEST(Config, WhatIsLeftOutIsWhatTransformersTakesForGranted) {
+  const auto with = [](const std::string& architecture, std::string_view key,
+                       const std::string& more = "") {
+    const auto read =
+        ReadConfig(fmt::format(R"({{"architectures": ["{}ForCausalLM"], "hidden_size": 32,
+                                    "num_hidden_layers": 30, "qk_nope_head_dim": 8,
+                                    "qk_rope_head_dim": 8, {} "x": 0}})",
+                               architecture, more),
+                   "", "")
+            .value();
+    const auto header = gguf::ParseHeader(read.metadata, read.metadata.size()).value();
+    return header.metadata.NumberOr(fmt::format("{}.{}", read.architecture->gguf, key), 0).value();
+  };
+  const std::string window = "attention.sliding_window";
+  EXPECT_EQ(with("Llama", window), 0);
+  EXPECT_EQ(with("Mistral", window), 4096);
+  EXPECT_EQ(with("Mistral", window, R"("sliding_window": null, )"), 0);
+  EXPECT_EQ(with("Mistral", window, R"("sliding_window": 7, )"), 7);
+  EXPECT_EQ(with("Mixtral", window), 0);
+  EXPECT_EQ(with("Qwen2", window), 0);
+  EXPECT_EQ(with("Qwen2", window, R"("use_sliding_window": true, )"), 4096);
+  EXPECT_EQ(with("Qwen3Moe", window, R"("use_sliding_window": true, )"), 4096);
+  EXPECT_EQ(with("Gemma2", window), 4096);
+  EXPECT_EQ(with("Gemma3", window), 4096);
+  EXPECT_EQ(with("Gemma3", "attention.scale"), 1.0 / 16);
+  EXPECT_EQ(with("GptOss", window), 128);
+  EXPECT_EQ(with("DeepseekV3", "expert_weights_scale"), 2.5);
+  EXPECT_EQ(with("DeepseekV3", "expert_group_used_count"), 4);
+  EXPECT_EQ(with("DeepseekV3", "expert_weights_scale", R"("routed_scaling_factor": 1.5, )"), 1.5);
+  EXPECT_EQ(with("DeepseekV2", "expert_weights_scale"), 0);
+}
+
 TEST(Config, LayersOfExperts) {
   const auto with = [](const std::string& more) {
     const auto read = ReadConfig(R"({"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 32,
