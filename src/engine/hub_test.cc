@@ -62,6 +62,8 @@ constexpr Named kModels[] = {
     {"gpt-oss-mlx", kInt8},
     {"ministral3-f32", kFloat},
     {"deepseek3-mlx4", kInt8},
+    {"ministral3-fp8-tensor", kBrain},
+    {"qwen3moe-fp8-rows", kBrain},
 };
 
 class Hub : public testing::TestWithParam<Named> {

@@ -2,8 +2,8 @@
 
 Usage: python make_hub_golden.py OUTPUT_FOLDER [MODEL...]   (needs what make_golden.py does, and safetensors)
 
-transformers itself writes config.json and the names of tensors; the types that it cannot write (fp8 in blocks, groups
-of MLX) are made here, by small quantisers that share no code with baton.
+transformers itself writes config.json and the names of tensors; the types that it cannot write (fp8, groups of
+MLX) are made here, by small quantisers that share no code with baton.
 """
 
 import json
@@ -76,13 +76,13 @@ MODELS = {
     "gemma3-f32-wide": dict(
         family="Gemma3", store="f32", older=True, config=dict(
             num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=16, query_pre_attn_scalar=16,
-            sliding_window_pattern=1, tie_word_embeddings=True, rope_parameters=dict(
+            sliding_window_pattern=1, attn_logit_softcapping=4.0, tie_word_embeddings=True, rope_parameters=dict(
                 sliding_attention=dict(rope_type="default", rope_theta=10000.0),
                 full_attention=dict(rope_type="default", rope_theta=1000000.0)))),
     "gpt-oss-f32": dict(
         family="GptOss", store="f32", config=dict(
             num_attention_heads=2, num_key_value_heads=1, intermediate_size=16, head_dim=16, num_local_experts=3,
-            num_experts_per_tok=2, sliding_window=16,
+            num_experts_per_tok=2, sliding_window=16, attention_bias=False,
             rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
                                  original_max_position_embeddings=64))),
     "gpt-oss-mxfp4": dict(
@@ -154,7 +154,36 @@ MODELS = {
             sliding_window=24,
             rope_parameters=dict(rope_type="yarn", rope_theta=150000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0,
                                  truncate=False, original_max_position_embeddings=64))),
+    "ministral3-fp8-tensor": dict(
+        family="Ministral3", store="fp8", scales="tensor", config=dict(
+            num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, hidden_size=48,
+            intermediate_size=40, tie_word_embeddings=True, rope_parameters=dict(
+                rope_type="yarn", rope_theta=1e6, factor=16.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+                mscale_all_dim=1.0, llama_4_scaling_beta=0.1, original_max_position_embeddings=16))),
+    "qwen3moe-fp8-rows": dict(
+        family="Qwen3Moe", store="fp8", scales="channel", config=dict(
+            num_attention_heads=2, num_key_value_heads=1, head_dim=16, hidden_size=48, moe_intermediate_size=24,
+            num_experts=3, num_experts_per_tok=2, norm_topk_prob=True, tie_word_embeddings=True)),
 }
+
+
+def quantise_f8_whole(weight, scales_of):
+    """One scale for all of a matrix, a scalar, or for each row, a column."""
+    scales = weight.abs().max() / 448 if scales_of == "tensor" else weight.abs().amax(1, keepdim=True) / 448
+    stored = (weight / scales).to(torch.float8_e4m3fn)
+    return stored, scales, (stored.float() * scales).bfloat16().float()
+
+
+# config.json's words for them: Mistral's of Ministral 3, and those of compressed-tensors.
+F8_WHOLE = dict(
+    tensor=dict(quant_method="fp8", activation_scheme="static", weight_block_size=None, dequantize=False,
+                modules_to_not_convert=["model.vision_tower", "model.multi_modal_projector", "lm_head"]),
+    channel=dict(quant_method="compressed-tensors", format="float-quantized", ignore=["lm_head"], kv_cache_scheme=None,
+                 quantization_status="compressed", config_groups=dict(group_0=dict(
+                     targets=["Linear"], output_activations=None,
+                     input_activations=dict(num_bits=8, type="float", strategy="token", dynamic=True, symmetric=True),
+                     weights=dict(num_bits=8, type="float", strategy="channel", dynamic=False, symmetric=True,
+                                  group_size=None, block_structure=None)))))
 
 
 def quantise_f8(weight):
@@ -294,6 +323,17 @@ def store(tensors, how):
         dtype = dict(f32=torch.float32, bf16=torch.bfloat16, f16=torch.float16)[kind]
         written = {name: value.to(dtype) for name, value in tensors.items()}
         return written, {name: value.float() for name, value in written.items()}, {}
+    if kind == "fp8" and "scales" in how:
+        for name, value in tensors.items():
+            if "_proj" in name and value.dim() == 2:
+                ending = "_scale_inv" if how["scales"] == "tensor" else "_scale"
+                written[name], written[name + ending], meant[name] = quantise_f8_whole(value, how["scales"])
+                if how["scales"] == "tensor":
+                    written[name.replace(".weight", ".activation_scale")] = torch.tensor(0.01)
+            else:
+                written[name] = value.bfloat16()
+                meant[name] = written[name].float()
+        return written, meant, dict(quantization_config=F8_WHOLE[how["scales"]])
     if kind == "fp8":
         for name, value in tensors.items():
             if "_proj" in name and value.dim() == 2:

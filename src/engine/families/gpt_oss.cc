@@ -125,10 +125,14 @@ Status GptOss::LoadAttention(WeightLoader& loader, int layer, LayerWeights& w) {
   BATON_ASSIGN_OR_RETURN(w.k, loader.LoadLayerMatrix(layer, "attn_k.weight", turning));
   BATON_ASSIGN_OR_RETURN(w.v, loader.LoadLayerMatrix(layer, "attn_v.weight"));
   BATON_ASSIGN_OR_RETURN(w.output, loader.LoadLayerMatrix(layer, "attn_output.weight"));
-  BATON_ASSIGN_OR_RETURN(w.q_bias, loader.LoadLayerVector(layer, "attn_q.bias", turning));
-  BATON_ASSIGN_OR_RETURN(w.k_bias, loader.LoadLayerVector(layer, "attn_k.bias", turning));
-  BATON_ASSIGN_OR_RETURN(w.v_bias, loader.LoadLayerVector(layer, "attn_v.bias"));
-  BATON_ASSIGN_OR_RETURN(w.output_bias, loader.LoadLayerVector(layer, "attn_output.bias"));
+  if (spec_.qkv_bias) {
+    BATON_ASSIGN_OR_RETURN(w.q_bias, loader.LoadLayerVector(layer, "attn_q.bias", turning));
+    BATON_ASSIGN_OR_RETURN(w.k_bias, loader.LoadLayerVector(layer, "attn_k.bias", turning));
+    BATON_ASSIGN_OR_RETURN(w.v_bias, loader.LoadLayerVector(layer, "attn_v.bias"));
+  }
+  if (spec_.attention_output_bias) {
+    BATON_ASSIGN_OR_RETURN(w.output_bias, loader.LoadLayerVector(layer, "attn_output.bias"));
+  }
   BATON_ASSIGN_OR_RETURN(w.sinks, loader.LoadLayerVector(layer, "attn_sinks.weight"));
   return OkStatus();
 }

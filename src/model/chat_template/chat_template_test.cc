@@ -45,6 +45,9 @@ TEST(Jinja, ExpressionsPrintAsInPython) {
   const Case cases[] = {
       {"{{ n / 2 }} {{ n // 2 }} {{ n % 3 }} {{ -n // 2 }} {{ -n % 5 }}", "3.5 3 1 -4 3"},
       {"{{ 2 ** 3 ** 2 }} {{ 2 ** -1 }} {{ 10 / 5 }}", "64 0.5 2.0"},
+      {"{{ -0.0 // 2 }} {{ -0.0 % 3 }} {{ 6.0 % -3 }} {{ -7.5 // 2 }} {{ -7.5 % 2 }}",
+       "-0.0 0.0 -0.0 -4.0 0.5"},
+      {"{{ '{:>6}|{}|{:03}'.format(true, true, false) }}", "     1|True|000"},
       {"{{ 1e16 }} {{ 1e-5 }} {{ 100.0 }} {{ 0.1 + 0.2 }}",
        "1e+16 1e-05 100.0 0.30000000000000004"},
       {"{{ [1, 'a\\'b', none, true, 1.0] }}", "[1, \"a'b\", None, True, 1.0]"},
@@ -96,6 +99,9 @@ TEST(Jinja, IntegersOfRequestsFrom63To64Bits) {
        "1 [7, 9223372036854775808, 18446744073709551615]"},
       {"{{ a + 1 }}", "error: an integer of the chat template exceeds 64 bits"},
       {"{{ -a }}", "error: an integer of the chat template exceeds 64 bits"},
+      {"{{ 1e22 | int }}", "error: an integer of the chat template exceeds 64 bits"},
+      {"{{ '1e22' | int(3) }} ", "error: an integer of the chat template exceeds 64 bits"},
+      {"{{ 'inf' | int(3) }} {{ '1e3' | int }} {{ -2.9 | int }}", "3 1000 -2"},
   };
   constexpr std::string_view kLarge = R"({"n": 7, "a": 9223372036854775808,
       "b": 18446744073709551615, "p": {"maximum": 18446744073709551615}})";
@@ -143,6 +149,9 @@ TEST(Jinja, StatementsAndWhiteSpace) {
       {"{% for x in l if x > 1 %}{{ x }}{% else %}none{% endfor %}", "32"},
       {"{% for x in l %}{% if x == 1 %}{% continue %}{% endif %}{{ x }}{% endfor %}", "32"},
       {"{% for x in l %}{% if x == 1 %}{% break %}{% endif %}{{ x }}{% endfor %}", "3"},
+      {"{% for x in l %}{{ x }}{% break %}{% else %}e{% endfor %}", "3e"},
+      {"{% for x in l %}{% continue %}{% else %}e{% endfor %}", "e"},
+      {"{% for x in l %}{% if x != 3 %}{% break %}{% endif %}{% else %}e{% endfor %}", ""},
       {"{% set x = 1 %}{% for i in l %}{% set x = i %}{% endfor %}{{ x }}", "1"},
       {"{% set ns = namespace(x=0) %}{% for i in l %}{% set ns.x = ns.x + i %}{% endfor %}{{ ns.x "
        "}}",
@@ -216,6 +225,8 @@ TEST(Jinja, FiltersOfHtmlAndOfLongLines) {
       {"{{ 'long text to wrap here' | wordwrap(8) }}", "long\ntext to\nwrap\nhere"},
       {"{{ 'abcdefghij' | wordwrap(4) }}", "abcd\nefgh\nij"},
       {"{{ n | indent }}", "error: a string is required, not 'int'"},
+      {"{{ 'a\\rb\u2028\\n\x0b\u00a0c' | indent(1) }}", "a\n b\n\n\n \u00a0c"},
+      {"{{ 'na\u00efve x_1 \U0001F44D e\u0301, \u65e5\u672c' | wordcount }}", "4"},
       {"{{ d.get('q', default=1) }}", "error: dict.get() takes no keyword arguments"},
       {"{{ dict(**{1: 2}) }}", "error: keywords must be strings"},
   };

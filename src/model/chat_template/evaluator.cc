@@ -189,15 +189,17 @@ class Evaluator {
       loop->nesting = std::max(loop->nesting, 1 + NestingOf(item));
     if (statement.recursive) loop->recurse = Recursion(statement, depth0);
     const ScopePtr outer = scope_;
+    bool ended = false;  // a round without break or continue, as Jinja has it
     for (; loop->index0 < loop->items.size(); ++loop->index0) {
       BATON_RETURN_IF_ERROR(runtime_.Step(kStepsPerRound));
       const Enter enter(*this, Inside(outer));
       scope_->Set("loop", Value(loop));
       BATON_RETURN_IF_ERROR(Assign(statement.target, loop->items[loop->index0]));
       BATON_ASSIGN_OR_RETURN(const Flow flow, Execute(statement.body));
+      ended |= flow == Flow::kNext;
       if (flow == Flow::kBreak) break;
     }
-    if (!loop->items.empty()) return OkStatus();
+    if (ended) return OkStatus();
     const Enter enter(*this, Inside(outer));
     return Execute(statement.otherwise).status();
   }

@@ -59,14 +59,16 @@ Result<Value> IntFilter(Runtime&, const Value& value, const Arguments& arguments
   if (base < 2 || base > 36) return TypeError("int() base must be >= 2 and <= 36");
   if (value.is_large()) return value;
   std::optional<int64_t> number;
+  std::optional<double> real;
   if (value.is_integer()) number = value.integer();
-  if (value.Is<double>()) number = Truncated(value.number());
+  if (value.Is<double>()) real = value.number();
   if (value.is_text()) {
     number = ParseInteger(value.bytes(), static_cast<int>(base));
-    const auto as_float = number ? std::nullopt : ParseFloat(value.bytes());
-    if (as_float) number = Truncated(*as_float);
+    if (!number) real = ParseFloat(value.bytes());
   }
+  if (real) number = Truncated(*real);
   if (number) return Value(*number);
+  if (real && std::isfinite(*real)) return TooLarge();
   return bound[0] ? *bound[0] : Value(int64_t{0});
 }
 

@@ -45,10 +45,6 @@ Error Unsupported(Operator op, const Value& left, const Value& right) {
                                TypeName(left), TypeName(right)));
 }
 
-Error TooLarge() {
-  return MakeError(Code::kResourceExhausted, "an integer of the chat template exceeds 64 bits");
-}
-
 Result<Value> PowerOfIntegers(int64_t base, int64_t exponent) {
   if (exponent < 0) {
     if (base == 0) return TypeError("0.0 cannot be raised to a negative power");
@@ -121,8 +117,10 @@ Result<Value> OnFloats(Operator op, double a, double b) {
   if (op == Operator::kDivide) return Value(a / b);
   double remainder = std::fmod(a, b);
   if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
-  if (op == Operator::kModulo) return Value(remainder);
-  return Value(std::floor((a - remainder) / b + 0.5));
+  // Zeros have the sign of the divisor, or of the quotient.
+  if (op == Operator::kModulo) return Value(remainder == 0 ? std::copysign(0.0, b) : remainder);
+  const double whole = std::floor((a - remainder) / b + 0.5);
+  return Value(whole == 0 ? std::copysign(0.0, a / b) : whole);
 }
 
 Result<Value> AddTexts(Runtime& runtime, const Value& left, const Value& right) {
@@ -226,6 +224,10 @@ std::string_view EntityOf(char c) {
 }
 
 }  // namespace
+
+Error TooLarge() {
+  return MakeError(Code::kResourceExhausted, "an integer of the chat template exceeds 64 bits");
+}
 
 Result<bool> Contains(Runtime& runtime, const Value& haystack, const Value& needle) {
   if (haystack.is_text()) {

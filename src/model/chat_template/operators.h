@@ -28,6 +28,8 @@ Result<Value> Negate(const Value& value);
 Result<Value> Plus(const Value& value);
 // `needle in haystack`.
 Result<bool> Contains(Runtime& runtime, const Value& haystack, const Value& needle);
+// What becomes of an integer of more than 64 bits.
+Error TooLarge();
 // HTML-escaped, and marked as such.
 Value Escape(Runtime& runtime, const Value& value);
 

@@ -435,7 +435,7 @@ Result<std::string> FormatWithSpec(const Value& value, std::string_view text) {
   };
   const bool float_type = std::string_view("eEfFgGn%").find(spec.type) != std::string_view::npos;
   if (value.is_number()) {
-    if (value.Is<bool>() && spec.type == 0) return FormatString(Str(value), spec);
+    if (value.Is<bool>() && text.empty()) return Str(value);
     if (spec.type == 's') return unknown();
     if (value.Is<double>() || (spec.type != 0 && float_type)) {
       if (spec.type != 0 && !float_type) return unknown();

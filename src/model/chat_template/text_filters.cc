@@ -83,20 +83,6 @@ Result<Value> Center(Runtime& runtime, const Value& value, const Arguments& argu
   return CenterText(runtime, ToText(runtime, value).text(), width);
 }
 
-// The lines of `text` without their ends, as byte ranges.
-std::vector<Span> LinesOf(std::string_view text) {
-  std::vector<Span> lines;
-  size_t begin = 0;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '\n') continue;
-    const bool carriage = at > begin && text[at - 1] == '\r';
-    lines.push_back({begin, at - (carriage ? 1 : 0)});
-    begin = at + 1;
-  }
-  if (begin < text.size()) lines.push_back({begin, text.size()});
-  return lines;
-}
-
 Result<Value> Indent(Runtime& runtime, const Value& value, const Arguments& arguments) {
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("indent", {"width", "first", "blank"}));
   BATON_RETURN_IF_ERROR(CheckText(value));
@@ -158,9 +144,7 @@ Result<Value> WordCount(Runtime& runtime, const Value& value, const Arguments& a
   bool inside = false;
   for (size_t at = 0; at < text.size();) {
     const Utf8Character c = Utf8At(text, at);
-    const bool letter = (c.code_point < 128) ? std::isalnum(static_cast<int>(c.code_point)) != 0 ||
-                                                   c.code_point == '_'
-                                             : !IsSpace(c.code_point);
+    const bool letter = IsLetterOrDigit(c.code_point) || c.code_point == '_';
     if (letter && !inside) ++words;
     inside = letter;
     at += c.length;

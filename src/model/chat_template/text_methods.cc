@@ -241,29 +241,16 @@ Result<Value> RSplit(Runtime& runtime, const Value& self, const Arguments& argum
   return SplitEither(runtime, self, arguments, true);
 }
 
-bool IsLineEnd(char32_t c) {
-  return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
-         c == 0x2029;
-}
-
 Result<Value> SplitLines(Runtime& runtime, const Value& self, const Arguments& arguments) {
   BATON_ASSIGN_OR_RETURN(const Bound bound, arguments.Bind("splitlines", {"keepends"}));
   const bool keep_ends = bound[0] && IsTruthy(*bound[0]);
   const std::string& bytes = self.bytes();
   BATON_RETURN_IF_ERROR(runtime.StepBytes(bytes.size()));
   std::vector<Value> lines;
-  size_t begin = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const Utf8Character character = Utf8At(bytes, at);
-    const size_t end = at;
-    at += character.length;
-    if (!IsLineEnd(character.code_point)) continue;
-    if (character.code_point == '\r' && at < bytes.size() && bytes[at] == '\n') ++at;
-    lines.push_back(Slice(runtime, self.text(), begin, keep_ends ? at : end));
+  for (const Span& line : LinesOf(bytes, keep_ends)) {
     BATON_RETURN_IF_ERROR(runtime.Step());
-    begin = at;
+    lines.push_back(Slice(runtime, self.text(), line.begin, line.end));
   }
-  if (begin < bytes.size()) lines.push_back(Slice(runtime, self.text(), begin, bytes.size()));
   return runtime.MakeList(std::move(lines));
 }
 
@@ -430,7 +417,7 @@ Result<Value> IsAlpha(Runtime&, const Value& self, const Arguments& arguments) {
   return AllCharacters(self, arguments, IsLetter);
 }
 Result<Value> IsAlnum(Runtime&, const Value& self, const Arguments& arguments) {
-  return AllCharacters(self, arguments, [](char32_t c) { return IsLetter(c) || IsDigitLike(c); });
+  return AllCharacters(self, arguments, IsLetterOrDigit);
 }
 Result<Value> IsAscii(Runtime&, const Value& self, const Arguments& arguments) {
   return AllCharacters(
@@ -703,6 +690,30 @@ bool IsSpace(char32_t c) {
   return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
          c == 0x3000;
+}
+
+bool IsLetterOrDigit(char32_t c) {
+  return IsLetter(c) || IsDigitLike(c);
+}
+
+std::vector<Span> LinesOf(std::string_view text, bool keep_ends) {
+  const auto ends = [](char32_t c) {
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
+           c == 0x2029;
+  };
+  std::vector<Span> lines;
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Character character = Utf8At(text, at);
+    const size_t end = at;
+    at += character.length;
+    if (!ends(character.code_point)) continue;
+    if (character.code_point == '\r' && at < text.size() && text[at] == '\n') ++at;
+    lines.push_back({begin, keep_ends ? at : end});
+    begin = at;
+  }
+  if (begin < text.size()) lines.push_back({begin, text.size()});
+  return lines;
 }
 
 Value StripText(Runtime& runtime, const Value& value, const std::string* characters, Side side) {

@@ -13,8 +13,11 @@ using Method = Result<Value> (*)(Runtime& runtime, const Value& self, const Argu
 // nullptr if str has none of that name.
 Method FindTextMethod(std::string_view name);
 
-// As Python's str.isspace() sees characters.
+// As Python's str.isspace() and str.isalnum() see characters.
 bool IsSpace(char32_t character);
+bool IsLetterOrDigit(char32_t character);
+// The byte ranges of the lines that str.splitlines() cuts, with their ends or without.
+std::vector<Span> LinesOf(std::string_view text, bool keep_ends = false);
 enum class Side { kLeft, kRight, kBoth };
 // Without the characters in `characters` (white space if absent) at its ends.
 Value StripText(Runtime& runtime, const Value& text, const std::string* characters, Side side);

@@ -51,11 +51,14 @@ Result<float> ReadSoftcap(const SpecBuilder& builder, std::string_view rest, dou
   return static_cast<float>(cap);
 }
 
-// Gemma 2 has them unless a file says otherwise.
+// Gemma 2 has them unless a file says otherwise. Gemma 3 has norms instead of the one of attention:
+// a file may still have its field, which transformers reads and does not use.
 Status ReadSoftcaps(SpecBuilder& builder, bool third) {
   ModelSpec& spec = builder.spec();
-  BATON_ASSIGN_OR_RETURN(spec.attention_softcap,
-                         ReadSoftcap(builder, "attn_logit_softcapping", third ? 0 : 50));
+  if (!third) {
+    BATON_ASSIGN_OR_RETURN(spec.attention_softcap,
+                           ReadSoftcap(builder, "attn_logit_softcapping", 50));
+  }
   BATON_ASSIGN_OR_RETURN(spec.logit_softcap,
                          ReadSoftcap(builder, "final_logit_softcapping", third ? 0 : 30));
   return OkStatus();

@@ -70,11 +70,15 @@ Status ReadLlama(ConfigReader& config) {
   return config.AddWindow();
 }
 
+Status ReadMinistral3(ConfigReader& config) {
+  BATON_RETURN_IF_ERROR(ReadLlama(config));
+  return config.AddQueryGrowth();
+}
+
 // A wrapper says of its text model which of two it is.
 Status ReadMistral3(ConfigReader& config) {
-  BATON_RETURN_IF_ERROR(ReadLlama(config));
   BATON_ASSIGN_OR_RETURN(const std::string type, config.Text("model_type", ""));
-  return type == "ministral3" ? config.AddQueryGrowth() : OkStatus();
+  return type == "ministral3" ? ReadMinistral3(config) : ReadLlama(config);
 }
 
 Status ReadQwen3(ConfigReader& config) {
@@ -296,31 +300,69 @@ constexpr char kGemma3Defaults[] = R"({
   "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 6})";
 constexpr char kNoDefaults[] = "{}";
 
+// ---- what a text model's config.json may leave out ----
+
+constexpr char kMistralUsual[] = R"({"sliding_window": 4096})";
+constexpr char kQwenUsual[] = R"({"sliding_window": 4096, "max_window_layers": 28})";
+constexpr char kQwen3MoeUsual[] = R"({"sliding_window": 4096})";
+constexpr char kGemmaUsual[] = R"({"sliding_window": 4096, "query_pre_attn_scalar": 256})";
+constexpr char kGptOssUsual[] = R"({"sliding_window": 128})";
+constexpr char kDeepSeek3Usual[] = R"({"routed_scaling_factor": 2.5, "n_group": 8, "topk_group": 4,
+  "n_shared_experts": 1, "first_k_dense_replace": 3})";
+
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"MinistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Ministral3ForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMistral3},
+    {"MistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kMistralUsual},
+    {"MinistralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kMistralUsual},
+    {"Ministral3ForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMinistral3},
     {"Mistral3ForConditionalGeneration", "llama", kLlamaModules, kLlamaFields, ReadMistral3,
      kNoDefaults},
     {"MixtralForCausalLM", "llama", kLlamaModules, kLlamaFields, ReadMixtral},
-    {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadQwen3},
-    {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe},
+    {"Qwen2ForCausalLM", "qwen2", kLlamaModules, kLlamaFields, ReadLlama, nullptr, false, false,
+     kQwenUsual},
+    {"Qwen3ForCausalLM", "qwen3", kLlamaModules, kLlamaFields, ReadQwen3, nullptr, false, false,
+     kQwenUsual},
+    {"Qwen3MoeForCausalLM", "qwen3moe", kLlamaModules, kLlamaFields, ReadQwen3Moe, nullptr, false,
+     false, kQwen3MoeUsual},
     {"Phi3ForCausalLM", "phi3", kLlamaModules, kLlamaFields, ReadLlama},
-    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true},
-    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3, nullptr, true, true},
+    {"Gemma2ForCausalLM", "gemma2", kGemmaModules, kGemmaFields, ReadGemma2, nullptr, true, true,
+     kGemmaUsual},
+    {"Gemma3ForCausalLM", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3, nullptr, true, true,
+     kGemmaUsual},
     {"Gemma3ForConditionalGeneration", "gemma3", kGemmaModules, kGemmaFields, ReadGemma3,
      kGemma3Defaults, true, true},
-    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss},
+    {"GptOssForCausalLM", "gpt-oss", kGptOssModules, kGptOssFields, ReadGptOss, nullptr, false,
+     false, kGptOssUsual},
     {"DeepseekV2ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek2},
-    {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3},
+    {"DeepseekV3ForCausalLM", "deepseek2", kDeepSeekModules, kDeepSeekFields, ReadDeepSeek3,
+     nullptr, false, false, kDeepSeek3Usual},
 };
 
 // ---- names ----
 
 constexpr std::string_view kLayers = "model.layers.";
-constexpr std::string_view kRoles[] = {"weight", "bias", "scales", "biases", "weight_scale_inv"};
+
+struct Ending {
+  std::string_view text;
+  std::string_view role;
+};
+// Behind a module's name and a dot. The two names of scales mean the same: they multiply.
+constexpr Ending kRoles[] = {{"weight", "weight"},
+                             {"bias", "bias"},
+                             {"scales", "scales"},
+                             {"biases", "biases"},
+                             {"weight_scale_inv", "weight_scale"},
+                             {"weight_scale", "weight_scale"}};
+// Behind that of gpt-oss: "mlp.experts.gate_up_proj_blocks".
+constexpr Ending kEndings[] = {{"_blocks", "blocks"}, {"_scales", "scales"}, {"_bias", "bias"}};
+
+// Of tensors that no weight is made of. Scales of activations and of keys and values are of use to
+// who computes with those in FP8.
+constexpr std::string_view kNotWeights[] = {
+    ".rotary_emb.inv_freq", ".activation_scale", ".input_scale", ".input_scale_ub",
+    ".output_scale",        ".q_scale",          ".k_scale",     ".v_scale"};
 
 // What stands before the names of a wrapper's text model, and what we call it; first that with
 // which the hub's folders were written, then transformers' since 4.52.
@@ -370,19 +412,13 @@ bool Matches(std::string_view module, std::string_view pattern, int64_t& expert)
 std::string_view TakeRole(std::string_view& name) {
   const size_t dot = name.rfind('.');
   if (dot != std::string_view::npos) {
-    for (const std::string_view role : kRoles) {
-      if (name.substr(dot + 1) != role) continue;
+    for (const auto& [text, role] : kRoles) {
+      if (name.substr(dot + 1) != text) continue;
       name = name.substr(0, dot);
       return role;
     }
   }
-  struct Ending {
-    std::string_view text;
-    std::string_view role;
-  };
-  // gpt-oss: "mlp.experts.gate_up_proj_blocks".
-  for (const Ending& ending :
-       {Ending{"_blocks", "blocks"}, Ending{"_scales", "scales"}, Ending{"_bias", "bias"}}) {
+  for (const Ending& ending : kEndings) {
     if (!name.ends_with(ending.text)) continue;
     name.remove_suffix(ending.text.size());
     return ending.role;
@@ -407,7 +443,9 @@ Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture
   std::vector<TensorName> names;
   const std::string within =
       architecture.text_defaults == nullptr ? std::string(name) : WithinText(name);
-  if (within.empty() || name.ends_with(".rotary_emb.inv_freq")) return names;
+  const bool needless = std::any_of(std::begin(kNotWeights), std::end(kNotWeights),
+                                    [&](std::string_view end) { return name.ends_with(end); });
+  if (within.empty() || needless) return names;
   std::string_view module = within;
   const std::string_view role = TakeRole(module);
   for (const ModuleRow& row : kEnds) {

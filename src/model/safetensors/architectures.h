@@ -49,6 +49,9 @@ struct Architecture {
   const char* text_defaults = nullptr;
   bool tied_by_default = false;    // where config.json does not mention tie_word_embeddings
   bool norms_are_offsets = false;  // GGUF's norms are 1 + those stored
+  // What transformers' class of the configuration has where a text model's config.json lacks a
+  // field, as JSON: those of which GGUF takes something else for granted.
+  const char* usual = "{}";
 };
 
 // kUnimplemented with the name and those that work.
@@ -59,7 +62,7 @@ struct TensorName {
   std::string module;  // "blk.3.attn_q", "token_embd"
   int64_t expert = -1;
   const ModuleRow* row = nullptr;
-  // "weight", "bias" and what belongs to a weight: "scales", "biases" (MLX), "weight_scale_inv"
+  // "weight", "bias" and what belongs to a weight: "scales", "biases" (MLX), "weight_scale"
   // (FP8), "blocks" (MXFP4).
   std::string_view role;
 };
@@ -68,8 +71,9 @@ struct LayerCounts {
   int64_t run = 0;
   int64_t predict = 0;  // behind those, to predict further tokens: left alone
 };
-// Empty for what holds no weights that a model reads: tables that are computed, layers that
-// predict, and what a wrapper has beside its text model. kUnimplemented for a name in no table.
+// Empty for what holds no weights that a model reads: tables that are computed, scales of
+// activations and of a KV cache of FP8, layers that predict, and what a wrapper has beside its text
+// model. kUnimplemented for a name in no table.
 Result<std::vector<TensorName>> ParseTensorName(const Architecture& architecture,
                                                 const LayerCounts& layers, std::string_view name);
 

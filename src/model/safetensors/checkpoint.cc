@@ -116,7 +116,8 @@ class FolderCheckpoint final : public Checkpoint {
  private:
   Status Read(const TensorInfo& tensor, int64_t first, int64_t count,
               std::span<uint8_t> into) const override {
-    return RowReader(files_, places_[tensor.place]).Read(first, count, into);
+    const Status read = RowReader(files_, places_[tensor.place]).Read(first, count, into);
+    return read.ok() ? read : read.error().Within(tensor.name);
   }
 
   void DropHeaders() override {

@@ -155,20 +155,100 @@ Result<Quantization> ReadMlx(const object& groups) {
   return quantization;
 }
 
-Result<Quantization> ReadF8(const object& config) {
-  const value* block = Find(config, "weight_block_size");
-  const auto* sides = block == nullptr ? nullptr : block->if_array();
-  const bool square = sides != nullptr && sides->size() == 2 && (*sides)[0].is_int64() &&
-                      (*sides)[0] == (*sides)[1];
-  const int64_t side = square ? (*sides)[0].get_int64() : 0;
-  if (side < 1 || side > 1 << 16)
+// ---- FP8: one scale for a block, a row or all of a matrix ----
+
+Quantization OfF8(const F8Scales& f8) {
+  return {.method = Quantization::Method::kF8, .f8 = f8};
+}
+
+// [rows, columns].
+Result<F8Scales> ReadF8Block(std::string_view field, const value& block) {
+  constexpr int64_t kSideMax = 1 << 16;
+  const auto* sides = block.if_array();
+  const auto side = [&](size_t i) {
+    const auto* extent = (*sides)[i].if_int64();
+    return extent == nullptr || *extent > kSideMax ? 0 : *extent;
+  };
+  if (sides == nullptr || sides->size() != 2 || side(0) < 1 || side(1) < 1)
     return MakeError(Code::kUnimplemented,
-                     "config.json: fp8 with a weight_block_size of {} is not supported, only "
-                     "[128, 128] and other squares",
-                     block == nullptr ? "nothing" : boost::json::serialize(*block).substr(0, 64));
+                     "config.json: fp8 with a {} of {} is not supported, only [128, 128] and other "
+                     "blocks up to {} on a side",
+                     field, log::Escape(boost::json::serialize(block).substr(0, 64)), kSideMax);
+  return F8Scales{.block_rows = side(0), .block_columns = side(1)};
+}
+
+// Without blocks there is one scale for each matrix. Not to mention blocks means 128 x 128 to
+// transformers and no blocks to others: the scales tell.
+Result<Quantization> ReadF8(const object& config) {
   BATON_ASSIGN_OR_RETURN(const auto format, TextOr(config, "fmt", "e4m3"));
   if (format != "e4m3") return Unsupported("fmt", *Find(config, "fmt"), "e4m3");
-  return Quantization{.method = Quantization::Method::kF8, .f8_block = side};
+  constexpr std::string_view kBlock = "weight_block_size";
+  const value* block = Find(config, kBlock);
+  if (block != nullptr) {
+    BATON_ASSIGN_OR_RETURN(const F8Scales f8, ReadF8Block(kBlock, *block));
+    return OfF8(f8);
+  }
+  const int64_t usual = config.contains(kBlock) ? 0 : 128;
+  return OfF8({.block_rows = usual, .block_columns = usual, .whole = true});
+}
+
+// Of compressed-tensors' QuantizationScheme: format, and the type of weights.
+Status RequireF8(const object& weights, std::string_view format) {
+  BATON_ASSIGN_OR_RETURN(const auto type, TextOr(weights, "type", "int"));
+  BATON_ASSIGN_OR_RETURN(const auto bits, IntegerIn(weights, "num_bits"));
+  BATON_ASSIGN_OR_RETURN(const bool symmetric, BoolIn(weights, "symmetric", true));
+  const bool floats = format == "float-quantized" || format == "naive-quantized";
+  if (floats && type == "float" && bits.value_or(8) == 8 && symmetric) return OkStatus();
+  return MakeError(Code::kUnimplemented,
+                   "config.json: compressed-tensors of format '{}' with {} {}bits of type '{}' is "
+                   "not supported; supported: 'float-quantized' with 8 bits of type 'float'",
+                   log::Escape(format.substr(0, 32)), bits.value_or(8),
+                   symmetric ? "" : "asymmetric ", log::Escape(type.substr(0, 32)));
+}
+
+// One of config_groups; with nothing where it has no weights.
+Result<F8Scales> ReadCompressedGroup(const object& group, std::string_view usual_format) {
+  BATON_ASSIGN_OR_RETURN(const object* weights, ObjectIn(group, "weights"));
+  if (weights == nullptr) return F8Scales{};
+  BATON_ASSIGN_OR_RETURN(const auto format, TextOr(group, "format", usual_format));
+  BATON_RETURN_IF_ERROR(RequireF8(*weights, format));
+  BATON_ASSIGN_OR_RETURN(const auto strategy, TextOr(*weights, "strategy", "tensor"));
+  if (strategy == "tensor" || strategy == "channel") return F8Scales{.whole = true};
+  if (strategy != "block")
+    return Unsupported("strategy", *Find(*weights, "strategy"), "tensor, channel, block");
+  const value* block = Find(*weights, "block_structure");
+  return ReadF8Block("block_structure", block == nullptr ? value() : *block);
+}
+
+Result<F8Scales> Both(const F8Scales& a, const F8Scales& b) {
+  const bool differ = a.block_rows != b.block_rows || a.block_columns != b.block_columns;
+  if (a.block_rows > 0 && b.block_rows > 0 && differ)
+    return MakeError(Code::kUnimplemented,
+                     "config.json: blocks of {}x{} in one of 'config_groups' and of {}x{} in "
+                     "another are not supported",
+                     a.block_rows, a.block_columns, b.block_rows, b.block_columns);
+  return F8Scales{std::max(a.block_rows, b.block_rows), std::max(a.block_columns, b.block_columns),
+                  a.whole || b.whole};
+}
+
+Result<Quantization> ReadCompressed(const object& config) {
+  BATON_ASSIGN_OR_RETURN(const object* sparsity, ObjectIn(config, "sparsity_config"));
+  const object none;
+  BATON_ASSIGN_OR_RETURN(const auto sparse,
+                         TextOr(sparsity == nullptr ? none : *sparsity, "format", "dense"));
+  if (sparse != "dense") return Unsupported("sparsity_config", *Find(*sparsity, "format"), "dense");
+  BATON_ASSIGN_OR_RETURN(const auto format, TextOr(config, "format", ""));
+  BATON_ASSIGN_OR_RETURN(const object* groups, ObjectIn(config, "config_groups"));
+  F8Scales f8;
+  for (const auto& member : groups == nullptr ? none : *groups) {
+    BATON_ASSIGN_OR_RETURN(const object* group, ObjectIn(*groups, member.key()));
+    BATON_ASSIGN_OR_RETURN(const F8Scales read,
+                           ReadCompressedGroup(group == nullptr ? none : *group, format));
+    BATON_ASSIGN_OR_RETURN(f8, Both(f8, read));
+  }
+  if (f8.block_rows == 0 && !f8.whole)
+    return MakeError(Code::kInvalidArgument, "config.json: field 'config_groups' names no weights");
+  return OfF8(f8);
 }
 
 Result<Quantization> ReadQuantization(const object& config) {
@@ -178,11 +258,20 @@ Result<Quantization> ReadQuantization(const object& config) {
   if (other == nullptr) return Quantization{};
   BATON_ASSIGN_OR_RETURN(const auto method, TextOr(*other, "quant_method", ""));
   if (method == "fp8") return ReadF8(*other);
+  if (method == "fbgemm_fp8") return OfF8({.whole = true});
+  if (method == "compressed-tensors") return ReadCompressed(*other);
+  if (method == "modelopt") {
+    BATON_ASSIGN_OR_RETURN(const auto algorithm, TextOr(*other, "quant_algo", ""));
+    if (algorithm == "FP8") return OfF8({.whole = true});
+    return MakeError(Code::kUnimplemented,
+                     "config.json: field 'quant_algo' is '{}'; supported: FP8",
+                     log::Escape(algorithm.substr(0, 64)));
+  }
   if (method == "mxfp4") return Quantization{.method = Quantization::Method::kMxfp4};
   if (method.empty() && Find(*other, "group_size") != nullptr) return ReadMlx(*other);
   return MakeError(Code::kUnimplemented,
                    "config.json: weights quantised by '{}' are not supported; supported: fp8, "
-                   "mxfp4, MLX",
+                   "fbgemm_fp8, compressed-tensors and modelopt of fp8, mxfp4, MLX",
                    log::Escape(method.substr(0, 64)));
 }
 
@@ -560,6 +649,10 @@ Result<HubConfig> ReadConfig(std::string_view config, std::string_view generatio
   BATON_ASSIGN_OR_RETURN(read.architecture, ArchitectureOf(parsed));
   if (read.architecture->text_defaults != nullptr) {
     BATON_ASSIGN_OR_RETURN(parsed, WithinText(parsed, read.architecture->text_defaults));
+  }
+  const value usual = boost::json::parse(read.architecture->usual);
+  for (const auto& field : usual.get_object()) {
+    if (!parsed.contains(field.key())) parsed[field.key()] = field.value();
   }
   BATON_ASSIGN_OR_RETURN(read.quantization, ReadQuantization(parsed));
   BATON_ASSIGN_OR_RETURN(read.tied,

@@ -26,10 +26,18 @@ struct MlxGroups {
   bool mxfp4 = false;  // 4 bits in groups of 32 are MXFP4's, with exponents for scales
 };
 
+// Which weights of FP8 share a scale: those of a block of so many rows and columns, 0 where there
+// are none; or, where `whole`, all of a matrix, or of each of its rows.
+struct F8Scales {
+  int64_t block_rows = 0;
+  int64_t block_columns = 0;
+  bool whole = false;
+};
+
 struct Quantization {
   enum class Method : uint8_t { kNone, kF8, kMxfp4, kMlx };
   Method method = Method::kNone;
-  int64_t f8_block = 0;  // rows and columns that share a scale
+  F8Scales f8;
   MlxGroups mlx;
   // Modules, by their names on the hub, that differ from `mlx`.
   std::map<std::string, MlxGroups, std::less<>> mlx_modules;

@@ -1,6 +1,7 @@
 #include "model/safetensors/row_reader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/half.h"
@@ -137,15 +138,20 @@ Status RowReader::FromF8(const Piece& piece, int64_t first, const Bytes& rows,
   std::vector<float> scales(piece.scales.row_bytes / SizeOf(place_.scales));
   int64_t scales_of = -1;
   for (size_t i = 0; i < count; ++i) {
-    const int64_t block = StoredRow(first + static_cast<int64_t>(i)) / place_.f8_block;
+    const int64_t block = StoredRow(first + static_cast<int64_t>(i)) / place_.f8_rows;
     if (block != scales_of) {
       Bytes raw(piece.scales.row_bytes);
       BATON_RETURN_IF_ERROR(ReadRun(piece.scales, block, raw));
-      for (size_t s = 0; s < scales.size(); ++s) scales[s] = FloatAt(raw, place_.scales, s);
+      for (size_t s = 0; s < scales.size(); ++s) {
+        scales[s] = FloatAt(raw, place_.scales, s);
+        if (!std::isfinite(scales[s]))
+          return MakeError(Code::kInvalidArgument, "scale {} of stored row {} is {}", s,
+                           block * place_.f8_rows, scales[s]);
+      }
       scales_of = block;
     }
     DecodeF8Row(std::span(rows).subspan(i * row_bytes, row_bytes), scales,
-                static_cast<size_t>(place_.f8_block),
+                static_cast<size_t>(place_.f8_columns),
                 into.subspan(i * row_bytes * sizeof(uint16_t), row_bytes * sizeof(uint16_t)));
   }
   return OkStatus();

@@ -261,7 +261,8 @@ TEST(FolderHostile, EveryFieldOfConfig) {
   EXPECT_THAT(ErrorWith("\"num_experts\": 4, \"num_local_experts\": 5, "),
               HasSubstr("'num_experts' is 4, but 5 by another name"));
   EXPECT_THAT(ErrorWith("\"quantization_config\": {\"quant_method\": \"gptq\"}, "),
-              HasSubstr("quantised by 'gptq' are not supported; supported: fp8, mxfp4, MLX"));
+              HasSubstr("quantised by 'gptq' are not supported; supported: fp8, fbgemm_fp8, "
+                        "compressed-tensors and modelopt of fp8, mxfp4, MLX"));
   EXPECT_THAT(ErrorWith("\"quantization\": {\"bits\": 3, \"group_size\": 64}, "),
               HasSubstr("by 3 bits in groups of 64"));
   EXPECT_THAT(ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 48}, "),
@@ -272,8 +273,57 @@ TEST(FolderHostile, EveryFieldOfConfig) {
   EXPECT_THAT(
       ErrorWith("\"quantization\": {\"bits\": 4, \"group_size\": 64, \"mode\": \"mxfp4\"}, "),
       HasSubstr("in groups of 64, mode 'mxfp4'"));
-  EXPECT_THAT(ErrorWith("\"quantization_config\": {\"quant_method\": \"fp8\"}, "),
-              HasSubstr("weight_block_size of nothing"));
+}
+
+TEST(FolderHostile, F8InConfig) {
+  const auto with = [](const std::string& fields) {
+    return ErrorWith("\"quantization_config\": {" + fields + "}, ");
+  };
+  EXPECT_EQ(with(R"("quant_method": "fp8")"), "no error");
+  EXPECT_EQ(with(R"("quant_method": "fp8", "weight_block_size": null)"), "no error");
+  EXPECT_EQ(with(R"("quant_method": "fp8", "weight_block_size": [1, 64])"), "no error");
+  for (const std::string block : {"[]", "[128]", "[0, 128]", "[128, -1]", "[128, 65537]",
+                                  "[1.5, 2]", "[1, 2, 3]", "7", "{}", "\"128x128\""})
+    EXPECT_THAT(with(R"("quant_method": "fp8", "weight_block_size": )" + block),
+                HasSubstr("fp8 with a weight_block_size of "))
+        << block;
+  EXPECT_THAT(with(R"("quant_method": "fp8", "fmt": "e5m2")"), HasSubstr("'fmt' is \"e5m2\""));
+  EXPECT_EQ(with(R"("quant_method": "fbgemm_fp8")"), "no error");
+  EXPECT_EQ(with(R"("quant_method": "modelopt", "quant_algo": "FP8")"), "no error");
+  EXPECT_THAT(with(R"("quant_method": "modelopt", "quant_algo": "NVFP4")"),
+              HasSubstr("'quant_algo' is 'NVFP4'; supported: FP8"));
+}
+
+TEST(FolderHostile, CompressedTensorsInConfig) {
+  const auto groups = [](const std::string& groups, const std::string& more = "") {
+    return ErrorWith(R"("quantization_config": {"quant_method": "compressed-tensors", )" + more +
+                     R"("format": "float-quantized", "config_groups": )" + groups + "}, ");
+  };
+  const auto weights = [&](const std::string& fields) {
+    return groups(R"({"group_0": {"weights": {)" + fields + "}}}");
+  };
+  const std::string f8 = R"("type": "float", "num_bits": 8)";
+  EXPECT_EQ(weights(f8), "no error");
+  EXPECT_EQ(weights(f8 + R"(, "strategy": "tensor", "symmetric": true)"), "no error");
+  EXPECT_EQ(weights(f8 + R"(, "strategy": "channel")"), "no error");
+  EXPECT_EQ(weights(f8 + R"(, "strategy": "block", "block_structure": [128, 128])"), "no error");
+  EXPECT_THAT(weights(f8 + R"(, "strategy": "block")"), HasSubstr("a block_structure of null"));
+  EXPECT_THAT(weights(f8 + R"(, "strategy": "group")"), HasSubstr("'strategy' is \"group\""));
+  EXPECT_THAT(weights(f8 + R"(, "symmetric": false)"), HasSubstr("with 8 asymmetric bits"));
+  EXPECT_THAT(weights(R"("num_bits": 8)"), HasSubstr("with 8 bits of type 'int'"));
+  EXPECT_THAT(weights(R"("type": "float", "num_bits": 4)"), HasSubstr("with 4 bits"));
+  EXPECT_THAT(groups("{}"), HasSubstr("'config_groups' names no weights"));
+  EXPECT_THAT(groups("7"), HasSubstr("'config_groups' is 7, not an object"));
+  EXPECT_THAT(groups(R"({"a": {"weights": null}})"), HasSubstr("names no weights"));
+  EXPECT_THAT(groups(R"({"a": {"format": "pack-quantized", "weights": {)" + f8 + "}}}"),
+              HasSubstr("of format 'pack-quantized'"));
+  EXPECT_THAT(groups("{}", R"("sparsity_config": {"format": "sparse-24-bitmask"}, )"),
+              HasSubstr("'sparsity_config' is \"sparse-24-bitmask\"; supported: dense"));
+  const std::string block = R"("strategy": "block", "block_structure": )";
+  EXPECT_THAT(groups(R"({"a": {"weights": {)" + f8 + ", " + block + R"([128, 128]}},
+                         "b": {"weights": {)" +
+                     f8 + ", " + block + "[64, 128]}}}"),
+              HasSubstr("blocks of 128x128 in one of 'config_groups' and of 64x128"));
 }
 
 TEST(Config, Positions) {
@@ -331,6 +381,38 @@ TEST(Config, PositionsLeftOut) {
   EXPECT_EQ(with("Gemma3ForCausalLM", older), "none 1 0 0");
   EXPECT_EQ(with("Gemma3ForCausalLM", R"("rope_scaling": {"rope_type": "linear", "factor": 8}, )"),
             "linear 8 0 0");
+}
+
+TEST(Config, WhatIsLeftOutIsWhatTransformersTakesForGranted) {
+  const auto with = [](const std::string& architecture, std::string_view key,
+                       const std::string& more = "") {
+    const auto read =
+        ReadConfig(fmt::format(R"({{"architectures": ["{}ForCausalLM"], "hidden_size": 32,
+                                    "num_hidden_layers": 30, "qk_nope_head_dim": 8,
+                                    "qk_rope_head_dim": 8, {} "x": 0}})",
+                               architecture, more),
+                   "", "")
+            .value();
+    const auto header = gguf::ParseHeader(read.metadata, read.metadata.size()).value();
+    return header.metadata.NumberOr(fmt::format("{}.{}", read.architecture->gguf, key), 0).value();
+  };
+  const std::string window = "attention.sliding_window";
+  EXPECT_EQ(with("Llama", window), 0);
+  EXPECT_EQ(with("Mistral", window), 4096);
+  EXPECT_EQ(with("Mistral", window, R"("sliding_window": null, )"), 0);
+  EXPECT_EQ(with("Mistral", window, R"("sliding_window": 7, )"), 7);
+  EXPECT_EQ(with("Mixtral", window), 0);
+  EXPECT_EQ(with("Qwen2", window), 0);
+  EXPECT_EQ(with("Qwen2", window, R"("use_sliding_window": true, )"), 4096);
+  EXPECT_EQ(with("Qwen3Moe", window, R"("use_sliding_window": true, )"), 4096);
+  EXPECT_EQ(with("Gemma2", window), 4096);
+  EXPECT_EQ(with("Gemma3", window), 4096);
+  EXPECT_EQ(with("Gemma3", "attention.scale"), 1.0 / 16);
+  EXPECT_EQ(with("GptOss", window), 128);
+  EXPECT_EQ(with("DeepseekV3", "expert_weights_scale"), 2.5);
+  EXPECT_EQ(with("DeepseekV3", "expert_group_used_count"), 4);
+  EXPECT_EQ(with("DeepseekV3", "expert_weights_scale", R"("routed_scaling_factor": 1.5, )"), 1.5);
+  EXPECT_EQ(with("DeepseekV2", "expert_weights_scale"), 0);
 }
 
 TEST(Config, LayersOfExperts) {
@@ -492,7 +574,7 @@ TEST(FolderHostile, Tensors) {
   EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "I32", {1, 1}, four}),
               HasSubstr("(1x1 I32) is of a type that weights do not have"));
   EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "F8_E4M3", {2, 2}, four}),
-              HasSubstr("has no weight_scale_inv"));
+              HasSubstr("has no weight_scale or weight_scale_inv"));
   EXPECT_THAT(with({"model.layers.0.mlp.gate.weight", "U32", {1, 1}, four}),
               HasSubstr("has no scales and biases"));
   EXPECT_THAT(with({"model.layers.0.mlp.experts.1.up_proj.weight", "F32", {1, 1}, four}),
@@ -634,7 +716,123 @@ TEST(Folder, F8InBlocksOf128) {
   model.more[1].shape = {2, 3};
   const ScratchFolder wrong;
   model.WriteTo(wrong);
-  EXPECT_THAT(ErrorOf(wrong), HasSubstr("does not scale blocks of 128"));
+  EXPECT_THAT(ErrorOf(wrong), HasSubstr("(2x3 F32) does not scale a 260x160 F8_E4M3 as config.json "
+                                        "says: blocks of 128x128"));
+}
+
+// A matrix of 3 x 32 with a scale of its own or three, by whatever name and shape.
+struct WholeScales {
+  std::string config = R"("quant_method": "fp8", "activation_scheme": "static")";
+  std::string ending = "_scale";
+  std::string type = "F32";
+  std::vector<int64_t> shape;
+  std::vector<float> scales;
+
+  static constexpr int64_t kRows = 3, kColumns = 32;
+  static constexpr const char* kName = "model.layers.0.mlp.gate.weight";
+
+  static std::string Weights() {
+    std::string weights;
+    for (int64_t i = 0; i < kRows * kColumns; ++i)
+      weights.push_back(static_cast<char>(i * 5 % 126 + i % 2 * 128));
+    return weights;
+  }
+
+  HubModel Model() const {
+    std::string bytes;
+    for (const float scale : scales) {
+      const uint16_t narrow = type == "BF16" ? ToBrain(scale) : ToHalf(scale);
+      bytes += type.ends_with("32") ? std::string(reinterpret_cast<const char*>(&scale), 4)
+                                    : std::string(reinterpret_cast<const char*>(&narrow), 2);
+    }
+    const std::string one(4, '\x3f');
+    HubModel model{.more_config =
+                       config.empty() ? "" : "\"quantization_config\": {" + config + "}, "};
+    model.more = {{kName, "F8_E4M3", {kRows, kColumns}, Weights()},
+                  {kName + ending, type, shape, bytes},
+                  {"model.layers.0.mlp.gate.input_scale", "F32", {}, one},
+                  {"model.layers.0.mlp.gate.activation_scale", "F32", {}, one},
+                  {"model.layers.0.self_attn.k_scale", "F32", {1}, one},
+                  {"model.layers.0.self_attn.v_proj.v_scale", "F32", {1}, one}};
+    return model;
+  }
+
+  // Why the matrix cannot be opened or read, or "no error" if it is what it should be.
+  std::string Fault() const {
+    const ScratchFolder folder;
+    Model().WriteTo(folder);
+    const auto checkpoint = Checkpoint::Open(folder.path());
+    if (!checkpoint.ok()) return checkpoint.error().message();
+    const TensorInfo& tensor = *(*checkpoint)->Find("blk.0.ffn_gate_inp.weight");
+    for (const int64_t first : {int64_t{0}, kRows - 1}) {
+      std::vector<uint16_t> values(static_cast<size_t>((kRows - first) * kColumns));
+      const auto status =
+          (*checkpoint)
+              ->ReadRows(tensor, first, kRows - first,
+                         {reinterpret_cast<uint8_t*>(values.data()), values.size() * 2});
+      if (!status.ok()) return status.error().message();
+      for (size_t i = 0; i < values.size(); ++i) {
+        const size_t at = i + static_cast<size_t>(first * kColumns);
+        const float scale = scales.size() == 1 ? scales[0] : scales[at / kColumns];
+        const float exact = FromF8E4M3(static_cast<uint8_t>(Weights()[at])) * scale;
+        if (values[i] != ToBrain(exact)) return fmt::format("weight {} is {}", at, values[i]);
+      }
+    }
+    return "no error";
+  }
+};
+
+TEST(Folder, F8WithOneScaleForAMatrixOrARow) {
+  const std::vector<float> one = {0.375f}, three = {0.375f, 0.0625f, 7.0f};
+  const std::string compressed = R"("quant_method": "compressed-tensors",
+      "format": "float-quantized", "config_groups": {"group_0": {"weights": {
+      "num_bits": 8, "strategy": "channel", "symmetric": true, "type": "float"}}})";
+  const std::string no_blocks = R"("quant_method": "fp8", "weight_block_size": null)";
+  const std::string fbgemm = R"("quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0)";
+  for (const std::string type : {"F32", "BF16", "F16"}) {
+    EXPECT_EQ((WholeScales{.type = type, .shape = {}, .scales = one}).Fault(), "no error");
+    EXPECT_EQ((WholeScales{no_blocks, "_scale_inv", type, {1}, one}).Fault(), "no error");
+    EXPECT_EQ((WholeScales{compressed, "_scale", type, {1, 1}, one}).Fault(), "no error");
+    EXPECT_EQ((WholeScales{compressed, "_scale", type, {3, 1}, three}).Fault(), "no error");
+    EXPECT_EQ((WholeScales{fbgemm, "_scale", type, {3, 1}, three}).Fault(), "no error");
+    EXPECT_EQ((WholeScales{no_blocks, "_scale_inv", type, {3}, three}).Fault(), "no error");
+  }
+}
+
+TEST(FolderHostile, F8Scales) {
+  const float nan = std::nanf("");
+  EXPECT_THAT((WholeScales{.shape = {}, .scales = {nan}}).Fault(),
+              AllOf(HasSubstr("ffn_gate_inp"), HasSubstr("scale 0 of stored row 0 is nan")));
+  EXPECT_THAT((WholeScales{.shape = {3, 1}, .scales = {1, 2, HUGE_VALF}}).Fault(),
+              HasSubstr("scale 0 of stored row 2 is inf"));
+  const auto shaped = [](std::vector<int64_t> shape) {
+    int64_t count = 1;
+    for (const int64_t extent : shape) count *= extent;
+    return WholeScales{.shape = std::move(shape),
+                       .scales = std::vector<float>(static_cast<size_t>(count), 1.0f)}
+        .Fault();
+  };
+  const std::string says =
+      "does not scale a 3x32 F8_E4M3 as config.json says: blocks of 128x128, "
+      "all of it or each row";
+  for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
+           {2}, {0}, {32}, {1, 3}, {1, 32}, {3, 2}, {3, 1, 1}, {4, 1}})
+    EXPECT_THAT(shaped(shape), HasSubstr(says)) << fmt::format("{}", fmt::join(shape, "x"));
+  EXPECT_THAT((WholeScales{.ending = "_scale", .type = "I32", .shape = {}, .scales = {1}}).Fault(),
+              HasSubstr("is of a type that scales do not have"));
+  EXPECT_THAT((WholeScales{.config = "", .shape = {}, .scales = {1}}).Fault(),
+              HasSubstr("as config.json says: no fp8"));
+  HubModel model = (WholeScales{.shape = {}, .scales = {1}}).Model();
+  model.more.push_back(model.more[1]);
+  model.more.back().name += "_inv";
+  EXPECT_THAT(ErrorOf(model), HasSubstr("and another are the same to us"));
+  model.more.pop_back();
+  model.more[0] = {WholeScales::kName, "BF16", {3, 32}, std::string(192, '\0')};
+  EXPECT_THAT(ErrorOf(model), HasSubstr("scales a weight whose type has no scale"));
+  model.more[0] = {WholeScales::kName, "F8_E4M3", {1, 3, 32}, std::string(96, '\0')};
+  EXPECT_THAT(ErrorOf(model), HasSubstr("is no matrix of rows and columns"));
+  model.more.erase(model.more.begin());
+  EXPECT_THAT(ErrorOf(model), HasSubstr("belongs to no weight"));
 }
 
 TEST(Folder, MlxScalesOfF32BecomeF32Weights) {

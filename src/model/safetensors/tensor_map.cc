@@ -15,14 +15,14 @@ struct Stored {
 
 // The parts of one matrix.
 struct Parts {
-  Stored weight, bias, scales, biases, weight_scale_inv, blocks;
+  Stored weight, bias, scales, biases, weight_scale, blocks;
 
   Stored* Of(std::string_view role) {
     if (role == "weight") return &weight;
     if (role == "bias") return &bias;
     if (role == "scales") return &scales;
     if (role == "biases") return &biases;
-    return role == "blocks" ? &blocks : &weight_scale_inv;
+    return role == "blocks" ? &blocks : &weight_scale;
   }
 };
 
@@ -111,6 +111,8 @@ class Mapper {
     const bool alike = one.type == info.type && one.shape[0] == info.shape[0] &&
                        one.shape[1] == info.shape[1] && one_place.conversion == place.conversion &&
                        one_place.stored == place.stored && one_place.scales == place.scales &&
+                       one_place.f8_rows == place.f8_rows &&
+                       one_place.f8_columns == place.f8_columns &&
                        one_place.mlx.group_size == place.mlx.group_size;
     if (!alike) return Refuse(named, "is not like those of the experts before it");
     ++info.shape[2];
@@ -131,8 +133,8 @@ class Mapper {
     if (parts.scales.tensor != nullptr || parts.biases.tensor != nullptr)
       return Refuse(weight, "has scales or biases that its type does not");
     if (weight.type == StoredType::kF8E4M3) return F8(parts, info, place);
-    if (parts.weight_scale_inv.tensor != nullptr)
-      return Refuse(weight, "has a weight_scale_inv that its type does not");
+    if (parts.weight_scale.tensor != nullptr)
+      return Refuse(*parts.weight_scale.tensor, "scales a weight whose type has no scale");
     if (weight.dimensions == 1) {
       const float offset = config_.architecture->norms_are_offsets ? 1 : 0;
       return Floats(parts.weight, offset, info, place);
@@ -144,7 +146,7 @@ class Mapper {
   }
 
   static Status WithoutWeight(const Parts& parts) {
-    for (const Stored* stored : {&parts.scales, &parts.biases, &parts.weight_scale_inv}) {
+    for (const Stored* stored : {&parts.scales, &parts.biases, &parts.weight_scale}) {
       if (stored->tensor != nullptr) return Refuse(*stored->tensor, "belongs to no weight");
     }
     return MakeError(Code::kInvalidArgument, "tensor '{}' has no weight beside it",
@@ -221,26 +223,52 @@ class Mapper {
 
   Status F8(const Parts& parts, TensorInfo& info, Place& place) const {
     const StoredTensor& weight = *parts.weight.tensor;
-    const int64_t block = config_.quantization.f8_block;
-    const StoredTensor* scales = parts.weight_scale_inv.tensor;
-    if (block == 0 || scales == nullptr || weight.dimensions != 2)
-      return Refuse(weight, "has no weight_scale_inv, or config.json no fp8 of blocks");
-    const auto blocks = [block](int64_t extent) { return (extent + block - 1) / block; };
-    if (scales->dimensions != 2 || scales->shape[0] != blocks(weight.shape[0]) ||
-        scales->shape[1] != blocks(weight.shape[1]) ||
-        (scales->type != StoredType::kF32 && scales->type != StoredType::kBF16))
-      return Refuse(*scales,
-                    fmt::format("does not scale blocks of {} of a {}", block, Describe(weight)));
+    const StoredTensor* scales = parts.weight_scale.tensor;
+    if (weight.dimensions != 2) return Refuse(weight, "is no matrix of rows and columns");
+    if (scales == nullptr) return Refuse(weight, "has no weight_scale or weight_scale_inv");
+    if (scales->type != StoredType::kF32 && scales->type != StoredType::kBF16 &&
+        scales->type != StoredType::kF16)
+      return Refuse(*scales, "is of a type that scales do not have");
     place.conversion = Conversion::kF8;
-    place.f8_block = block;
     place.scales = scales->type;
+    BATON_RETURN_IF_ERROR(ShareScales(weight, *scales, place));
     info.type = DType::kBF16;
     Piece piece;
-    Shape scale_shape;
     Lay(parts.weight, info.shape, piece.weight);
-    Lay(parts.weight_scale_inv, scale_shape, piece.scales);
+    const auto per_row = static_cast<uint64_t>(BlocksIn(weight.shape[1], place.f8_columns));
+    piece.scales = {parts.weight_scale.file, scales->offset, per_row * SizeOf(scales->type)};
     place.pieces.push_back(piece);
     return ChooseRows(weight, info);
+  }
+
+  static int64_t BlocksIn(int64_t extent, int64_t block) { return (extent + block - 1) / block; }
+
+  // Rows and columns that share a scale: of a block, of all, or of each row, by the scales' shape.
+  Status ShareScales(const StoredTensor& weight, const StoredTensor& scales, Place& place) const {
+    const F8Scales& f8 = config_.quantization.f8;
+    const int64_t rows = weight.shape[0];
+    if (f8.block_rows > 0 && scales.dimensions == 2 &&
+        scales.shape[0] == BlocksIn(rows, f8.block_rows) &&
+        scales.shape[1] == BlocksIn(weight.shape[1], f8.block_columns)) {
+      place.f8_rows = f8.block_rows;
+      place.f8_columns = f8.block_columns;
+      return OkStatus();
+    }
+    const bool column = scales.dimensions <= 2 && scales.shape[1] == 1;
+    if (f8.whole && column && (scales.shape[0] == 1 || scales.shape[0] == rows)) {
+      place.f8_rows = scales.shape[0] == 1 ? std::max<int64_t>(rows, 1) : 1;
+      place.f8_columns = std::max<int64_t>(weight.shape[1], 1);
+      return OkStatus();
+    }
+    return Refuse(scales, fmt::format("does not scale a {} as config.json says: {}",
+                                      Describe(weight), Wanted(f8)));
+  }
+
+  static std::string Wanted(const F8Scales& f8) {
+    const std::string blocks =
+        f8.block_rows > 0 ? fmt::format("blocks of {}x{}", f8.block_rows, f8.block_columns) : "";
+    if (!f8.whole) return blocks.empty() ? "no fp8" : blocks;
+    return blocks + (blocks.empty() ? "" : ", ") + "all of it or each row";
   }
 
   // blocks [experts][rows][cols / 32][16] and scales [experts][rows][cols / 32].

@@ -41,7 +41,8 @@ struct Place {
   int64_t column_first = 0;
   StoredType stored = StoredType::kF32;  // kToFloat
   float offset = 0;                      // kToFloat: is added
-  int64_t f8_block = 0;
+  int64_t f8_rows = 0;                   // kF8: that share scales, of which...
+  int64_t f8_columns = 0;                // ...each has so many columns
   StoredType scales = StoredType::kF32;  // kF8
   MlxFormat mlx;
 };
