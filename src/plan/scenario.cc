@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plan/simulator.h"
 #include "plan/toml_table.h"
 
 namespace baton::plan {
@@ -165,16 +166,38 @@ ClusterProfile WithLinks(ClusterProfile cluster, const CatalogueLink& link) {
   return cluster;
 }
 
+namespace {
+
+// Requests that all come at once wait for each other's prompts, which a plan's seconds, those of a
+// steady stream, do not count.
+Result<RequestTimes> TogetherTimes(const ClusterProfile& cluster, const ModelCost& model,
+                                   const Workload& workload, const Plan& plan,
+                                   const NodeId& entry) {
+  constexpr double kAtOnce = 1e9;
+  BATON_ASSIGN_OR_RETURN(const SimulationResult result,
+                         Simulate(cluster, model, workload, plan, entry,
+                                  {.requests = workload.concurrency, .requests_per_s = kAtOnce}));
+  return RequestTimes{
+      .ttft_s = result.ttft_s.p50, .decode_s = result.decode_s.p50, .total_s = result.total_s.p50};
+}
+
+}  // namespace
+
 Result<Prediction> Predict(const ClusterProfile& cluster, const ModelCost& model,
                            const Scenario& scenario, const ScenarioRow& row) {
   const NodeId entry = FindByName(cluster, scenario.entry)->id;
-  BATON_ASSIGN_OR_RETURN(PlanResult result, Make(cluster, model, WorkloadOf(row, scenario), entry,
-                                                 ConstraintsOf(row, cluster)));
+  const Workload workload = WorkloadOf(row, scenario);
+  BATON_ASSIGN_OR_RETURN(PlanResult result,
+                         Make(cluster, model, workload, entry, ConstraintsOf(row, cluster)));
   Prediction prediction{.plan = std::move(result.chosen)};
   RequestTimes& times = prediction.times;
-  times.ttft_s = prediction.plan.ttft_s;
-  times.total_s = prediction.plan.total_s;
-  times.decode_s = times.total_s - times.ttft_s;
+  if (row.concurrency == 1) {
+    times.ttft_s = prediction.plan.ttft_s;
+    times.total_s = prediction.plan.total_s;
+    times.decode_s = times.total_s - times.ttft_s;
+  } else {
+    BATON_ASSIGN_OR_RETURN(times, TogetherTimes(cluster, model, workload, prediction.plan, entry));
+  }
   times.tokens_per_s = row.concurrency * (row.answer_tokens - 1) / times.decode_s;
   return prediction;
 }

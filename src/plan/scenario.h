@@ -72,7 +72,7 @@ struct Prediction {
   Plan plan;
   RequestTimes times;
 };
-// What the planner expects of a row.
+// What the planner expects of a row; of several requests at once, medians.
 Result<Prediction> Predict(const ClusterProfile& cluster, const ModelCost& model,
                            const Scenario& scenario, const ScenarioRow& row);
 

@@ -88,6 +88,40 @@ TEST(Scenario, ErrorsNameWhatIsWrong) {
   EXPECT_THAT(ErrorWith("title = \"two\"", "title = "), HasSubstr("line 2"));
 }
 
+// Of a model of 8 layers, as any spec would do.
+ModelCost SmallModel() {
+  ModelCost model;
+  model.layer_weight_bytes.assign(8, 400'000'000);
+  model.layer_flops_per_token = 400e6;
+  model.embedding_bytes = model.head_bytes = 500'000'000;
+  model.head_flops_per_token = 500e6;
+  model.kv_elements = 2048;
+  model.q_width = model.hidden_width = 4096;
+  return model;
+}
+
+TEST(Scenario, RequestsAtOnceWaitForEachOthersPrompts) {
+  const auto scenario = Parse(kScenario);
+  ASSERT_TRUE(scenario.ok()) << scenario.error().message();
+  ScenarioRow row = scenario->rows[1];
+  const auto predict = [&] {
+    return Predict(scenario->cluster.cluster, SmallModel(), *scenario, row);
+  };
+  const auto alone = predict();
+  row.concurrency = 4;
+  const auto together = predict();
+  ASSERT_TRUE(alone.ok() && together.ok());
+  // One engine computes the four prompts: whoever is in the middle waits for half of them or more,
+  // and nobody for longer than all of them and what others generate meanwhile.
+  const RequestTimes& one = alone->times;
+  const RequestTimes& four = together->times;
+  EXPECT_GT(four.ttft_s, 2 * one.ttft_s);
+  EXPECT_LT(four.ttft_s, 4 * one.ttft_s + one.decode_s);
+  EXPECT_GE(four.decode_s, one.decode_s * (1 - 1e-9));
+  EXPECT_GT(four.total_s, 3 * one.ttft_s);
+  EXPECT_NEAR(four.tokens_per_s, 4 * 31 / four.decode_s, 1e-9);
+}
+
 TEST(Scenario, AClusterFileThatIsNotThereIsNamed) {
   const auto parsed = Parse("title = \"t\"\nmodel = \"m\"\ncluster = \"../x.toml\"\n");
   EXPECT_THAT(parsed.error().message(), HasSubstr("../x.toml"));

@@ -463,6 +463,7 @@ class Simulator {
     const int tokens = request.generated + tokens_before_[id];
     waits_.push_back(request.started_s - request.arrived_s);
     ttfts_.push_back(request.first_token_s - request.arrived_s);
+    decodes_.push_back(at_s - request.first_token_s);
     totals_.push_back(at_s - request.arrived_s);
     if (tokens > 1) gaps_.push_back((at_s - request.first_token_s) / (tokens - 1));
     Leave(request.replica, id);
@@ -528,6 +529,7 @@ class Simulator {
   Result<SimulationResult> Finish() {
     result_.wait_s = SpreadOf(std::move(waits_));
     result_.ttft_s = SpreadOf(std::move(ttfts_));
+    result_.decode_s = SpreadOf(std::move(decodes_));
     result_.total_s = SpreadOf(std::move(totals_));
     result_.token_s = SpreadOf(std::move(gaps_));
     result_.requests_inside = inside_s_ / result_.end_s;
@@ -560,7 +562,7 @@ class Simulator {
   std::map<int64_t, int> tokens_before_;   // of requests that were lost on the way
   int64_t inside_ = 0;
   double inside_s_ = 0;  // requests times seconds
-  std::vector<double> waits_, ttfts_, totals_, gaps_;
+  std::vector<double> waits_, ttfts_, decodes_, totals_, gaps_;
   SimulationResult result_;
 };
 

@@ -44,6 +44,7 @@ struct SimulationResult {
   double end_s = 0;      // the last request's
   Spread wait_s;         // until a slot was free
   Spread ttft_s;
+  Spread decode_s;  // from the first token to the last
   Spread total_s;
   Spread token_s;              // between two tokens of a request
   double requests_inside = 0;  // on average over time

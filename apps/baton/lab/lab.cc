@@ -149,10 +149,7 @@ class Lab {
         need.own_share =
             std::max(need.own_share, hops * kOwnTokenSeconds / instance->decode_step_s);
       }
-      // Prompts that come together are computed one after the other.
-      const plan::RequestTimes& times = predicted[i].times;
-      need.seconds +=
-          (rows_[i]->repeat + 1) * (rows_[i]->concurrency * times.ttft_s + times.decode_s);
+      need.seconds += (rows_[i]->repeat + 1) * predicted[i].times.total_s;
     }
     need.seconds *= static_cast<double>(std::max<size_t>(1, scenario_.links.size()));
     return need;
@@ -190,7 +187,7 @@ class Lab {
       if (cluster != nullptr) {
         fmt::print(stderr, "{}{}\n", variant.prefix, row.name);
         BATON_ASSIGN_OR_RETURN(result.run, RunRow(*cluster, scenario_, row, lab.speed));
-        result.note = note + NoteOfRun(*result.run) + NoteOfCrowd(row);
+        result.note = note + NoteOfRun(*result.run);
         if (result.run->stages != StagesOf(predicted[i].plan, variant.cluster))
           PredictAgain(variant.cluster, result);
       }
@@ -212,12 +209,6 @@ class Lab {
     return share < kOverrunMost
                ? ""
                : fmt::format("this machine lags {:.0f} % behind its phantoms; ", share * 100);
-  }
-
-  static std::string NoteOfCrowd(const plan::ScenarioRow& row) {
-    return row.concurrency == 1
-               ? ""
-               : "predicted TTFT is of a request that waits for no other's prompt; ";
   }
 
   // As RunRow() has them.
