@@ -50,6 +50,15 @@ TEST(TypeRate, AFasterDeviceKeepsItsExcess) {
   EXPECT_NEAR(rate.Excess(64), 1.5, 1e-12);
 }
 
+TEST(DeviceProfile, ATypeHasItsOwnRateBeforeThatOfAnotherOfItsSize) {
+  DeviceProfile device;
+  device.rates = {{DType::kQ8_0, 1, 1}, {DType::kQ4_0, 2, 2}, {DType::kQ4_K, 3, 3}};
+  EXPECT_EQ(device.RateFor(DType::kQ4_K).matmul_flops_per_s, 3);
+  EXPECT_EQ(device.RateFor(DType::kQ4_0).matmul_flops_per_s, 2);
+  EXPECT_EQ(device.RateFor(DType::kIQ4_NL).matmul_flops_per_s, 2);  // not measured: of its size
+  EXPECT_EQ(device.RateFor(DType::kF16).matmul_flops_per_s, 1);
+}
+
 TEST(DeviceProfile, AttentionFollowsTheContext) {
   DeviceProfile device;
   device.attention_flops_per_s = 7;
