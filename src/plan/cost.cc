@@ -146,7 +146,7 @@ PromptCost CostModel::PromptOf(const DeviceProfile& device, const Speed& speed,
   };
   const double matrices_s = full_chunks_ * step(chunk_, speed.chunk_excess, sums_.chunk_bytes) +
                             (rest_ > 0 ? step(rest_, speed.rest_excess, sums_.rest_bytes) : 0);
-  const double times = speed.correction.prefill;
+  const double times = speed.correction.PrefillOf(chunk_);
   return {.chunk_s = times * ((matrices_s + attention_s) / chunks + overhead_s),
           .whole_s = times * (matrices_s + attention_s + head_s + chunks * overhead_s)};
 }

@@ -54,9 +54,17 @@ struct ContextRate {
 struct Correction {
   DType type = DType::kF16;
   double prefill = 1;
+  // Chunks of so many tokens at most are fine ones.
+  static constexpr int kFineTokens = 128;
+
   double decode = 1;
   bool operator==(const Correction&) const = default;
 };
+  double fine_prefill = 1;
+
+  double PrefillOf(double chunk_tokens) const {
+    return chunk_tokens <= kFineTokens ? fine_prefill : prefill;
+  }
 
 // Measured on the device itself when its node starts.
 struct DeviceProfile {

@@ -62,7 +62,8 @@ json::object ToJson(const plan::DeviceProfile& device) {
   for (const plan::Correction& correction : device.corrections) {
     corrections.push_back({{"type", json::string(InfoOf(correction.type).name)},
                            {"prefill", correction.prefill},
-                           {"decode", correction.decode}});
+                           {"decode", correction.decode},
+                           {"fine_prefill", correction.fine_prefill}});
   }
   return {{"name", device.name},
           {"memory_bytes", device.memory_bytes},
