@@ -96,6 +96,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   proto.set_attention_flops_per_s(device.attention_flops_per_s);
   proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
   proto.set_layer_overhead_us(device.layer_overhead_us);
+  proto.set_element_ns(device.element_ns);
   return proto;
 }
 
@@ -135,6 +136,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.attention_flops_per_s = proto.attention_flops_per_s();
   device.kv_read_bytes_per_s = proto.kv_read_bytes_per_s();
   device.layer_overhead_us = proto.layer_overhead_us();
+  if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
   return device;
 }
 

@@ -74,6 +74,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"contexts", std::move(contexts)},
           {"corrections", std::move(corrections)},
           {"layer_overhead_us", device.layer_overhead_us},
+          {"element_ns", device.element_ns},
           {"watts", device.watts}};
 }
 
