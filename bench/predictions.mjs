@@ -196,7 +196,7 @@ function note(where, length, placement, plan, measured) {
 async function showCorrections(cluster) {
   for (const { name, device } of (await cluster.nodes[0].get('/api/cluster')).nodes)
     console.error(`    ${name} takes ${device.corrections.map((each) => `${each.prefill.toFixed(2)} and ` +
-      `${each.decode.toFixed(2)} times as long in ${each.type}`).join(', ') || 'what was predicted'}`);
+      `${each.decode.toFixed(2)} times as long in ${each.type} (fine chunks ${each.fine_prefill.toFixed(2)})`).join(', ') || 'what was predicted'}`);
 }
 
 async function compare(cluster, where, placements, prompts, apart) {

@@ -163,6 +163,7 @@ boost::json::object Summary(const engine::Limits& limits) {
           {"read_bytes_per_s", limits.peaks.read_bytes_per_s},
           {"attention", attention},
           {"layer_overhead_us", limits.layer_overhead_us},
+          {"element_ns", limits.element_ns},
           {"types", types}};
 }
 

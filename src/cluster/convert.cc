@@ -90,11 +90,13 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
     item->set_type(static_cast<uint32_t>(correction.type));
     item->set_prefill(correction.prefill);
     item->set_decode(correction.decode);
+    item->set_fine_prefill(correction.fine_prefill);
   }
   proto.set_watts(device.watts);
   proto.set_attention_flops_per_s(device.attention_flops_per_s);
   proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
   proto.set_layer_overhead_us(device.layer_overhead_us);
+  proto.set_element_ns(device.element_ns);
   return proto;
 }
 
@@ -126,12 +128,15 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
     const auto bounded = [](double times) {
       return std::clamp(times, plan::Feedback::kLeast, plan::Feedback::kMost);
     };
-    device.corrections.push_back({type->type, bounded(item.prefill()), bounded(item.decode())});
+    const double fine = IsRate(item.fine_prefill()) ? item.fine_prefill() : item.prefill();
+    device.corrections.push_back(
+        {type->type, bounded(item.prefill()), bounded(item.decode()), bounded(fine)});
   }
   if (IsRate(proto.watts())) device.watts = proto.watts();
   device.attention_flops_per_s = proto.attention_flops_per_s();
   device.kv_read_bytes_per_s = proto.kv_read_bytes_per_s();
   device.layer_overhead_us = proto.layer_overhead_us();
+  if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
   return device;
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <span>
 
 #include "base/random.h"
+#include "model/spec.h"
 
 namespace baton::engine {
 namespace {
@@ -19,6 +21,7 @@ constexpr DType kTypes[] = {DType::kF32,  DType::kF16,    DType::kBF16,   DType:
 constexpr size_t kColumns = 2048;
 constexpr size_t kTokens = 512;
 constexpr size_t kMatrixRows = 1024;       // of the product with many tokens
+constexpr size_t kFewRows = 16;            // of products that hardly compute
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
@@ -48,11 +51,15 @@ double Typical(const os::Clock& clock, const std::function<void()>& run,
   return seconds[(seconds.size() - 1) / 2];
 }
 
-// Bytes that are plausible weights of every type: no denormals, no infinities.
+// Bytes that are plausible weights, or keys and values, of every type: no denormals, no infinities.
+void FillPlausibly(std::span<uint8_t> bytes) {
+  Rng rng(1);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(0x38 + rng.Below(4));
+}
+
 std::vector<uint8_t> SomeWeights(size_t bytes) {
   std::vector<uint8_t> weights(bytes);
-  Rng rng(1);
-  for (uint8_t& byte : weights) byte = static_cast<uint8_t>(0x38 + rng.Below(4));
+  FillPlausibly(weights);
   return weights;
 }
 
@@ -84,7 +91,11 @@ class Meter {
       tokens = kTokens;
       BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(*some, tokens, {}));
     }
-    limits.matrix_flops_per_s = FlopsOf(kMatrixRows, tokens) / wide;
+    // What all rows share, the input's conversion, is in both.
+    BATON_ASSIGN_OR_RETURN(const auto few, Pack(type, kFewRows));
+    BATON_ASSIGN_OR_RETURN(const double shared, ProductSeconds(*few, tokens, {}));
+    const double rows_s = std::max(wide - shared, wide / 2);
+    limits.matrix_flops_per_s = FlopsOf(kMatrixRows - kFewRows, tokens) / rows_s;
     const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
     BATON_ASSIGN_OR_RETURN(const auto all, Pack(type, rows));
     if (wide < kTooShortSeconds) {
@@ -101,9 +112,11 @@ class Meter {
   }
 
   Result<AttentionLimits> MeasureAttention(KvType type, const std::function<void()>& flush);
-  Result<double> LayerOverhead();
+  Result<double> ElementNs();
+  Result<double> LayerOverheadUs(double element_ns);
 
  private:
+  Result<double> ChainSeconds(size_t tokens, size_t few, bool attends);
   Result<ContextLimits> MeasureContext(KvType type, int keys, const std::function<void()>& flush);
 
   static double FlopsOf(size_t rows, size_t tokens) {
@@ -141,6 +154,8 @@ Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
   const device::KvLayout kv{kHeads, type};
   const int pages = keys / device::kPageTokens;
   BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kv.layer_bytes()));
+  // What nobody ever wrote is one page of zeros, which never leaves the caches.
+  FillPlausibly({storage->host(), storage->size_bytes()});
   std::vector<int32_t> indices;
   for (int i = 0; i < pages; ++i) indices.push_back(i);
   const device::KvLayer layer{storage.get(), indices, kv.layer_bytes(), 0, kv};
@@ -182,44 +197,108 @@ Result<AttentionLimits> Meter::MeasureAttention(KvType type, const std::function
   return limits;
 }
 
-// The ops of one layer of a decode step whose activations are as wide as those of a model of one or
-// three billion parameters, with hardly any weights and keys: what is left is what no byte
-// explains.
-Result<double> Meter::LayerOverhead() {
-  constexpr size_t kWidth = kQueryHeads * 64, kFeedForward = 4 * kWidth, kFew = 16;
-  constexpr int kLayers = 16;
-  BATON_ASSIGN_OR_RETURN(const auto w, Pack(DType::kQ4_0, kFew));
-  BATON_ASSIGN_OR_RETURN(const auto down, device_.Pack({DType::kQ4_0, kFew, kFeedForward,
-                                                        RowsOf(DType::kQ4_0, kFeedForward)}));
-  BATON_ASSIGN_OR_RETURN(const Activations x, MakeRows(device_, 1, kWidth));
-  BATON_ASSIGN_OR_RETURN(const Activations attended, MakeRows(device_, 1, kWidth));
-  BATON_ASSIGN_OR_RETURN(const Activations kv, MakeRows(device_, 1, kHeads.kv_heads * 64));
-  BATON_ASSIGN_OR_RETURN(const Activations gate, MakeRows(device_, 1, kFeedForward));
-  BATON_ASSIGN_OR_RETURN(const Activations y, MakeRows(device_, 1, kFew));
+// A model of one or three billion parameters, but for the rows of its matrices.
+ModelSpec ChainSpec() {
+  ModelSpec spec;
+  spec.hidden_width = static_cast<int32_t>(kQueryHeads) * kHeads.head_dim;
+  spec.n_heads = static_cast<int32_t>(kQueryHeads);
+  spec.n_kv_heads = kHeads.kv_heads;
+  spec.head_dim = kHeads.head_dim;
+  spec.ffn_width = 4 * spec.hidden_width;
+  return spec;
+}
+
+// The ops of one layer for some tokens whose activations are as wide as ChainSpec() says, by
+// matrices of a few rows.
+class LayerChain {
+ public:
+  // `pack` makes matrices of so many columns.
+  using PackFew = std::function<Result<std::unique_ptr<device::Matrix>>(size_t columns)>;
+  static Result<std::unique_ptr<LayerChain>> Make(Device& device, size_t tokens, size_t few,
+                                                  const PackFew& pack);
+  void Run(bool attends);
+
+ private:
+  explicit LayerChain(Device& device) : device_(device) {}
+
+  Device& device_;
+  std::unique_ptr<device::Matrix> w_, down_;
+  Activations x_, attended_, kv_, gate_, up_, y_;
+  std::unique_ptr<device::Buffer> storage_;
+  std::vector<int32_t> pages_;
+  std::vector<float> norm_, angles_;
+};
+
+Result<std::unique_ptr<LayerChain>> LayerChain::Make(Device& device, size_t tokens, size_t few,
+                                                     const PackFew& pack) {
+  const ModelSpec spec = ChainSpec();
+  const auto width = static_cast<size_t>(spec.hidden_width);
+  const auto ffn_width = static_cast<size_t>(spec.ffn_width);
+  std::unique_ptr<LayerChain> chain(new LayerChain(device));
+  BATON_ASSIGN_OR_RETURN(chain->w_, pack(width));
+  BATON_ASSIGN_OR_RETURN(chain->down_, pack(ffn_width));
+  BATON_ASSIGN_OR_RETURN(chain->x_, MakeRows(device, tokens, width));
+  BATON_ASSIGN_OR_RETURN(chain->attended_, MakeRows(device, tokens, width));
+  BATON_ASSIGN_OR_RETURN(chain->kv_, MakeRows(device, tokens, spec.kv_width()));
+  BATON_ASSIGN_OR_RETURN(chain->gate_, MakeRows(device, tokens, ffn_width));
+  BATON_ASSIGN_OR_RETURN(chain->up_, MakeRows(device, tokens, ffn_width));
+  BATON_ASSIGN_OR_RETURN(chain->y_, MakeRows(device, tokens, few));
+  const size_t pages = (tokens + device::kPageTokens - 1) / device::kPageTokens;
   const device::KvLayout layout{kHeads, KvType::kF16};
-  BATON_ASSIGN_OR_RETURN(const auto page, device_.Allocate(layout.layer_bytes()));
-  const int32_t first_page = 0;
-  const device::KvLayer cache{page.get(), {&first_page, 1}, layout.layer_bytes(), 0, layout};
-  const device::KvRows last{cache, device::kPageTokens - 1, 1};
-  const std::vector<float> norm(kWidth, 1.0f);
-  std::vector<float> angles(kHeads.head_dim);  // none: cosine 1, sine 0
-  for (size_t i = 0; i < angles.size(); i += 2) angles[i] = 1;
-  const device::RopeTable rope{angles, kHeads.head_dim / 2, kHeads.head_dim};
-  const auto layer = [&] {
-    device_.MatMul(device::Normed(x.rows, norm, 1e-5f),
-                   {{w.get(), y.rows}, {w.get(), y.rows}, {w.get(), y.rows}});
-    device_.Rope(attended.rows, rope, 1.0f);
-    device_.Rope(kv.rows, rope, 1.0f);
-    device_.StoreKv(kv.rows, kv.rows, {&last, 1});
-    device_.Attend(x.rows, {&last, 1}, device::AttentionPrecision::kBrain, {}, attended.rows);
-    device_.MatMul(device::Input{attended.rows}, {{w.get(), y.rows}});
-    device_.MatMul(device::Normed(x.rows, norm, 1e-5f), {{w.get(), y.rows}, {w.get(), y.rows}});
-    device_.MatMul(device::Gated(gate.rows, gate.rows), {{down.get(), y.rows}});
-  };
+  BATON_ASSIGN_OR_RETURN(chain->storage_, device.Allocate(pages * layout.layer_bytes()));
+  for (size_t page = 0; page < pages; ++page) chain->pages_.push_back(static_cast<int32_t>(page));
+  chain->norm_.assign(width, 1.0f);
+  chain->angles_.assign(tokens * kHeads.head_dim, 0.0f);  // none: cosine 1, sine 0
+  for (size_t i = 0; i < chain->angles_.size(); i += 2) chain->angles_[i] = 1;
+  return chain;
+}
+
+void LayerChain::Run(bool attends) {
+  const device::KvLayout layout{kHeads, KvType::kF16};
+  const device::KvLayer cache{storage_.get(), pages_, layout.layer_bytes(), 0, layout};
+  const size_t tokens = x_.rows.count;
+  const auto keys = static_cast<int>(pages_.size()) * device::kPageTokens;
+  const device::KvRows last{cache, keys - static_cast<int>(tokens), tokens};
+  const device::RopeTable rope{angles_, kHeads.head_dim / 2, kHeads.head_dim};
+  const Rows y = y_.rows;
+  device_.MatMul(device::Normed(x_.rows, norm_, 1e-5f),
+                 {{w_.get(), y}, {w_.get(), y}, {w_.get(), y}});
+  device_.Rope(attended_.rows, rope, 1.0f);
+  device_.Rope(kv_.rows, rope, 1.0f);
+  device_.StoreKv(kv_.rows, kv_.rows, {&last, 1});
+  if (attends) {
+    device_.Attend(x_.rows, {&last, 1}, device::AttentionPrecision::kBrain, {}, attended_.rows);
+  }
+  device_.MatMul(device::Input{attended_.rows}, {{w_.get(), y}});
+  device_.MatMul(device::Normed(x_.rows, norm_, 1e-5f), {{w_.get(), y}, {w_.get(), y}});
+  device_.MatMul(device::Gated(gate_.rows, up_.rows), {{down_.get(), y}});
+}
+
+Result<double> Meter::ChainSeconds(size_t tokens, size_t few, bool attends) {
+  BATON_ASSIGN_OR_RETURN(
+      const auto chain, LayerChain::Make(device_, tokens, few, [&](size_t columns) {
+        return device_.Pack({DType::kQ4_0, few, columns, RowsOf(DType::kQ4_0, columns)});
+      }));
+  const int layers = tokens == 1 ? 16 : 2;
   const double seconds = Typical(clock_, [&] {
-    for (int i = 0; i < kLayers; ++i) layer();
+    for (int i = 0; i < layers; ++i) chain->Run(attends);
   });
-  return seconds / kLayers * 1e6;
+  return seconds / layers;
+}
+
+// What a layer of many tokens takes as its matrices have ever fewer rows.
+Result<double> Meter::ElementNs() {
+  BATON_ASSIGN_OR_RETURN(const double few_s, ChainSeconds(kTokens, kFewRows, false));
+  BATON_ASSIGN_OR_RETURN(const double more_s, ChainSeconds(kTokens, 3 * kFewRows, false));
+  const double products_s = std::clamp((more_s - few_s) / 2, 0.0, few_s / 2);
+  return (few_s - products_s) / (kTokens * ChainSpec().ElementsPerTokenPerLayer()) * 1e9;
+}
+
+// A layer of a decode step, with hardly any weights and keys, less what its elements take among
+// many.
+Result<double> Meter::LayerOverheadUs(double element_ns) {
+  BATON_ASSIGN_OR_RETURN(const double seconds, ChainSeconds(1, kFewRows, true));
+  return std::max(0.0, seconds * 1e6 - element_ns * 1e-3 * ChainSpec().ElementsPerTokenPerLayer());
 }
 
 }  // namespace
@@ -239,7 +318,8 @@ Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {
     BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type, drive_out));
     limits.attention.push_back(measured);
   }
-  BATON_ASSIGN_OR_RETURN(limits.layer_overhead_us, meter.LayerOverhead());
+  BATON_ASSIGN_OR_RETURN(limits.element_ns, meter.ElementNs());
+  BATON_ASSIGN_OR_RETURN(limits.layer_overhead_us, meter.LayerOverheadUs(limits.element_ns));
   return limits;
 }
 

@@ -20,7 +20,7 @@ struct BatchLimits {
 
 struct TypeLimits {
   DType type = DType::kF32;
-  double matrix_flops_per_s = 0;     // products with 512 tokens
+  double matrix_flops_per_s = 0;     // products with 512 tokens, their inputs' conversion left out
   double read_bytes_per_s = 0;       // products with one token: bytes of weights per second
   std::vector<BatchLimits> batches;  // in between, fewest first
 };
@@ -44,7 +44,9 @@ struct Limits {
   device::Peaks peaks;
   std::vector<TypeLimits> types;
   std::vector<AttentionLimits> attention;  // F16 first
-  double layer_overhead_us = 0;            // a decode step's cost per layer that no byte explains
+  // Of many tokens, per element and pass between products (ModelSpec::ElementsPerTokenPerLayer).
+  double element_ns = 0;
+  double layer_overhead_us = 0;  // a decode step's cost per layer that no byte or element explains
 };
 
 // Uses the device alone for about eight seconds. Takes about 400 MiB while it runs.

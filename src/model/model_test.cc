@@ -43,6 +43,8 @@ TEST(Model, OpensAndDescribes) {
   EXPECT_EQ(spec.TotalWeightBytes(), 2 * layer + 2 * 4 * 32 * 260 + 4 * 32);
   EXPECT_EQ(spec.FlopsPerTokenPerLayer(), 2.0 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64));
   EXPECT_EQ(spec.ProjectionFlopsPerToken(), 2.0 * (32 * 32 + 2 * 32 * 16));
+  // Inputs of Q, output, feed-forward and its end; Q and K turn; K and V are cached.
+  EXPECT_EQ(spec.ElementsPerTokenPerLayer(), 32 + 32 + 32 + 64 + 32 + 16 + 2 * 16);
   EXPECT_EQ((*model)->LayerTensor(1, "attn_k.weight")->rows(), 16);
   EXPECT_THAT((*model)->LayerTensor(2, "attn_k.weight").error().message(),
               HasSubstr("blk.2.attn_k"));
@@ -224,6 +226,9 @@ TEST(Model, FamiliesDifferInWhatTheirFilesSay) {
   const ModelSpec mixture = spec("mixtral.gguf");
   EXPECT_EQ(mixture.experts, (ExpertSpec{.count = 4, .used = 2, .ffn_width = 48}));
   EXPECT_EQ(mixture.FlopsPerTokenPerLayer(), 2.0 * 64 * (2 * 64 + 2 * 32 + 4 + 3 * 2 * 48));
+  // Both experts of a token take its row and give one; and the router's input is another format.
+  EXPECT_EQ(mixture.ElementsPerTokenPerLayer(),
+            (64 + 64 + 2 * 32 + 64 + 32) + 2 * 64 + 2 * (2 * 64 + 48));
   const RopeSpec yarn = spec("qwen2-yarn.gguf").rope;
   EXPECT_FLOAT_EQ(yarn.magnitude, 1.0f + 0.1f * std::log(4.0f));
   EXPECT_FLOAT_EQ(yarn.divisors.front(), 1.0f);
@@ -277,6 +282,9 @@ TEST(Model, LatentsAndRoutersOfDeepSeek) {
   const double dense = 3 * 64 * 80, mixed = 64 * (6 + 3 * 48 + 3 * 2 * 24);
   EXPECT_NEAR(lite.FlopsPerTokenPerLayer(), 2 * (attention + dense / 3 + mixed * 2 / 3), 1e-6);
   EXPECT_EQ(lite.ProjectionFlopsPerToken(), 2.0 * (64 * 4 * 40 + 64 * 48));
+  const double around = 64 + 2 * 4 * 40 + 48 + 48 + 4 * 32 + 4 * 20;
+  const double chosen = 2 * 64 + 2 * (2 * 64 + 24) + 48;
+  EXPECT_NEAR(lite.ElementsPerTokenPerLayer(), around + (64 + 80) / 3.0 + chosen * 2 / 3, 1e-6);
   // Scores grow by the square of YaRN's magnitude, what turns by nothing.
   const double magnitude = 1 + 0.0707 * std::log(8.0);
   EXPECT_NEAR(lite.query_scale, magnitude * magnitude / std::sqrt(40.0), 1e-6);

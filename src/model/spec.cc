@@ -16,6 +16,32 @@ double ProjectionWeights(const ModelSpec& s) {
   return made + double(s.hidden_width) * s.head_dim;
 }
 
+// Elements of one token that its projections and attention pass over: inputs of products, heads
+// that are normed and turned, and what is cached.
+double AttentionElements(const ModelSpec& s) {
+  const LatentSpec& latent = s.latent;
+  const double ends = double(s.hidden_width) + s.attended_width() + s.kv_elements();
+  if (latent.kv_rank == 0) {
+    const double heads = double(s.q_width()) + s.kv_width();
+    return ends + heads * (s.qk_norm ? 2 : 1);
+  }
+  // Queries are turned and brought to the latent's side, values brought back.
+  const double queries = double(s.n_heads) * (latent.unturned + s.rope.dimensions);
+  return ends + latent.q_rank + 2 * queries + s.kv_width() + double(s.n_heads) * latent.value_dim;
+}
+
+// The same of experts: the router and they take a row each, which is copied to those chosen.
+double ExpertElements(const ModelSpec& s) {
+  const double hidden = s.hidden_width;
+  return 2 * hidden + s.experts.used * (2 * hidden + s.experts.ffn_width) + s.experts.shared_width;
+}
+
+double ShareOfDenseLayers(const ModelSpec& s) {
+  double dense = 0;
+  for (int32_t layer = 0; layer < s.n_layers; ++layer) dense += s.HasExperts(layer) ? 0 : 1;
+  return s.n_layers == 0 ? 1 : dense / s.n_layers;
+}
+
 // And behind them.
 double OutputWeights(const ModelSpec& s) {
   const LatentSpec& latent = s.latent;
@@ -36,15 +62,21 @@ double ModelSpec::FlopsPerTokenPerLayer() const {
   const double hidden = hidden_width;
   const double mixed = hidden * (experts.count + 3.0 * experts.shared_width +
                                  3.0 * experts.used * experts.ffn_width);
-  double dense_layers = 0;
-  for (int32_t layer = 0; layer < n_layers; ++layer) dense_layers += HasExperts(layer) ? 0 : 1;
-  const double share = n_layers == 0 ? 1 : dense_layers / n_layers;
+  const double share = ShareOfDenseLayers(*this);
   return 2.0 * (ProjectionWeights(*this) + OutputWeights(*this) + share * 3.0 * hidden * ffn_width +
                 (1 - share) * mixed);
 }
 
 double ModelSpec::ProjectionFlopsPerToken() const {
   return 2.0 * ProjectionWeights(*this);
+}
+
+double ModelSpec::ElementsPerTokenPerLayer() const {
+  const double share = ShareOfDenseLayers(*this);
+  const double dense = double(hidden_width) + ffn_width;
+  // Gemma norms what comes of attention and of the feed-forward as well.
+  const double behind = family == Family::kGemma ? 2.0 * hidden_width : 0;
+  return AttentionElements(*this) + behind + share * dense + (1 - share) * ExpertElements(*this);
 }
 
 uint64_t ModelSpec::TotalWeightBytes() const {

@@ -169,6 +169,10 @@ struct ModelSpec {
   // Of those, what makes queries, keys and values (or the latent of both): all that the last layer
   // computes of tokens whose logits nobody wants.
   double ProjectionFlopsPerToken() const;
+  // Activations of one token that pass from product to product, once for every pass over them:
+  // those that products take (normed or gated on their way), heads that are normed and turned, what
+  // is cached, rows that experts take and give. Of a layer on average.
+  double ElementsPerTokenPerLayer() const;
   // The projection to logits.
   double HeadFlopsPerToken() const { return 2.0 * hidden_width * vocab_size; }
   // Weights of the layers and both ends: what a node that runs all of it must hold.

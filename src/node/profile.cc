@@ -20,7 +20,7 @@ namespace json = boost::json;
 // What of the free memory models may take: the rest is for the system and for us.
 constexpr double kUsableShare = 0.9;
 // How it is measured: what was measured in another way is measured anew.
-constexpr int kMethod = 2;
+constexpr int kMethod = 3;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   json::array rates, contexts;
@@ -44,6 +44,7 @@ json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
           {"contexts", std::move(contexts)},
           {"layer_overhead_us", device.layer_overhead_us},
+          {"element_ns", device.element_ns},
           {"watts", device.watts}};
 }
 
@@ -108,6 +109,7 @@ std::optional<plan::DeviceProfile> FromCache(const std::string& path, const std:
   device.attention_flops_per_s = NumberIn(*object, "attention_flops_per_s");
   device.kv_read_bytes_per_s = NumberIn(*object, "kv_read_bytes_per_s");
   device.layer_overhead_us = NumberIn(*object, "layer_overhead_us");
+  device.element_ns = NumberIn(*object, "element_ns");
   device.watts = NumberIn(*object, "watts");
   const bool whole =
       !device.rates.empty() && device.attention_flops_per_s > 0 && device.kv_read_bytes_per_s > 0;
@@ -143,6 +145,7 @@ plan::DeviceProfile FromLimits(const engine::Limits& limits) {
   for (const engine::ContextLimits& context : attention.contexts)
     profile.contexts.push_back({context.keys, context.flops_per_s, context.read_bytes_per_s});
   profile.layer_overhead_us = limits.layer_overhead_us;
+  profile.element_ns = limits.element_ns;
   return profile;
 }
 

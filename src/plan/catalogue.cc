@@ -45,6 +45,7 @@ Result<CatalogueDevice> Catalogue::ParseDevice(std::string_view id, std::string_
   device.fp16_flops_per_s = fields.Number("fp16_tflops", 1e-3, 1e5) * 1e12;
   device.read_bytes_per_s = fields.Number("memory_gb_per_s", 0.1, 1e5) * 1e9;
   device.layer_overhead_us = fields.Number("layer_overhead_us", 0, 1e6, 0);
+  device.element_ns = fields.Number("element_ns", 0, 1e6, 0);
   device.watts = fields.Number("watts", 0.1, 1e5);
   device.source = fields.Text("source");
   for (const toml::table* each : fields.Tables("derating")) {
@@ -123,6 +124,7 @@ DeviceProfile ProfileOf(const CatalogueDevice& device, const Derating& derating)
   profile.attention_flops_per_s = device.fp16_flops_per_s * derating.attention;
   profile.kv_read_bytes_per_s = device.read_bytes_per_s * derating.read;
   profile.layer_overhead_us = device.layer_overhead_us;
+  profile.element_ns = device.element_ns;
   profile.watts = device.watts;
   return profile;
 }
@@ -143,6 +145,7 @@ DeviceProfile SpedUp(DeviceProfile device, double speed) {
   device.attention_flops_per_s *= speed;
   device.kv_read_bytes_per_s *= speed;
   device.layer_overhead_us /= speed;
+  device.element_ns /= speed;
   return device;
 }
 

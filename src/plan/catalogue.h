@@ -29,6 +29,7 @@ struct CatalogueDevice {
   double fp16_flops_per_s = 0;
   double read_bytes_per_s = 0;
   double layer_overhead_us = 0;
+  double element_ns = 0;            // as in DeviceProfile; 0: part of the deratings
   double watts = 0;                 // at work
   std::vector<Derating> deratings;  // at least one, the usual one first
   std::string source;

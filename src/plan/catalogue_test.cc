@@ -52,6 +52,17 @@ TEST(Catalogue, ADeviceIsItsPeaksTimesItsShares) {
   EXPECT_THAT(FindDerating(*device, "them").error().message(), HasSubstr("'them', but of us"));
 }
 
+TEST(Catalogue, WhatElementsTakeMayBeAbsent) {
+  const auto profile_of = [](const std::string& text) {
+    const CatalogueDevice device = Catalogue::ParseDevice("box", text).value();
+    return ProfileOf(device, device.deratings.front());
+  };
+  EXPECT_EQ(profile_of(kDevice).element_ns, 0);
+  const DeviceProfile said = profile_of("element_ns = 0.5\n" + std::string(kDevice));
+  EXPECT_EQ(said.element_ns, 0.5);
+  EXPECT_EQ(SpedUp(said, 2).element_ns, 0.25);
+}
+
 std::string DeviceError(const std::string& from, const std::string& to) {
   std::string text = kDevice;
   text.replace(text.find(from), from.size(), to);

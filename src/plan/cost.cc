@@ -121,8 +121,13 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
                             device.AttentionOver(keys / layers.size()).read_bytes_per_s);
   const double matrices_s = StepSeconds(speed, Of(sums_.shared_bytes, layers),
                                         requests * layers.size(), excess, expert_bytes);
+  const double elements_s = ElementSeconds(device, requests * layers.size());
   const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
-  return speed.correction.decode * (matrices_s + heads_s + kv_s + overhead_s);
+  return speed.correction.decode * (matrices_s + heads_s + kv_s + elements_s + overhead_s);
+}
+
+double CostModel::ElementSeconds(const DeviceProfile& device, double token_layers) const {
+  return token_layers * model_.layer_elements_per_token * device.element_ns * 1e-9;
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, LayerRange layers) const {
@@ -146,9 +151,11 @@ PromptCost CostModel::PromptOf(const DeviceProfile& device, const Speed& speed,
   };
   const double matrices_s = full_chunks_ * step(chunk_, speed.chunk_excess, sums_.chunk_bytes) +
                             (rest_ > 0 ? step(rest_, speed.rest_excess, sums_.rest_bytes) : 0);
-  const double times = speed.correction.prefill;
-  return {.chunk_s = times * ((matrices_s + attention_s) / chunks + overhead_s),
-          .whole_s = times * (matrices_s + attention_s + head_s + chunks * overhead_s)};
+  const double elements_s = ElementSeconds(device, prompt_ * Of(sums_.prompt_layers, layers));
+  const double tokens_s = matrices_s + attention_s + elements_s;
+  const double times = speed.correction.PrefillOf(chunk_);
+  return {.chunk_s = times * (tokens_s / chunks + overhead_s),
+          .whole_s = times * (tokens_s + head_s + chunks * overhead_s)};
 }
 
 StageCost CostModel::CostOf(const DeviceProfile& device, const Speed& speed,

@@ -10,7 +10,8 @@ namespace baton::plan {
 // Seconds of one device for some layers of a model, with what belongs to its first or last layer.
 //
 // The matrices of a step of T tokens take max(shared bytes / B, T x FLOPs / F) + bytes of experts /
-// B: large products hide their reading, an expert's few tokens do not.
+// B: large products hide their reading, an expert's few tokens do not. Beside them come attention,
+// the passes over activations between them, and what a layer takes whatever its size.
 struct StageCost {
   double prefill_chunk_s = 0;  // one chunk at the middle of the prompt
   double prefill_whole_s = 0;  // all chunks of the prompt, one after the other
@@ -80,6 +81,8 @@ class CostModel {
   // A token of each of `requests`.
   double DecodeStep(const DeviceProfile& device, const Speed& speed, LayerRange layers,
                     double requests, double expert_bytes) const;
+  // What lies between the products of so many tokens, times layers.
+  double ElementSeconds(const DeviceProfile& device, double token_layers) const;
   // The matrices of one step of so many tokens, times layers.
   double StepSeconds(const Speed& speed, double shared_bytes, double token_layers, double excess,
                      double expert_bytes) const;

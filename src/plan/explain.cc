@@ -23,6 +23,7 @@ DeviceProfile Bettered(DeviceProfile device, Part part) {
     if (part == Part::kMemoryBandwidth) context.read_bytes_per_s *= kTimes;
   }
   if (part == Part::kCompute) device.attention_flops_per_s *= kTimes;
+  if (part == Part::kCompute) device.element_ns /= kTimes;
   if (part == Part::kMemoryBandwidth) device.kv_read_bytes_per_s *= kTimes;
   if (part == Part::kOverhead) device.layer_overhead_us /= kTimes;
   if (part == Part::kMemory)

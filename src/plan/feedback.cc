@@ -12,14 +12,18 @@ void Feedback::Add(const StepCosts& costs, DType type, const RanStep& step) {
               : costs.OfChunk(step.layers, step.first_token, step.tokens, step.logits).back();
   const double ratio = step.seconds / predicted_s;
   if (!std::isfinite(ratio) || !(ratio > 0)) return;
-  auto& [prompts, tokens] = ratios_[type];
-  Ratios& ratios = answers ? tokens : prompts;
-  if (ratios.values.size() < kWindow) {
-    ratios.values.push_back(ratio);
+  OfType& kinds = ratios_[type];
+  if (answers) return kinds.answers.Add(ratio, kTokens);
+  (step.tokens <= Correction::kFineTokens ? kinds.fine_prompts : kinds.prompts).Add(ratio, kChunks);
+}
+
+void Feedback::Ratios::Add(double ratio, size_t most) {
+  if (values.size() < most) {
+    values.push_back(ratio);
     return;
   }
-  ratios.values[ratios.next] = ratio;
-  ratios.next = (ratios.next + 1) % kWindow;
+  values[next] = ratio;
+  next = (next + 1) % most;
 }
 
 double Feedback::Settle(const Ratios& ratios, double told) {
@@ -33,13 +37,14 @@ double Feedback::Settle(const Ratios& ratios, double told) {
 
 bool Feedback::Refresh() {
   std::vector<Correction> now;
-  for (const auto& [type, ratios] : ratios_) {
+  for (const auto& [type, kinds] : ratios_) {
     Correction correction{type};
     for (const Correction& told : told_) {
       if (told.type == type) correction = told;
     }
-    correction.prefill = Settle(ratios.first, correction.prefill);
-    correction.decode = Settle(ratios.second, correction.decode);
+    correction.prefill = Settle(kinds.prompts, correction.prefill);
+    correction.fine_prefill = Settle(kinds.fine_prompts, correction.fine_prefill);
+    correction.decode = Settle(kinds.answers, correction.decode);
     if (correction != Correction{type}) now.push_back(correction);
   }
   if (now == told_) return false;

@@ -1,12 +1,13 @@
 // Feedback: what steps take against what the profile predicts of them. Of each weight type and
-// phase the median of the last ratios counts, so that a few steps that others disturbed change
-// nothing, and only once there are enough of them. It is bounded, and told anew only when it has
-// moved: planners that hear every tremor would move models for nothing. It is not kept on disk:
-// what slows a device down today, such as heat or other programs, may be gone tomorrow. Pure.
+// kind of step (a token, a fine chunk of a prompt, a whole one) the median of the last ratios
+// counts, so that a few steps that others disturbed change nothing, and only once there are enough
+// of them. Tokens come by the dozen a second: more of them are kept, so that no second decides. It
+// is bounded, and told anew only when it has moved: planners that hear every tremor would move
+// models for nothing. It is not kept on disk: what slows a device down today, such as heat or other
+// programs, may be gone tomorrow. Pure.
 #pragma once
 
 #include <map>
-#include <utility>
 #include <vector>
 
 #include "plan/profile.h"
@@ -16,7 +17,8 @@ namespace baton::plan {
 
 class Feedback {
  public:
-  static constexpr size_t kWindow = 32;
+  static constexpr size_t kChunks = 64;   // kept of prompts
+  static constexpr size_t kTokens = 256;  // and of answers
   static constexpr size_t kEnough = 8;
   static constexpr double kLeast = 0.5;
   static constexpr double kMost = 2;
@@ -29,15 +31,20 @@ class Feedback {
   const std::vector<Correction>& told() const { return told_; }
 
  private:
-  // The last ones of a type, the oldest overwritten first.
+  // The last ones of a kind, the oldest overwritten first.
   struct Ratios {
+    void Add(double ratio, size_t most);
+
     std::vector<double> values;
     size_t next = 0;
+  };
+  struct OfType {
+    Ratios prompts, fine_prompts, answers;
   };
   // The factor that now holds; `told` as long as it is near.
   static double Settle(const Ratios& ratios, double told);
 
-  std::map<DType, std::pair<Ratios, Ratios>> ratios_;  // of prompts, of answers
+  std::map<DType, OfType> ratios_;
   std::vector<Correction> told_;
 };
 

@@ -60,32 +60,43 @@ TEST_F(FeedbackTest, SaysNothingUntilThereIsEnough) {
 }
 
 TEST_F(FeedbackTest, PhasesAreApart) {
-  Run(0.8, Feedback::kWindow, 256);
-  Run(1.5, Feedback::kWindow, 1);
+  Run(0.8, Feedback::kChunks, 256);
+  Run(1.5, Feedback::kTokens, 1);
   EXPECT_TRUE(feedback_.Refresh());
   EXPECT_NEAR(feedback_.told()[0].prefill, 0.8, 1e-9);
   EXPECT_NEAR(feedback_.told()[0].decode, 1.5, 1e-9);
 }
 
+TEST_F(FeedbackTest, FineChunksSayNothingOfWholeOnes) {
+  Run(1.3, Feedback::kChunks, 64);
+  EXPECT_TRUE(feedback_.Refresh());
+  EXPECT_EQ(feedback_.told()[0].prefill, 1);
+  EXPECT_NEAR(feedback_.told()[0].fine_prefill, 1.3, 1e-9);
+  Run(1.1, Feedback::kChunks, 512);
+  EXPECT_TRUE(feedback_.Refresh());
+  EXPECT_NEAR(feedback_.told()[0].prefill, 1.1, 1e-9);
+  EXPECT_NEAR(feedback_.told()[0].fine_prefill, 1.3, 1e-9);
+}
+
 TEST_F(FeedbackTest, OutliersChangeNothing) {
-  Run(1.2, Feedback::kWindow, 1);
+  Run(1.2, Feedback::kTokens, 1);
   feedback_.Refresh();
-  Run(50, Feedback::kWindow / 2 - 1, 1);
+  Run(50, Feedback::kTokens / 2 - 1, 1);
   EXPECT_FALSE(feedback_.Refresh());
   EXPECT_NEAR(feedback_.told()[0].decode, 1.2, 1e-9);
 }
 
 TEST_F(FeedbackTest, ANewStateReplacesTheOldOne) {
-  Run(1.4, Feedback::kWindow, 1);
+  Run(1.4, Feedback::kTokens, 1);
   feedback_.Refresh();
-  Run(1.0, Feedback::kWindow, 1);
+  Run(1.0, Feedback::kTokens, 1);
   EXPECT_TRUE(feedback_.Refresh());
   EXPECT_TRUE(feedback_.told().empty()) << "as predicted again";
 }
 
 TEST_F(FeedbackTest, IsBounded) {
-  Run(10, Feedback::kWindow, 1);
-  Run(0.01, Feedback::kWindow, 256);
+  Run(10, Feedback::kTokens, 1);
+  Run(0.01, Feedback::kChunks, 256);
   feedback_.Refresh();
   EXPECT_EQ(feedback_.told()[0].decode, Feedback::kMost);
   EXPECT_EQ(feedback_.told()[0].prefill, Feedback::kLeast);
@@ -93,13 +104,13 @@ TEST_F(FeedbackTest, IsBounded) {
 
 // What moves to and fro by less than what is news is told once at most.
 TEST_F(FeedbackTest, TremorsAreNotTold) {
-  Run(1.2, Feedback::kWindow, 1);
+  Run(1.2, Feedback::kTokens, 1);
   feedback_.Refresh();
   for (const double times : {1.23, 1.17, 1.24, 1.16}) {
-    Run(times, Feedback::kWindow, 1);
+    Run(times, Feedback::kTokens, 1);
     EXPECT_FALSE(feedback_.Refresh()) << times;
   }
-  Run(1.27, Feedback::kWindow, 1);
+  Run(1.27, Feedback::kTokens, 1);
   EXPECT_TRUE(feedback_.Refresh());
 }
 
@@ -114,6 +125,18 @@ TEST(Corrections, AreFactorsOfEachPhaseOfTheirType) {
   EXPECT_NEAR(after.prefill_chunk_s / before.prefill_chunk_s, 1.25, 1e-9);
   EXPECT_NEAR(after.decode_step_s / before.decode_step_s, 0.75, 1e-9);
   EXPECT_EQ(after.memory_bytes, before.memory_bytes);
+}
+
+TEST(Corrections, OfFineChunksAreThoseOfPipelines) {
+  DeviceProfile device = Device(1000, 50);
+  const auto prompt_s = [&](int chunk_tokens) {
+    return CostOf(device, Model(), {0, 8}, {.prompt_tokens = 1024, .chunk_tokens = chunk_tokens})
+        .prefill_whole_s;
+  };
+  const double fine_s = prompt_s(128), whole_s = prompt_s(256);
+  device.corrections = {{DType::kF16, 1, 1, 1.5}};
+  EXPECT_NEAR(prompt_s(128) / fine_s, 1.5, 1e-9);
+  EXPECT_EQ(prompt_s(256), whole_s);
 }
 
 // Two devices that are alike on paper; one was seen to be slow.

@@ -30,6 +30,7 @@ ModelCost CostOfModel(const ModelSpec& spec, const std::vector<TensorInfo>& tens
           .layer_windows = std::move(windows),
           .layer_flops_per_token = spec.FlopsPerTokenPerLayer(),
           .last_layer_flops_per_token = spec.ProjectionFlopsPerToken(),
+          .layer_elements_per_token = spec.ElementsPerTokenPerLayer(),
           .embedding_bytes = spec.embedding_bytes,
           .head_bytes = spec.head_bytes,
           .tied_embeddings = spec.tied_embeddings,

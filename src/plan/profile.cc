@@ -93,6 +93,7 @@ const TypeRate& DeviceProfile::RateFor(DType type) const {
   const TypeRate* nearest = &rates.front();
   double least = std::numeric_limits<double>::infinity();
   for (const TypeRate& rate : rates) {
+    if (rate.type == type) return rate;  // another one may be of just its size
     const double distance = std::abs(std::log(BytesPerElement(rate.type) / BytesPerElement(type)));
     if (distance >= least) continue;
     least = distance;

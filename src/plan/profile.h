@@ -51,10 +51,20 @@ struct ContextRate {
 };
 
 // By how much longer (or shorter) than predicted steps were seen to take with one weight type.
+// Small chunks, as pipelines have them, are in error in other ways than whole ones: each size is
+// corrected by what was seen of it.
 struct Correction {
+  // Chunks of so many tokens at most are fine ones.
+  static constexpr int kFineTokens = 128;
+
   DType type = DType::kF16;
   double prefill = 1;
   double decode = 1;
+  double fine_prefill = 1;
+
+  double PrefillOf(double chunk_tokens) const {
+    return chunk_tokens <= kFineTokens ? fine_prefill : prefill;
+  }
   bool operator==(const Correction&) const = default;
 };
 
@@ -67,7 +77,9 @@ struct DeviceProfile {
   double kv_read_bytes_per_s = 0;     // decode attention
   std::vector<ContextRate> contexts;  // both as measured, fewest keys first; may be empty
   double layer_overhead_us = 0;       // per layer and step, whatever its size
-  double watts = 0;                   // at work; 0: not known
+  // Per element and pass of what lies between products: norms, rotation, conversion, gates.
+  double element_ns = 0;
+  double watts = 0;  // at work; 0: not known
   // From steps that the node ran since (plan/feedback.h); for most types there is none.
   std::vector<Correction> corrections;
 
@@ -155,6 +167,7 @@ struct ModelCost {
   // Of the last layer, for prompt tokens whose logits nobody wants: their K and V are all that
   // matters, so that it ends with them. 0: it is as the others.
   double last_layer_flops_per_token = 0;
+  double layer_elements_per_token = 0;  // that DeviceProfile::element_ns is paid for, of one layer
   uint64_t embedding_bytes = 0;
   uint64_t head_bytes = 0;  // read once per generated token
   bool tied_embeddings = false;

@@ -50,6 +50,15 @@ TEST(TypeRate, AFasterDeviceKeepsItsExcess) {
   EXPECT_NEAR(rate.Excess(64), 1.5, 1e-12);
 }
 
+TEST(DeviceProfile, ATypeHasItsOwnRateBeforeThatOfAnotherOfItsSize) {
+  DeviceProfile device;
+  device.rates = {{DType::kQ8_0, 1, 1}, {DType::kQ4_0, 2, 2}, {DType::kQ4_K, 3, 3}};
+  EXPECT_EQ(device.RateFor(DType::kQ4_K).matmul_flops_per_s, 3);
+  EXPECT_EQ(device.RateFor(DType::kQ4_0).matmul_flops_per_s, 2);
+  EXPECT_EQ(device.RateFor(DType::kIQ4_NL).matmul_flops_per_s, 2);  // not measured: of its size
+  EXPECT_EQ(device.RateFor(DType::kF16).matmul_flops_per_s, 1);
+}
+
 TEST(DeviceProfile, AttentionFollowsTheContext) {
   DeviceProfile device;
   device.attention_flops_per_s = 7;
@@ -141,6 +150,33 @@ TEST(Planner, EnergyIsPowerTimesWork) {
   EXPECT_NEAR(stage.energy_j, 50 * (stage.prefill_s + 100 * stage.decode_s / 8), 1e-6);
   cluster.nodes[0].device.watts = 0;
   EXPECT_EQ(Make(cluster, FourLayers(), workload, id)->chosen.decode.at(0).energy_j, 0);
+}
+
+// Passes over activations are paid for per token and layer; in prompts by the last layer as far as
+// they take it.
+TEST(CostModel, ElementsComeOnTop) {
+  ModelCost model = FourLayers();
+  DeviceProfile device;
+  device.rates = {Rate()};
+  device.attention_flops_per_s = device.kv_read_bytes_per_s = 1e30;
+  const Workload workload{
+      .prompt_tokens = 1000, .answer_tokens = 1, .concurrency = 3, .chunk_tokens = 300};
+  const StageCost before = CostOf(device, model, {0, 3}, workload);
+  device.element_ns = 2;
+  EXPECT_EQ(CostOf(device, model, {0, 3}, workload).prefill_whole_s, before.prefill_whole_s)
+      << "a model whose elements nobody counted";
+  model.layer_elements_per_token = 10'000;
+  const StageCost after = CostOf(device, model, {0, 3}, workload);
+  EXPECT_NEAR(after.prefill_whole_s - before.prefill_whole_s, 3 * 1000 * 2e-5, 1e-9);
+  EXPECT_NEAR(after.prefill_chunk_s - before.prefill_chunk_s, 3 * 1000 * 2e-5 / 4, 1e-9);
+  EXPECT_NEAR(after.decode_step_s - before.decode_step_s, 3 * 3 * 2e-5, 1e-9);
+  EXPECT_NEAR(after.decode_one_s - before.decode_one_s, 3 * 2e-5, 1e-9);
+  EXPECT_EQ(after.memory_bytes, before.memory_bytes);
+  model.last_layer_flops_per_token = model.layer_flops_per_token / 4;
+  const double whole_s = CostOf(device, model, {0, 4}, workload).prefill_whole_s;
+  device.element_ns = 0;
+  const double without_s = CostOf(device, model, {0, 4}, workload).prefill_whole_s;
+  EXPECT_NEAR(whole_s - without_s, 3.25 * 1000 * 2e-5, 1e-9);
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ inline ModelCost RandomModel(Rng& rng, int layers) {
   model.kv_elements = 2048;
   model.q_width = 4096;
   model.hidden_width = 4096;
+  model.layer_elements_per_token = 10 * model.hidden_width;
   return model;
 }
 
@@ -65,6 +66,7 @@ inline NodeProfile RandomNode(Rng& rng, size_t n, double memory_bytes) {
   node.device.attention_flops_per_s = flops * Ratio(rng, 0.1, 1);
   node.device.kv_read_bytes_per_s = read * Ratio(rng, 0.3, 1);
   node.device.layer_overhead_us = rng.Below(2) == 0 ? 0 : Ratio(rng, 1, 200);
+  node.device.element_ns = rng.Below(2) == 0 ? 0 : Ratio(rng, 1e-4, 1);
   node.has_model = rng.Below(8) != 0;
   return node;
 }

@@ -62,7 +62,8 @@ json::object ToJson(const plan::DeviceProfile& device) {
   for (const plan::Correction& correction : device.corrections) {
     corrections.push_back({{"type", json::string(InfoOf(correction.type).name)},
                            {"prefill", correction.prefill},
-                           {"decode", correction.decode}});
+                           {"decode", correction.decode},
+                           {"fine_prefill", correction.fine_prefill}});
   }
   return {{"name", device.name},
           {"memory_bytes", device.memory_bytes},
@@ -73,6 +74,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"contexts", std::move(contexts)},
           {"corrections", std::move(corrections)},
           {"layer_overhead_us", device.layer_overhead_us},
+          {"element_ns", device.element_ns},
           {"watts", device.watts}};
 }
 

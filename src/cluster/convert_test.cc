@@ -1,0 +1,56 @@
+#include "cluster/convert.h"
+
+#include <limits>
+
+#include <gtest/gtest.h>
+
+namespace baton::cluster {
+namespace {
+
+plan::DeviceProfile Device() {
+  plan::DeviceProfile device{.name = "test", .memory_bytes = 1 << 30};
+  device.rates = {{DType::kQ4_K, 1e11, 1e10, {{4, 5e10}}}};
+  device.attention_flops_per_s = 1e11;
+  device.kv_read_bytes_per_s = 1e10;
+  device.contexts = {{512, 1e11, 2e10}};
+  device.layer_overhead_us = 10;
+  device.element_ns = 0.5;
+  device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
+  return device;
+}
+
+TEST(Convert, ADeviceArrivesAsItWasMeasured) {
+  const plan::DeviceProfile sent = Device();
+  const plan::DeviceProfile came = FromProto(ToProto(sent));
+  EXPECT_EQ(came.rates, sent.rates);
+  EXPECT_EQ(came.contexts, sent.contexts);
+  EXPECT_EQ(came.layer_overhead_us, sent.layer_overhead_us);
+  EXPECT_EQ(came.element_ns, sent.element_ns);
+  EXPECT_EQ(came.corrections, sent.corrections);
+}
+
+// What a node of an earlier version does not say costs nothing, and its one factor is of all
+// chunks.
+TEST(Convert, AnEarlierNodeSaysLess) {
+  pb::DeviceProfile proto = ToProto(Device());
+  proto.clear_element_ns();
+  proto.mutable_corrections(0)->clear_fine_prefill();
+  const plan::DeviceProfile came = FromProto(proto);
+  EXPECT_EQ(came.element_ns, 0);
+  EXPECT_EQ(came.corrections[0].fine_prefill, 1.25);
+}
+
+TEST(Convert, NoNonsenseIsBelieved) {
+  for (const double nonsense :
+       {-1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    pb::DeviceProfile proto = ToProto(Device());
+    proto.set_element_ns(nonsense);
+    EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
+  }
+  pb::DeviceProfile proto = ToProto(Device());
+  proto.mutable_corrections(0)->set_fine_prefill(100);
+  EXPECT_EQ(FromProto(proto).corrections[0].fine_prefill, 2);
+}
+
+}  // namespace
+}  // namespace baton::cluster
