@@ -150,7 +150,8 @@ boost::json::object Summary(const engine::Limits& limits) {
     for (const engine::ContextLimits& context : of.contexts) {
       contexts.push_back(boost::json::object{{"keys", context.keys},
                                              {"flops_per_s", context.flops_per_s},
-                                             {"read_bytes_per_s", context.read_bytes_per_s}});
+                                             {"read_bytes_per_s", context.read_bytes_per_s},
+                                             {"query_flops_per_s", context.query_flops_per_s}});
     }
     attention.push_back(boost::json::object{{"kv_type", NameOf(of.type)},
                                             {"flops_per_s", of.flops_per_s},

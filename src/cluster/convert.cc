@@ -84,6 +84,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
     item->set_keys(context.keys);
     item->set_flops_per_s(context.flops_per_s);
     item->set_read_bytes_per_s(context.read_bytes_per_s);
+    item->set_query_flops_per_s(context.query_flops_per_s);
   }
   for (const plan::Correction& correction : device.corrections) {
     Correction* item = proto.add_corrections();
@@ -117,10 +118,11 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   }
   for (const ContextRate& context : proto.contexts()) {
     const int before = device.contexts.empty() ? 0 : device.contexts.back().keys;
+    const double query = context.query_flops_per_s();
     if (context.keys() > before && IsRate(context.flops_per_s()) &&
         IsRate(context.read_bytes_per_s()))
-      device.contexts.push_back(
-          {context.keys(), context.flops_per_s(), context.read_bytes_per_s()});
+      device.contexts.push_back({context.keys(), context.flops_per_s(), context.read_bytes_per_s(),
+                                 IsRate(query) ? query : 0});
   }
   for (const Correction& item : proto.corrections()) {
     const auto type = FindDType(item.type());

@@ -12,7 +12,7 @@ plan::DeviceProfile Device() {
   device.rates = {{DType::kQ4_K, 1e11, 1e10, {{4, 5e10}}}};
   device.attention_flops_per_s = 1e11;
   device.kv_read_bytes_per_s = 1e10;
-  device.contexts = {{512, 1e11, 2e10}};
+  device.contexts = {{512, 1e11, 2e10, 3e10}};
   device.layer_overhead_us = 10;
   device.element_ns = 0.5;
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
@@ -34,9 +34,11 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
 TEST(Convert, AnEarlierNodeSaysLess) {
   pb::DeviceProfile proto = ToProto(Device());
   proto.clear_element_ns();
+  proto.mutable_contexts(0)->clear_query_flops_per_s();
   proto.mutable_corrections(0)->clear_fine_prefill();
   const plan::DeviceProfile came = FromProto(proto);
   EXPECT_EQ(came.element_ns, 0);
+  EXPECT_EQ(came.contexts[0].query_flops_per_s, 0);
   EXPECT_EQ(came.corrections[0].fine_prefill, 1.25);
 }
 
@@ -45,7 +47,9 @@ TEST(Convert, NoNonsenseIsBelieved) {
        {-1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     pb::DeviceProfile proto = ToProto(Device());
     proto.set_element_ns(nonsense);
+    proto.mutable_contexts(0)->set_query_flops_per_s(nonsense);
     EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
+    EXPECT_EQ(FromProto(proto).contexts[0].query_flops_per_s, 0) << nonsense;
   }
   pb::DeviceProfile proto = ToProto(Device());
   proto.mutable_corrections(0)->set_fine_prefill(100);

@@ -160,29 +160,37 @@ Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
   for (int i = 0; i < pages; ++i) indices.push_back(i);
   const device::KvLayer layer{storage.get(), indices, kv.layer_bytes(), 0, kv};
   const size_t width = kQueryHeads * kHeads.head_dim;
+  const size_t narrow = kHeads.kv_heads * kHeads.head_dim;
   BATON_ASSIGN_OR_RETURN(const Activations q, MakeRows(device_, kTokens, width));
   BATON_ASSIGN_OR_RETURN(const Activations into, MakeRows(device_, kTokens, width));
-  const auto attend = [&](size_t queries, const std::function<void()>& before) {
+  const auto attend = [&](size_t queries, size_t wide, const std::function<void()>& before) {
+    const auto rows_of = [&](const Activations& of) {
+      return Rows{of.memory.get(), 0, queries, wide};
+    };
     const auto run = [&] {
       const device::KvRows last{layer, keys - static_cast<int>(queries), queries};
-      device_.Attend(q.rows.Slice(0, queries), {&last, 1}, device::AttentionPrecision::kBrain, {},
-                     into.rows.Slice(0, queries));
+      device_.Attend(rows_of(q), {&last, 1}, device::AttentionPrecision::kBrain, {}, rows_of(into));
     };
     return Typical(clock_, run, before);
   };
   size_t queries = kTokens / 16;
-  double seconds = attend(queries, {});
+  double seconds = attend(queries, width, {});
   if (16 * seconds < kPatienceSeconds) {
     queries = kTokens;
-    seconds = attend(queries, {});
+    seconds = attend(queries, width, {});
   }
   const auto many = static_cast<double>(queries);
   // Between two tokens all weights are read: a decode step finds no K and V in the caches.
-  const double one_s = attend(1, flush);
-  return ContextLimits{
+  const double narrow_s = attend(1, narrow, flush);
+  const double wider_s = std::clamp(attend(1, width, flush) - narrow_s, 0.0, narrow_s);
+  const auto flops = [&](size_t of) { return 4.0 * static_cast<double>(of) * keys; };
+  ContextLimits limits{
       .keys = keys,
-      .flops_per_s = 4.0 * static_cast<double>(width) * many * (keys - many / 2) / seconds,
-      .read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / one_s};
+      .flops_per_s = 4.0 * static_cast<double>(width) * many * (keys - many / 2) / seconds};
+  if (wider_s > 0) limits.query_flops_per_s = flops(width - narrow) / wider_s;
+  const double read_s = narrow_s - wider_s * flops(narrow) / flops(width - narrow);
+  limits.read_bytes_per_s = static_cast<double>(pages * kv.layer_bytes()) / read_s;
+  return limits;
 }
 
 Result<AttentionLimits> Meter::MeasureAttention(KvType type, const std::function<void()>& flush) {

@@ -28,8 +28,11 @@ struct TypeLimits {
 // Over so many keys.
 struct ContextLimits {
   int keys = 0;
-  double flops_per_s = 0;       // 512 queries, 4 per (query width, key)
-  double read_bytes_per_s = 0;  // one query: bytes of K and V per second
+  double flops_per_s = 0;  // 512 queries, 4 per (query width, key)
+  // One query takes what its bytes of K and V take, and then 4 per (query width, key); 0 where a
+  // wider query takes no longer.
+  double read_bytes_per_s = 0;
+  double query_flops_per_s = 0;
 };
 
 // Of one KvType.

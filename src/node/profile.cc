@@ -20,7 +20,7 @@ namespace json = boost::json;
 // What of the free memory models may take: the rest is for the system and for us.
 constexpr double kUsableShare = 0.9;
 // How it is measured: what was measured in another way is measured anew.
-constexpr int kMethod = 3;
+constexpr int kMethod = 4;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   json::array rates, contexts;
@@ -36,7 +36,8 @@ json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   for (const plan::ContextRate& context : device.contexts) {
     contexts.push_back({{"keys", context.keys},
                         {"flops_per_s", context.flops_per_s},
-                        {"read_bytes_per_s", context.read_bytes_per_s}});
+                        {"read_bytes_per_s", context.read_bytes_per_s},
+                        {"query_flops_per_s", context.query_flops_per_s}});
   }
   return {{"key", key},
           {"rates", std::move(rates)},
@@ -83,9 +84,9 @@ bool ReadRate(const json::object& object, plan::DeviceProfile& device) {
 }
 
 bool ReadContext(const json::object& object, plan::DeviceProfile& device) {
-  const plan::ContextRate rate = {static_cast<int>(NumberIn(object, "keys")),
-                                  NumberIn(object, "flops_per_s"),
-                                  NumberIn(object, "read_bytes_per_s")};
+  const plan::ContextRate rate = {
+      static_cast<int>(NumberIn(object, "keys")), NumberIn(object, "flops_per_s"),
+      NumberIn(object, "read_bytes_per_s"), NumberIn(object, "query_flops_per_s")};
   device.contexts.push_back(rate);
   return rate.keys > 0 && rate.flops_per_s > 0 && rate.read_bytes_per_s > 0;
 }
@@ -143,7 +144,8 @@ plan::DeviceProfile FromLimits(const engine::Limits& limits) {
   profile.attention_flops_per_s = attention.flops_per_s;
   profile.kv_read_bytes_per_s = attention.read_bytes_per_s;
   for (const engine::ContextLimits& context : attention.contexts)
-    profile.contexts.push_back({context.keys, context.flops_per_s, context.read_bytes_per_s});
+    profile.contexts.push_back(
+        {context.keys, context.flops_per_s, context.read_bytes_per_s, context.query_flops_per_s});
   profile.layer_overhead_us = limits.layer_overhead_us;
   profile.element_ns = limits.element_ns;
   return profile;

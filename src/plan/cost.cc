@@ -117,8 +117,12 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
             : 0;
   const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
   const double keys = Of(sums_.seen_tokens, layers);
-  const double kv_s = Ratio(requests * keys * kv_bytes,
-                            device.AttentionOver(keys / layers.size()).read_bytes_per_s);
+  const ContextRate attention = device.AttentionOver(keys / layers.size());
+  const double queries_s =
+      attention.query_flops_per_s > 0
+          ? Ratio(requests * keys * 4 * model_.q_width, attention.query_flops_per_s)
+          : 0;
+  const double kv_s = Ratio(requests * keys * kv_bytes, attention.read_bytes_per_s) + queries_s;
   const double matrices_s = StepSeconds(speed, Of(sums_.shared_bytes, layers),
                                         requests * layers.size(), excess, expert_bytes);
   const double elements_s = ElementSeconds(device, requests * layers.size());

@@ -20,6 +20,7 @@ DeviceProfile Bettered(DeviceProfile device, Part part) {
   }
   for (ContextRate& context : device.contexts) {
     if (part == Part::kCompute) context.flops_per_s *= kTimes;
+    if (part == Part::kCompute) context.query_flops_per_s *= kTimes;
     if (part == Part::kMemoryBandwidth) context.read_bytes_per_s *= kTimes;
   }
   if (part == Part::kCompute) device.attention_flops_per_s *= kTimes;

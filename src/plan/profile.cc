@@ -125,6 +125,8 @@ ContextRate DeviceProfile::AttentionOver(double keys) const {
           : std::clamp((keys - before->keys) / (after->keys - before->keys), 0.0, 1.0);
   rate.flops_per_s = Between(before->flops_per_s, after->flops_per_s, share);
   rate.read_bytes_per_s = Between(before->read_bytes_per_s, after->read_bytes_per_s, share);
+  if (before->query_flops_per_s > 0 && after->query_flops_per_s > 0)
+    rate.query_flops_per_s = Between(before->query_flops_per_s, after->query_flops_per_s, share);
   return rate;
 }
 

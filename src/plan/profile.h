@@ -45,8 +45,9 @@ struct TypeRate {
 // Attention over so many keys.
 struct ContextRate {
   int keys = 0;
-  double flops_per_s = 0;       // prefill
-  double read_bytes_per_s = 0;  // decode, bytes of KV
+  double flops_per_s = 0;        // prefill
+  double read_bytes_per_s = 0;   // decode, bytes of KV
+  double query_flops_per_s = 0;  // decode, beside reading: 4 per (query width, key); 0: nothing
   bool operator==(const ContextRate&) const = default;
 };
 

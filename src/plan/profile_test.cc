@@ -70,6 +70,11 @@ TEST(DeviceProfile, AttentionFollowsTheContext) {
   EXPECT_NEAR(device.AttentionOver(1280).flops_per_s, 5.5, 1e-12);
   EXPECT_NEAR(device.AttentionOver(5120).read_bytes_per_s, 85, 1e-12);
   EXPECT_EQ(device.AttentionOver(1e6).flops_per_s, 10);
+  EXPECT_EQ(device.AttentionOver(1280).query_flops_per_s, 0) << "not measured";
+  device.contexts[0].query_flops_per_s = 2;
+  device.contexts[1].query_flops_per_s = 4;
+  EXPECT_NEAR(device.AttentionOver(1280).query_flops_per_s, 3, 1e-12);
+  EXPECT_EQ(device.AttentionOver(5120).query_flops_per_s, 0) << "measured at one end alone";
 }
 
 ModelCost FourLayers() {
@@ -102,6 +107,23 @@ TEST(CostModel, StepsOfSomeTokensTakeLonger) {
   EXPECT_NEAR(measured.decode_step_s, 1.6 * roofline.decode_step_s, 1e-9);
   EXPECT_NEAR(measured.decode_one_s, roofline.decode_one_s, 1e-12);
   EXPECT_NEAR(measured.prefill_whole_s, roofline.prefill_whole_s, 1e-12) << "chunks of 512";
+}
+
+// One token's attention reads K and V, and then takes as long as its queries are wide.
+TEST(CostModel, WideQueriesTakeLonger) {
+  ModelCost model = FourLayers();
+  Workload workload;
+  workload.prompt_tokens = 1000;
+  workload.answer_tokens = 1;
+  DeviceProfile device = Device();
+  const double before = CostOf(device, model, {0, 4}, workload).decode_one_s;
+  device.contexts = {{1000, 1e30, 1e30, 1e9}};
+  const double with_queries = CostOf(device, model, {0, 4}, workload).decode_one_s;
+  const double each = 4.0 * 1024 / 1e9;  // seconds a key
+  EXPECT_NEAR((with_queries - before) / (4 * each), 1000, 2);
+  model.q_width *= 2;
+  EXPECT_NEAR(CostOf(device, model, {0, 4}, workload).decode_one_s - before,
+              2 * (with_queries - before), 1e-9);
 }
 
 // Of tokens whose logits nobody wants it makes K and V, and attends to nothing.

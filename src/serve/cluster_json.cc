@@ -56,7 +56,8 @@ json::object ToJson(const plan::DeviceProfile& device) {
   for (const plan::ContextRate& context : device.contexts) {
     contexts.push_back({{"keys", context.keys},
                         {"flops_per_s", context.flops_per_s},
-                        {"read_bytes_per_s", context.read_bytes_per_s}});
+                        {"read_bytes_per_s", context.read_bytes_per_s},
+                        {"query_flops_per_s", context.query_flops_per_s}});
   }
   json::array corrections;
   for (const plan::Correction& correction : device.corrections) {
