@@ -273,6 +273,20 @@ const words = options.only;
 const wanted = (...about) => words.length === 0 || words.some((word) => about.join(', ').includes(word));
 const profileOf = (devices, i) => join(folder, `profile ${devices} ${i}.json`);
 
+// Each device's profile, while the others, who have memory of their own in life, stand still.
+async function measureAlone(devices, each) {
+  for (const [i, device] of each.entries()) {
+    if (existsSync(profileOf(devices, i))) continue;
+    const cluster = await Cluster.start(1, { isolated: true, devices: [device] });
+    try {
+      await cluster.nodes[0].measured();
+      copyFileSync(join(cluster.nodes[0].home, 'profile.json'), profileOf(devices, i));
+    } finally {
+      await cluster.close();
+    }
+  }
+}
+
 try {
   for (const [devices, link, names, placements, lengths] of series) {
     const kept = names.filter((name) => wanted(devices, link, name));
@@ -283,14 +297,12 @@ try {
       return existsSync(path) ? path : synth(folder, name, ...models[name]);
     });
     const { devices: each, apart } = layouts[devices];
+    await measureAlone(devices, each);
     const cluster = await Cluster.start(2, { models: files, isolated: true,
       mbit: link === 'unshaped' ? undefined : Number.parseInt(link, 10),
       devices: each.map((device, i) => ({ ...device, profile: profileOf(devices, i) })) });
     try {
-      for (const [i, node] of cluster.nodes.entries()) {
-        await node.measured();
-        copyFileSync(join(node.home, 'profile.json'), profileOf(devices, i));
-      }
+      for (const node of cluster.nodes) await node.measured();
       for (const [i, name] of kept.entries()) {
         const { layers } = JSON.parse(cluster.nodes[0].run('show', files[i], '--json'));
         await compare(cluster, { devices, link, model: name, layers }, options.placements?.split(',') ?? placements,
