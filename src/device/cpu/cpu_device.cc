@@ -361,7 +361,9 @@ const uint8_t* CpuDevice::Prepare(const Input& input, OperandKind kind) {
 // One tile of gated rows. Each thread takes columns of all rows, mostly those that it computed
 // itself (MatMul), so that few floats travel between cores that share no cache.
 const uint8_t* CpuDevice::PrepareColumns(const Input& input, OperandKind kind) {
-  const auto [x, up, tile] = std::tuple(input.x, input.up, input.x.count);
+  const Rows& x = input.x;
+  const Rows& up = input.up;
+  const size_t tile = x.count;
   uint8_t* operands =
       operands_[static_cast<int>(kind)].Get(tile * kernels::OperandBytes(kind, x.width));
   const auto prepare = kernels::PrepareOf(kernels_, kind);
