@@ -95,6 +95,65 @@ TEST(CpuDevice, ProductsOfGroupsAreThoseOfEachRowAlone) {
   }
 }
 
+// Bytes that are small weights of every type.
+std::unique_ptr<Matrix> SomeMatrix(Device& device, DType type, size_t rows, size_t columns) {
+  Rng rng(9);
+  std::vector<uint8_t> bytes(rows * BytesOf(type, columns));
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(0x38 + rng.Below(4));
+  return device.Pack({type, rows, columns, RowsIn(bytes, BytesOf(type, columns))}).value();
+}
+
+// Of few rows, threads take columns each; of more, rows. Widths end within what they take at once.
+TEST(CpuDevice, GatedRowsAreThoseOfEachRowAlone) {
+  const std::pair<DType, size_t> kinds[] = {{DType::kF32, 2500},
+                                            {DType::kBF16, 2501},
+                                            {DType::kQ8_0, 2528},
+                                            {DType::kQ4_0, 2528},
+                                            {DType::kQ4_K, 2560}};
+  for (const int threads : {1, 2, 3}) {
+    const auto device = MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = threads});
+    for (const auto& [type, width] : kinds) {
+      const auto weights = SomeMatrix(*device, type, 40, width);
+      for (const Gate gate : {Gate::kSilu, Gate::kGelu}) {
+        for (const size_t count : {1, 4, 7, 12, 13}) {
+          const Values x = Random(*device, count, width, 1), up = Random(*device, count, width, 2);
+          const Values out = Random(*device, count, 40, 3), alone = Random(*device, 1, 40, 4);
+          device->MatMul(Gated(x.rows, up.rows, gate), {{weights.get(), out.rows}});
+          for (size_t i = 0; i < count; ++i) {
+            device->MatMul(Gated(x.rows.Slice(i, 1), up.rows.Slice(i, 1), gate),
+                           {{weights.get(), alone.rows}});
+            EXPECT_EQ(std::memcmp(out.rows.Slice(i, 1).host(), alone.rows.host(), 40 * 4), 0)
+                << InfoOf(type).name << ", " << threads << " threads, row " << i << " of " << count;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Products with matrices of as many rows each take turns; with others they do not.
+TEST(CpuDevice, ProductsOfOneInputAreThoseOfEachAlone) {
+  const auto device = Cpu();
+  const Values x = Random(*device, 5, 64, 1);
+  const auto a = RandomMatrix(*device, 1100, 64, 2), b = RandomMatrix(*device, 1100, 64, 3),
+             c = RandomMatrix(*device, 70, 64, 4);
+  const auto alone = [&](const Matrix& weights) {
+    Values out = Random(*device, 5, weights.rows(), 5);
+    device->MatMul(Input{x.rows}, {{&weights, out.rows}});
+    return out;
+  };
+  const auto same = [](const Values& one, const Values& other) {
+    return std::memcmp(one.rows.host(), other.rows.host(),
+                       one.rows.count * one.rows.width * sizeof(float)) == 0;
+  };
+  const Values of_a = Random(*device, 5, 1100, 6), of_b = Random(*device, 5, 1100, 7),
+               of_c = Random(*device, 5, 70, 8);
+  device->MatMul(Input{x.rows}, {{a.get(), of_a.rows}, {b.get(), of_b.rows}});
+  EXPECT_TRUE(same(of_a, alone(*a)) && same(of_b, alone(*b)));
+  device->MatMul(Input{x.rows}, {{b.get(), of_a.rows}, {c.get(), of_c.rows}, {a.get(), of_b.rows}});
+  EXPECT_TRUE(same(of_a, alone(*b)) && same(of_c, alone(*c)) && same(of_b, alone(*a)));
+}
+
 // Of more rows than a tile has, and of one.
 TEST(CpuDevice, ProductsOfHeadsAreThoseOfEachHeadAlone) {
   const auto device = Cpu();
