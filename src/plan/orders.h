@@ -52,8 +52,8 @@ class OrderBook {
 };
 
 // The best groups among those whose nodes follow each other as in `sequence`, which may be left
-// out: exact for that family, however many nodes there are. `sequence` depends on each node alone,
-// so that one node more leaves all others where they are.
+// out: exact for that family wherever more layers take longer, however many nodes there are.
+// `sequence` depends on each node alone, so that one node more leaves all others where they are.
 std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequence);
 
 // Sequences that each node finds its place in by itself: as given (by identity, which is how files

@@ -76,7 +76,7 @@ class Search {
   }
   bool CouldBeBetter(size_t nodes, double total_s, double busy_s) const;
   void Offer(Arrangement arrangement);
-  void WeighBoth(const std::vector<Order>& orders);
+  double WeighBoth(const std::vector<Order>& orders);
   void WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes);
   bool WorthWeighing(const Order& prefill, const Order& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
@@ -150,8 +150,8 @@ void Search::Offer(Arrangement arrangement) {
   if (kept_.size() > kCandidatesKept) kept_.pop_back();
 }
 
-// Those that promise most first, as far as the budget goes.
-void Search::WeighBoth(const std::vector<Order>& orders) {
+// Those that promise most first, as far as the budget goes; the layer ranges that it took.
+double Search::WeighBoth(const std::vector<Order>& orders) {
   const bool throughput = objective() == Objective::kThroughput;
   const auto promise = [&](const Order* order) {
     return throughput ? order->at_least.both_busy_s : order->at_least.both_s;
@@ -160,17 +160,18 @@ void Search::WeighBoth(const std::vector<Order>& orders) {
   for (const Order& order : orders) sorted.push_back(&order);
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const Order* a, const Order* b) { return promise(a) < promise(b); });
-  double cells_left = cells_left_;
+  double cells = 0;
   for (const Order* order : sorted) {
     const OrderBounds& bounds = order->at_least;
     if (order->nodes.size() > 1 &&
         !CouldBeBetter(order->nodes.size(), bounds.both_s, bounds.both_busy_s))
       continue;
     auto cuts = CutsForBoth(costs_, order->nodes);
-    cells_left -= CellsOf(order->nodes.size()) * static_cast<double>(1 + cuts.size());
+    cells += CellsOf(order->nodes.size()) * static_cast<double>(1 + cuts.size());
     for (Group& group : cuts) Offer({{}, std::move(group)});
-    if (cells_left < 0) return;
+    if (cells > cells_left_) break;
   }
+  return cells;
 }
 
 // The KV of the whole prompt over all links from one to the other, at their full rates.
@@ -350,7 +351,7 @@ void Search::StepTo(const NodeOrder& prefill, const NodeOrder& decode) {
   Prepared* const computing = Stepped(prefill);
   Prepared* const answering = Stepped(decode);
   if (computing == nullptr || answering == nullptr) return;
-  if (prefill == decode) WeighBoth({*answering->order});
+  if (prefill == decode) cells_left_ -= WeighBoth({*answering->order});
   if (!WorthWeighing(*computing->order, *answering->order)) return;
   if (!computing->cut) {
     Prepare(*computing);
