@@ -94,12 +94,13 @@ Error NothingFits(const CostTable& costs) {
     return MakeError(Code::kFailedPrecondition,
                      "none of the {} nodes has '{}' on its disk: copy the file to one",
                      cluster.nodes.size(), costs.model().name);
+  const uint64_t needed = MemoryFor(costs.model(), all, costs.workload());
   return MakeError(Code::kFailedPrecondition,
-                   "'{}' needs {} with {} tokens of context; the {} nodes that have it offer {}: "
+                   "'{}' needs {} with {} tokens of context; the {} nodes that have it offer {}{}: "
                    "add a device, or ask for less context",
-                   costs.model().name,
-                   Bytes(static_cast<double>(MemoryFor(costs.model(), all, costs.workload()))),
-                   costs.workload().context_tokens, holders, Bytes(static_cast<double>(have)));
+                   costs.model().name, Bytes(static_cast<double>(needed)),
+                   costs.workload().context_tokens, holders, Bytes(static_cast<double>(have)),
+                   have < needed ? "" : ", but not on nodes that are linked in a chain");
 }
 
 }  // namespace baton::plan

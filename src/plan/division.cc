@@ -220,17 +220,24 @@ std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> node
   return nodes;
 }
 
-// The nodes of the best plans of one instance.
-std::vector<size_t> Promising(const ClusterProfile& cluster, const std::vector<Plan>& whole) {
+// The nodes of the best plans of one instance, then those that hold most: there may be no such
+// plan, where only a part of the requests fits.
+std::vector<size_t> Promising(const ClusterProfile& cluster, std::vector<size_t> nodes,
+                              const std::vector<Plan>& whole) {
   std::vector<size_t> chosen;
+  const auto take = [&](size_t node) {
+    if (chosen.size() < kNodesWeighedInFull &&
+        std::find(chosen.begin(), chosen.end(), node) == chosen.end())
+      chosen.push_back(node);
+  };
   for (const Plan& plan : whole) {
-    for (const NodeId& id : NodesUsed(plan)) {
-      const auto node = static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data());
-      if (chosen.size() < kNodesWeighedInFull &&
-          std::find(chosen.begin(), chosen.end(), node) == chosen.end())
-        chosen.push_back(node);
-    }
+    for (const NodeId& id : NodesUsed(plan))
+      take(static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data()));
   }
+  std::stable_sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
+    return cluster.nodes[a].device.memory_bytes > cluster.nodes[b].device.memory_bytes;
+  });
+  for (const size_t node : nodes) take(node);
   return chosen;
 }
 
@@ -315,7 +322,7 @@ std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
   const bool briefly = !few || model.n_layers() > kLayersMany;
   std::vector<Plan> plans;
   if (sorted.size() <= kNodesMany) {
-    const auto some = few ? sorted : ById(cluster, Promising(cluster, whole));
+    const auto some = few ? sorted : ById(cluster, Promising(cluster, sorted, whole));
     plans = Partitions(cluster, model, workload, entry, some, briefly).Best();
   }
   if (!briefly) return plans;

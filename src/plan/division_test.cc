@@ -48,6 +48,23 @@ TEST(Division, EqualsTheOracle) {
              fitting, divided, 100 * worst);
 }
 
+// One device more than are weighed in full: where only parts of the requests fit anywhere, there is
+// no plan of one instance to begin with (round 95 of these).
+TEST(Division, ASeventhDeviceLosesNoPlan) {
+  Rng rng(40);
+  for (int round = 0; round < 100; ++round) {
+    const int layers = Between(rng, 1, 4);
+    Case drawn = Draw(rng, static_cast<int>(kNodesWeighedInFull), layers, kObjectives[round % 2]);
+    drawn.workload.concurrency = drawn.workload.slots = Between(rng, 2, 8);
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto six = Make(drawn.cluster, drawn.model, drawn.workload, entry);
+    AddNode(rng, drawn.cluster,
+            static_cast<double>(MemoryFor(drawn.model, {0, layers}, drawn.workload)));
+    const auto seven = Make(drawn.cluster, drawn.model, drawn.workload, entry);
+    EXPECT_TRUE(seven.ok() || !six.ok()) << "round " << round << ": " << seven.error().message();
+  }
+}
+
 // --- What a few clusters say ---
 
 NodeProfile Node(size_t n, double tflops, double gb_per_s, double memory_gb) {
