@@ -10,10 +10,10 @@ function(baton_module NAME)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${dir}/*.h)
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS ${dir}/*.proto)
   # Bodies of instruction-set translation units, not interfaces: they do not compile alone.
-  list(FILTER headers EXCLUDE REGEX "/cpu/(body|products|block_weights|latents|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|brain|stream))\\.h$")
+  list(FILTER headers EXCLUDE REGEX "/cpu/(body|products|block_weights|latents|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|sums|brain|stream))\\.h$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "/cpu/(avx2|avx512|avx512bf16|neon|neon_dotprod|neon_i8mm|x86|arm|portable)/")
+  list(FILTER sources EXCLUDE REGEX "/cpu/(avx2|avx512|avx512bf16|zen4|neon|neon_dotprod|neon_i8mm|x86|arm|portable)/")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
   set(target baton_${NAME})

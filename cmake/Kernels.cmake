@@ -10,11 +10,12 @@ set(isas)
 set(gnu --param=max-inline-insns-single=5000 --param=inline-unit-growth=500
     --param=large-function-growth=5000 --param=large-stack-frame-growth=5000)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(isas avx2 avx512 avx512bf16)
+  set(isas avx2 avx512 avx512bf16 zen4)
   set(BATON_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
   set(BATON_ISA_FLAGS_avx512
       -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
   set(BATON_ISA_FLAGS_avx512bf16 ${BATON_ISA_FLAGS_avx512} -mavx512bf16)
+  set(BATON_ISA_FLAGS_zen4 ${BATON_ISA_FLAGS_avx512bf16})
   target_sources(baton_kernels PRIVATE ${dir}/x86/isa_tables.cc)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(isas neon neon_dotprod neon_i8mm)

@@ -55,7 +55,8 @@ struct alignas(64) OperandBlock {
   int32_t offset8;      // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
   int32_t offset128;    // -128 * sum of q: likewise for 8-bit weights and codebooks
   int32_t offset32[2];  // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
-  float half_sums[2];   // sums of the two halves; times scale in OperandKind::kInt8
+  int32_t pairs;        // where products of sums begin, of tables that have them (quant.h)
+  int32_t pairs8;       // the same + offset8
 };
 static_assert(sizeof(OperandBlock) == 64);
 
@@ -63,6 +64,11 @@ static_assert(sizeof(OperandBlock) == 64);
 // of a row: what is left).
 enum class OperandKind : uint8_t { kFloat, kBrain, kInt8, kSuperInt8 };
 inline constexpr size_t kOperandKinds = 4;
+// The largest q of a kind. Weights of up to five bits can be added to the smaller one in a byte,
+// which is what products of sums do.
+constexpr float LargestInteger(OperandKind kind) {
+  return kind == OperandKind::kSuperInt8 ? 112.0f : 127.0f;
+}
 constexpr bool IsIntegers(OperandKind kind) {
   return kind == OperandKind::kInt8 || kind == OperandKind::kSuperInt8;
 }
@@ -199,8 +205,8 @@ struct KernelTable {
   MatrixKernels mlx4, mlx8, mlx8_half;
 
   // One row of `columns` activations becomes token `at` of a tile of `tile` tokens at `into`.
-  // int8: round to nearest even of x * 127 / amax per 32, or per 256 (super); where |x| < 1e-30 in
-  // all of them, zero; where one is an infinity or a NaN, the scale is NaN.
+  // int8: round to nearest even of x * LargestInteger() / amax per 32, or per 256 (super); where
+  // |x| < 1e-30 in all of them, zero; where one is an infinity or a NaN, the scale is NaN.
   void (*prepare_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
   void (*prepare_super_int8)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);
   void (*prepare_float)(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into);

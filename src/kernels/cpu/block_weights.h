@@ -13,11 +13,20 @@ inline Bytes PlaneBits(const uint8_t* plane, size_t group) {
 
 // How the bytes that products read (for 64 weights: four of each row) come out of a panel. kMax is
 // the largest; kZero what stands for zero.
+//
+// Products of sums (Winograd, "A new algorithm for inner product", 1968) take two columns at once:
+// a0 w0 + a1 w1 = (a0 + w1) (a1 + w0) - a0 a1 - w0 w1. That is half the multiplications, for
+// additions, which some processors do beside them; what is subtracted is made once for each block
+// of weights and each of x, and integers stay exact. Columns of group 2h meet those of 2h + 1. Sums
+// are bytes: w is what is read less kCentre, from -16 to 15 where kHasSummands, and x at most
+// LargestInteger(). The first factor is unsigned, so groups 2h + 1 are w + 128.
 template <typename Block>
 struct Integers {
   using F = panel::Format<Block>;
   static constexpr int kMax = (1 << (F::kLowBits + F::kHighBits)) - 1;
   static constexpr int kZero = Block::kZero;
+  static constexpr bool kHasSummands = kMax < 32;
+  static constexpr int kCentre = kMax < 16 ? 0 : 16;
 
   Bytes Group(const uint8_t* low, const uint8_t* high, size_t group) const {
     const Bytes bits = PlaneBits<F::kLowBits, 0>(low, group);
@@ -28,6 +37,16 @@ struct Integers {
         bits, kMask,
         And(PlaneBits<F::kHighBits, F::kLowBits>(high, group), static_cast<uint8_t>(kMax - kMask)));
   }
+
+  Bytes Summand(const uint8_t* low, const uint8_t* high, size_t group) const {
+    if constexpr (kCentre == 0) {
+      const auto bits = PlaneBits<F::kLowBits, 0>(low, group);
+      return group % 2 == 0 ? And(bits, kMax) : AndOr(bits, kMax, 128);
+    } else {
+      const auto bytes = Group(low, high, group);
+      return Plus(bytes, (group % 2 == 0 ? 0 : 128) - kCentre);
+    }
+  }
 };
 
 // Values of a codebook, kZeroAt up.
@@ -35,10 +54,22 @@ template <const int8_t (&kCodebook)[16], int kLargest, int kZeroAt>
 struct CodebookIntegers {
   static constexpr int kMax = kLargest;
   static constexpr int kZero = kZeroAt;
+  static constexpr bool kHasSummands = [] {
+    for (const int8_t value : kCodebook) {
+      if (value < -16 || value > 15) return false;
+    }
+    return true;
+  }();
+  static constexpr int kCentre = kZero;
   Bytes table = LoadTable(kCodebook, kZero);
+  Bytes even = LoadTable(kCodebook, 0);
+  Bytes odd = LoadTable(kCodebook, 128);
 
   Bytes Group(const uint8_t* low, const uint8_t*, size_t group) const {
     return LookUp(table, And(PlaneBits<4, 0>(low, group), 15));
+  }
+  Bytes Summand(const uint8_t* low, const uint8_t*, size_t group) const {
+    return LookUp(group % 2 == 0 ? even : odd, And(PlaneBits<4, 0>(low, group), 15));
   }
 };
 template <>
@@ -50,17 +81,25 @@ struct Integers<BlockMXFP4>
     : CodebookIntegers<kCodebookMXFP4, kFewBitsAreFast ? 24 : 255, kFewBitsAreFast ? 12 : 128> {};
 
 // What products depend on; block types that agree in it share them.
-template <int kLargest, int kZeroAt, size_t kSubBlocks, bool kHasMinimum, OperandKind kActivations>
+template <int kLargest, int kZeroAt, bool kHasSums, int kCentreAt, size_t kSubBlocks,
+          bool kHasMinimum, OperandKind kActivations>
 struct BlockKind {
   static constexpr int kMax = kLargest;
   static constexpr int kZero = kZeroAt;
+  static constexpr int kCentre = kCentreAt;
   static constexpr size_t kSubs = kSubBlocks;  // of 32 columns
   static constexpr bool kMinimum = kHasMinimum;
   static constexpr OperandKind kOperand = kActivations;
   static constexpr bool kSuper = kOperand == OperandKind::kSuperInt8;
+  static constexpr bool kSums = kHasSums;
 };
+// Whether many tokens are multiplied by products of sums.
 template <typename Block>
-using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, 32 / Block::kSubBlock,
+constexpr bool kHasSums = kSumsAreFree&& Integers<Block>::kHasSummands&& Block::kSubBlock == 32 &&
+                          kOperandOf<Block> == OperandKind::kSuperInt8;
+template <typename Block>
+using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, kHasSums<Block>,
+                         kHasSums<Block> ? Integers<Block>::kCentre : 0, 32 / Block::kSubBlock,
                          Block::kMinimum, kOperandOf<Block>>;
 
 // Where the dot product of sub-block kSub begins, so that kZero counts as zero.
@@ -75,6 +114,16 @@ inline I32x16 StartOf(const OperandBlock& x) {
   if constexpr (kZero == 32) return BroadcastInt(x.offset32[kSub]);
   if constexpr (kZero == 4) return Eighth(BroadcastInt(x.offset32[kSub]));
   return BroadcastInt(0);
+}
+
+// The same of products of sums: what is read stands for kCentre more, and zero for kZero.
+template <typename Kind>
+inline I32x16 StartOfSums(const OperandBlock& x) {
+  constexpr int kMore = Kind::kCentre - Kind::kZero;
+  static_assert(kMore % 8 == 0);
+  if constexpr (kMore == 0) return BroadcastInt(x.pairs);
+  if constexpr (kMore == -8) return BroadcastInt(x.pairs8);
+  return BroadcastInt(x.pairs - kMore / 8 * x.offset8);
 }
 
 // ---- scales of the sub-blocks of a block of 32: w = scale * integer + minimum ----
@@ -157,6 +206,7 @@ template <typename Block>
 struct PanelBlock {
   using Kind = KindOf<Block>;
   using F = panel::Format<Block>;
+  static constexpr bool kMultipliesSums = false;  // few tokens are not worth what it takes
 
   const uint8_t* planes;
   const uint8_t* scales;
@@ -176,6 +226,9 @@ struct PanelBlock {
   Factors<Kind::kMax> Group(size_t group) const {
     return FactorsOf<Kind::kMax>(integers.Group(planes + 64 * F::kHighBits, planes, group));
   }
+  Bytes Summand(size_t group) const {
+    return integers.Summand(planes + 64 * F::kHighBits, planes, group);
+  }
   F32x16 Scale(size_t sub) const { return shared.Scale(scales, sub); }
   F32x16 Minimum(size_t sub) const { return shared.Minimum(scales, sub); }
 };
@@ -185,10 +238,12 @@ struct PanelBlock {
 template <typename BlockKind>
 struct PreparedBlock {
   using Kind = BlockKind;
-  static constexpr size_t kGroupBytes = kFactorBytes<Kind::kMax>;
+  static constexpr bool kMultipliesSums = Kind::kSums;
+  static constexpr size_t kGroupBytes = Kind::kSums ? 64 : kFactorBytes<Kind::kMax>;
   static constexpr size_t kScalesAt = 8 * kGroupBytes;
   static constexpr size_t kMinimaAt = kScalesAt + Kind::kSubs * 64;
-  static constexpr size_t kBytes = kMinimaAt + (Kind::kMinimum ? Kind::kSubs * 64 : 0);
+  static constexpr size_t kOwnAt = kMinimaAt + (Kind::kMinimum ? Kind::kSubs * 64 : 0);
+  static constexpr size_t kBytes = kOwnAt + (Kind::kSums ? 64 : 0);
 
   const uint8_t* bytes;
 
@@ -196,6 +251,8 @@ struct PreparedBlock {
   Factors<Kind::kMax> Group(size_t group) const {
     return LoadFactors<Kind::kMax>(bytes + group * kGroupBytes);
   }
+  Bytes Summand(size_t group) const { return LoadBytes(bytes + group * kGroupBytes); }
+  const uint8_t* OwnProducts() const { return bytes + kOwnAt; }
   F32x16 Scale(size_t sub) const { return FloatsAt(kScalesAt + sub * 64); }
   F32x16 Minimum(size_t sub) const { return FloatsAt(kMinimaAt + sub * 64); }
 
@@ -207,9 +264,13 @@ template <typename Block>
 inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
   using Kind = KindOf<Block>;
   using Prepared = PreparedBlock<Kind>;
+  if constexpr (Kind::kSums) {
+    StoreSummands(from, into, into + Prepared::kOwnAt);
+  } else {
 #pragma GCC unroll 8
-  for (size_t g = 0; g < 8; ++g)
-    StoreFactors<Kind::kMax>(from.Group(g), into + g * Prepared::kGroupBytes);
+    for (size_t g = 0; g < 8; ++g)
+      StoreFactors<Kind::kMax>(from.Group(g), into + g * Prepared::kGroupBytes);
+  }
 #pragma GCC unroll 2
   for (size_t sub = 0; sub < Kind::kSubs; ++sub) {
     Store(from.Scale(sub), reinterpret_cast<float*>(into + Prepared::kScalesAt + sub * 64));
@@ -224,14 +285,24 @@ template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
 inline void Dot(const From (&from)[kSideBySide], const OperandBlock* x,
                 I32x16 (&dot)[kSideBySide][kTokens]) {
   using Kind = typename From::Kind;
+  constexpr bool kSums = From::kMultipliesSums;
 #pragma GCC unroll 16
   for (size_t t = 0; t < kTokens; ++t) {
-    const I32x16 start = StartOf<Kind, kSub>(x[t]);
+    const I32x16 start = [&] {
+      if constexpr (kSums)
+        return StartOfSums<Kind>(x[t]);
+      else
+        return StartOf<Kind, kSub>(x[t]);
+    }();
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) dot[p][t] = start;
   }
-  constexpr size_t kGroups = 8 / Kind::kSubs;
-  DotGroups<kSub * kGroups, kGroups>(from, x, dot);
+  if constexpr (kSums) {
+    DotSums(from, x, dot);
+  } else {
+    constexpr size_t kGroups = 8 / Kind::kSubs;
+    DotGroups<kSub * kGroups, kGroups>(from, x, dot);
+  }
 }
 
 template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
@@ -242,8 +313,10 @@ inline void AddMinimum(const From (&from)[kSideBySide], const OperandBlock* x,
     const F32x16 minimum = from[p].Minimum(kSub);
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      const float xs = From::Kind::kSubs == 1 ? x[t].sum : x[t].half_sums[kSub];
-      sums[p][t] = Fma(minimum, Broadcast(xs), sums[p][t]);
+      const F32x16 xs = From::Kind::kSubs == 1 ? Broadcast(x[t].sum)
+                                               : Times(ToFloat(BroadcastInt(x[t].offset32[kSub])),
+                                                       Broadcast(-1.0f / 32));
+      sums[p][t] = Fma(minimum, xs, sums[p][t]);
     }
   }
 }
@@ -334,7 +407,7 @@ struct PreparedWeights {
   using Kind = BlockKind;
   using Block = PreparedBlock<Kind>;
   static constexpr OperandKind kOperand = Kind::kOperand;
-  static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
+  static constexpr size_t kTokensAtOnce = Kind::kSums ? kTileTokens : kBlockTokens<Kind>;
   static constexpr size_t kTokensMax = kTokensAtOnce;
 
   template <size_t kTokens, size_t kSideBySide>
@@ -366,12 +439,15 @@ struct BlockWeights {
   static constexpr size_t kPanelsOfOne = 1;
   // Worth it but where processors have instructions and registers for so much work at a time that
   // panels are hardly in the way.
-  static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2;
+  static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2 || Kind::kSums;
   // One tile's weights are best read in their order.
   static constexpr size_t kTokensInOrder = kTileTokens;
-  static constexpr size_t kColumnsAtOnce = kPrepares ? kColumnsInL1 : kColumnsInL2;
+  static constexpr size_t kColumnsAtOnce = kPrepares && !Kind::kSums ? kColumnsInL1 : kColumnsInL2;
+  static constexpr size_t kTokensUnprepared = Kind::kSums ? 2 * kTileTokens : kTileTokens;
+  static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : Kind::kSums ? 144 : 48;
+  static constexpr size_t kPanelsPrepared = Kind::kSums ? 1 : kPanelsOfMany;
   static constexpr size_t kPreparedBytes =
-      kPanelsOfMany * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
+      kPanelsPrepared * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
 
   static size_t PanelBytes(size_t columns) { return F::PanelBytes(columns); }
 

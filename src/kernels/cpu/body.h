@@ -14,37 +14,40 @@ struct Quantization {
 };
 
 // `largest`: the bits of the largest magnitude.
+template <OperandKind kKind>
 inline Quantization QuantizationOf(uint32_t largest) {
+  constexpr float kLargest = LargestInteger(kKind);
   float amax;
   __builtin_memcpy(&amax, &largest, sizeof(amax));
   if (amax < 1e-30f) return {0, 0};
   if (largest >= 0x7f800000u) return {__builtin_nanf(""), 0};
-  return {amax / 127.0f, 127.0f / amax};
+  return {amax / kLargest, kLargest / amax};
 }
 
-// `unit`: what sums are multiplied by.
-inline OperandBlock Quantize(const float* x, const Quantization& by, float unit) {
-  OperandBlock block{};
+// (Block is a parameter because SetPairs() is only there where sums are free.)
+template <OperandKind kKind, typename Block = OperandBlock>
+inline Block Quantize(const float* x, const Quantization& by) {
+  Block block{};
   block.scale = by.scale;
   const bool zero = by.inverse == 0;
   const int32_t first = zero ? 0 : Quantize16(x, by.inverse, block.q);
   const int32_t second = zero ? 0 : Quantize16(x + 16, by.inverse, block.q + 16);
   const int32_t sum = first + second;
-  block.sum = unit * static_cast<float>(sum);
-  block.half_sums[0] = unit * static_cast<float>(first);
-  block.half_sums[1] = unit * static_cast<float>(second);
+  block.sum = static_cast<float>(sum);
+  if constexpr (kKind == OperandKind::kInt8) block.sum *= by.scale;
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * first;
   block.offset32[1] = -32 * second;
+  if constexpr (kKind == OperandKind::kSuperInt8 && kSumsAreFree) SetPairs(block);
   return block;
 }
 
 void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
   auto* blocks = reinterpret_cast<OperandBlock*>(into) + at;
   for (size_t b = 0; b < columns / 32; ++b, x += 32) {
-    const Quantization by = QuantizationOf(LargestMagnitude32(x));
-    blocks[b * tile] = Quantize(x, by, by.scale);
+    const Quantization by = QuantizationOf<OperandKind::kInt8>(LargestMagnitude32(x));
+    blocks[b * tile] = Quantize<OperandKind::kInt8>(x, by);
   }
 }
 
@@ -57,8 +60,9 @@ void PrepareSuperInt8(const float* x, size_t columns, size_t tile, size_t at, ui
       const uint32_t of_block = LargestMagnitude32(x + i * 32);
       if (of_block > largest) largest = of_block;
     }
-    const Quantization by = QuantizationOf(largest);
-    for (size_t i = 0; i < count; ++i, x += 32) blocks[(k / 32 + i) * tile] = Quantize(x, by, 1.0f);
+    const Quantization by = QuantizationOf<OperandKind::kSuperInt8>(largest);
+    for (size_t i = 0; i < count; ++i, x += 32)
+      blocks[(k / 32 + i) * tile] = Quantize<OperandKind::kSuperInt8>(x, by);
   }
 }
 

@@ -8,7 +8,6 @@
 constexpr size_t kColumnsInL1 = 512;
 constexpr size_t kColumnsInL2 = 2048;
 constexpr size_t kPanelsAtOnce = 16;
-constexpr size_t kPreparedTokens = 48;  // of whole tiles
 // No more than these wait for weights, which are best read in their order.
 constexpr size_t kTokensOfStream = 3;
 
@@ -79,6 +78,7 @@ struct FloatWeights {
   static constexpr size_t kPanelsOfFew = 2;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   static constexpr bool kPrepares = false;
+  static constexpr size_t kTokensPrepared = kTileTokens;
 };
 
 // Bytes: nearer and farther are slower (products_bench 0).
@@ -178,7 +178,11 @@ struct TileWork {
   size_t first_token;
   size_t tokens;
   size_t first_panel;
-  float (*sums)[kPreparedTokens][kPanelRows];  // [kPanelsAtOnce], between columns
+  float* sums;  // [kPanelsAtOnce][tokens][kPanelRows], between columns
+
+  float* SumsOf(size_t panel, size_t token) const {
+    return sums + ((panel - first_panel) * tokens + token) * kPanelRows;
+  }
 };
 
 // Some of these that lie in one tile of operands.
@@ -198,8 +202,7 @@ inline void MultiplyTile(const TileWork& work, const Tile& tile, size_t first,
   for (size_t p = 0; p < kSideBySide; ++p) {
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-      sums[p][t] =
-          columns.begin == 0 ? Zero() : Load(work.sums[panel - work.first_panel + p][token + t]);
+      sums[p][t] = columns.begin == 0 ? Zero() : Load(work.SumsOf(panel + p, token + t));
     }
   }
   Weights::template Accumulate<kTokens, kSideBySide>(weights, columns,
@@ -212,9 +215,7 @@ inline void MultiplyTile(const TileWork& work, const Tile& tile, size_t first,
       continue;
     }
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) {
-      Store(sums[p][t], work.sums[panel - work.first_panel + p][token + t]);
-    }
+    for (size_t t = 0; t < kTokens; ++t) Store(sums[p][t], work.SumsOf(panel + p, token + t));
   }
 }
 
@@ -251,30 +252,29 @@ template <typename Weights, size_t kTokens, size_t kSideBySide>
   }
 }
 
-// All tokens against kSideBySide panels, kTokens at a time.
-template <typename Weights, size_t kTokens, size_t kSideBySide>
-inline void MultiplyPanels(const TileWork& work, size_t panel, const Columns& columns) {
-  const uint8_t* weights = work.product.panels + panel * Weights::PanelBytes(columns.all);
-  if constexpr (Weights::kPrepares && kTokens == Weights::kTokensAtOnce) {
-    if (work.tokens > kTileTokens) {
-      alignas(64) uint8_t prepared[Weights::kPreparedBytes];
-      Weights::template Prepare<kSideBySide>(weights, columns, prepared);
-      return MultiplyTiles<typename Weights::Prepared, kTokens, kSideBySide>(work, prepared, panel,
-                                                                             columns);
-    }
-  }
-  MultiplyTiles<Weights, kTokens, kSideBySide>(work, weights, panel, columns);
-}
-
-// Panels [work.first_panel, end), kSideBySide at a time.
+// Panels [work.first_panel, end), kSideBySide at a time, each against kTokens tokens at a time.
 template <typename Weights, size_t kTokens, size_t kSideBySide>
 inline void MultiplyColumns(const TileWork& work, size_t end, const Columns& columns) {
+  const uint8_t* panels = work.product.panels;
+  const size_t panel_bytes = Weights::PanelBytes(columns.all);
   size_t panel = work.first_panel;
   for (; panel + kSideBySide <= end; panel += kSideBySide)
-    MultiplyPanels<Weights, kTokens, kSideBySide>(work, panel, columns);
+    MultiplyTiles<Weights, kTokens, kSideBySide>(work, panels + panel * panel_bytes, panel,
+                                                 columns);
   if constexpr (kSideBySide > 1) {
-    for (; panel < end; ++panel) MultiplyPanels<Weights, kTokens, 1>(work, panel, columns);
+    for (; panel < end; ++panel)
+      MultiplyTiles<Weights, kTokens, 1>(work, panels + panel * panel_bytes, panel, columns);
   }
+}
+
+// kSideBySide panels that are prepared first.
+template <typename Weights, size_t kSideBySide>
+inline void MultiplyPrepared(const TileWork& work, size_t panel, const Columns& columns) {
+  using Prepared = typename Weights::Prepared;
+  alignas(64) uint8_t prepared[Weights::kPreparedBytes];
+  Weights::template Prepare<kSideBySide>(
+      work.product.panels + panel * Weights::PanelBytes(columns.all), columns, prepared);
+  MultiplyTiles<Prepared, Prepared::kTokensAtOnce, kSideBySide>(work, prepared, panel, columns);
 }
 
 template <typename Weights>
@@ -283,13 +283,25 @@ inline void MultiplyGroup(const TileWork& work, size_t end, const Columns& colum
     return MultiplyColumns<Weights, 1, Weights::kPanelsOfOne>(work, end, columns);
   if (work.tokens <= kTokensOfStream)
     return MultiplyColumns<Weights, kTokensOfStream, Weights::kPanelsOfFew>(work, end, columns);
+  if constexpr (Weights::kPrepares) {
+    if (work.tokens > Weights::kTokensUnprepared) {
+      constexpr size_t kPanels = Weights::kPanelsPrepared;
+      size_t panel = work.first_panel;
+      for (; panel + kPanels <= end; panel += kPanels)
+        MultiplyPrepared<Weights, kPanels>(work, panel, columns);
+      if constexpr (kPanels > 1) {
+        for (; panel < end; ++panel) MultiplyPrepared<Weights, 1>(work, panel, columns);
+      }
+      return;
+    }
+  }
   MultiplyColumns<Weights, Weights::kTokensAtOnce, Weights::kPanelsOfMany>(work, end, columns);
 }
 
 template <typename Weights>
 void MultiplyAll(const MatrixProduct& product) {
-  constexpr size_t kTokens = Weights::kPrepares ? kPreparedTokens : kTileTokens;
-  alignas(64) float sums[kPanelsAtOnce][kPreparedTokens][kPanelRows];
+  constexpr size_t kTokens = Weights::kTokensPrepared;
+  alignas(64) float sums[kPanelsAtOnce * kTokens * kPanelRows];
   const size_t panels = (product.rows + kPanelRows - 1) / kPanelRows;
   for (size_t token = 0; token < product.tokens; token += kTokens) {
     const size_t rest = product.tokens - token;

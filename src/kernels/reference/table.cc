@@ -95,6 +95,10 @@ float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   return sum;
 }
 
+float HalfSum(const OperandBlock& x, size_t half) {
+  return static_cast<float>(x.offset32[half]) / -32.0f;
+}
+
 // Block b of 32 columns, which w holds, before x.scale.
 template <typename Block>
 float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
@@ -107,7 +111,7 @@ float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
   }
   if (!Block::kMinimum) return part;
   for (size_t s = 0; s < kSubs; ++s)
-    part = std::fma(ScalingOf(w, first + s).minimum, kSubs == 1 ? x.sum : x.half_sums[s], part);
+    part = std::fma(ScalingOf(w, first + s).minimum, kSubs == 1 ? x.sum : HalfSum(x, s), part);
   return part;
 }
 
@@ -186,28 +190,26 @@ uint32_t LargestMagnitude(const float* x, size_t n) {
   return largest;
 }
 
-// 32 activations, of which some have the largest magnitude amax. Sums are multiplied by the scale
-// where the 32 have it for themselves.
-OperandBlock Quantize(const float* x, float amax, bool alone) {
+// 32 activations, of which some have the largest magnitude amax. Their sum is multiplied by the
+// scale where the 32 have it for themselves.
+OperandBlock Quantize(const float* x, float amax, OperandKind kind) {
+  const bool alone = kind == OperandKind::kInt8;
   OperandBlock block{};
   if (amax < 1e-30f) return block;
-  block.scale = amax / 127.0f;
+  block.scale = amax / LargestInteger(kind);
   if (!(amax <= std::numeric_limits<float>::max())) {
     block.scale = std::numeric_limits<float>::quiet_NaN();
-    if (alone) block.sum = block.half_sums[0] = block.half_sums[1] = block.scale;
+    if (alone) block.sum = block.scale;
     return block;
   }
-  const float inverse = 127.0f / amax;
+  const float inverse = LargestInteger(kind) / amax;
   int32_t sums[2] = {0, 0};
   for (size_t i = 0; i < 32; ++i) {
     block.q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
     sums[i / 16] += block.q[i];
   }
   const int32_t sum = sums[0] + sums[1];
-  const float unit = alone ? block.scale : 1.0f;
-  block.sum = unit * static_cast<float>(sum);
-  block.half_sums[0] = unit * static_cast<float>(sums[0]);
-  block.half_sums[1] = unit * static_cast<float>(sums[1]);
+  block.sum = (alone ? block.scale : 1.0f) * static_cast<float>(sum);
   block.offset8 = -8 * sum;
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * sums[0];
@@ -215,14 +217,14 @@ OperandBlock Quantize(const float* x, float amax, bool alone) {
   return block;
 }
 
-// kScaled activations share a scale.
-template <size_t kScaled>
+template <OperandKind kKind>
 void PrepareInt8(const float* x, size_t columns, size_t tile, size_t at, uint8_t* into) {
+  constexpr size_t kScaled = kKind == OperandKind::kInt8 ? 32 : 256;  // share a scale
   for (size_t k = 0; k < columns; k += 32) {
     const size_t first = k / kScaled * kScaled;
     const size_t count = std::min(kScaled, columns - first);
     const auto amax = std::bit_cast<float>(LargestMagnitude(x + first, count));
-    const OperandBlock block = Quantize(x + k, amax, kScaled == 32);
+    const OperandBlock block = Quantize(x + k, amax, kKind);
     std::memcpy(into + (k / 32 * tile + at) * sizeof(block), &block, sizeof(block));
   }
 }
@@ -683,8 +685,8 @@ const KernelTable kReferenceTable = {
     .mlx4 = IntegerKernels<DType::kMlx4, BlockMlx4>(),
     .mlx8 = IntegerKernels<DType::kMlx8, BlockMlx8>(),
     .mlx8_half = IntegerKernels<DType::kMlx8Half, BlockMlx8Half>(),
-    .prepare_int8 = PrepareInt8<32>,
-    .prepare_super_int8 = PrepareInt8<256>,
+    .prepare_int8 = PrepareInt8<OperandKind::kInt8>,
+    .prepare_super_int8 = PrepareInt8<OperandKind::kSuperInt8>,
     .prepare_float = PrepareFloat,
     .prepare_brain = PrepareBrain,
     .rms_norm = RmsNorm,

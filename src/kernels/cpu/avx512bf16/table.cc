@@ -13,6 +13,7 @@ namespace {
 // In this order: the bodies are written over vec.h and quant.h.
 #include "kernels/cpu/avx512/quant.h"
 #include "kernels/cpu/avx512bf16/brain.h"
+constexpr bool kSumsAreFree = false;  // whether additions run beside products
 #include "kernels/cpu/body.h"
 
 }  // namespace

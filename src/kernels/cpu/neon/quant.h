@@ -66,6 +66,7 @@ inline void AddEightRows(const From& from, size_t begin, const OperandBlock* x, 
 }
 
 constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
+constexpr bool kSumsAreFree = false;    // whether additions run beside products
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t. Eight rows
 // at a time, whose 16-bit sums fit into the registers.

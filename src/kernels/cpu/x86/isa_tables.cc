@@ -3,6 +3,7 @@
 #include "kernels/cpu/avx2/table.h"
 #include "kernels/cpu/avx512/table.h"
 #include "kernels/cpu/avx512bf16/table.h"
+#include "kernels/cpu/zen4/table.h"
 
 namespace baton::kernels {
 namespace {
@@ -26,7 +27,10 @@ bool HasAvx2() {
 
 std::vector<const KernelTable*> IsaTables() {
   std::vector<const KernelTable*> tables;
-  if (HasAvx512Bf16()) tables.push_back(&kAvx512Bf16Table);
+  if (HasAvx512Bf16()) {
+    tables = {&kAvx512Bf16Table, &kZen4Table};
+    if (__builtin_cpu_is("amd")) std::swap(tables[0], tables[1]);
+  }
   if (HasAvx512()) tables.push_back(&kAvx512Table);
   if (HasAvx2()) tables.push_back(&kAvx2Table);
   return tables;

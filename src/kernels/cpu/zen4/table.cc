@@ -1,0 +1,23 @@
+#include "kernels/cpu/zen4/table.h"
+
+#include <immintrin.h>
+
+#include "kernels/cpu/layout.h"
+#include "kernels/half.h"
+
+namespace baton::kernels {
+namespace {
+
+#include "kernels/cpu/avx512/vec.h"
+#include "kernels/cpu/x86/stream.h"
+// In this order: the bodies are written over vec.h and quant.h.
+#include "kernels/cpu/avx512/quant.h"
+#include "kernels/cpu/avx512/sums.h"
+#include "kernels/cpu/avx512bf16/brain.h"
+#include "kernels/cpu/body.h"
+
+}  // namespace
+
+constinit const KernelTable kZen4Table = BodyTable("zen4");
+
+}  // namespace baton::kernels
