@@ -33,6 +33,8 @@ constexpr double kCellsOfSteps = 1e7;
 constexpr size_t kNodesOfSteps = 16;
 constexpr double kBusyTimes = 3;  // what else a range takes that must not be too busy
 constexpr size_t kStepsFrom = 8;  // of the best, so many have their neighbours looked at
+// Of up to so many nodes the best without each of them is looked for, too.
+constexpr size_t kNodesLeftOut = 12;
 
 size_t NodesOfBoth(const std::vector<size_t>& a, const std::vector<size_t>& b) {
   size_t count = a.size();
@@ -84,6 +86,7 @@ class Search {
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
+  void WeighWithoutEach(const std::vector<size_t>& nodes);
   void Climb(const std::vector<size_t>& nodes);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
@@ -92,7 +95,8 @@ class Search {
   const Judge& judge_;
   const CostTable& costs_;
   bool told_ = false;
-  bool brief_ = false;  // the budget ends what has begun, too
+  bool brief_ = false;    // the budget ends what has begun, too
+  bool is_part_ = false;  // of a search of more nodes
   double seconds_below_ = kInfinity;
   double cells_left_ = kPairCells;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
@@ -245,7 +249,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     if (brief_ && cells_left_ < 0) return;
-    cells_left_ -= cells;
+    cells_left_ -= is_part_ && throughput ? cells * (1 + kBusyTimes) : cells;
     auto group = LeastSum(layers, decode.nodes, step, exposed, limit, last);
     if (!group) return;
     double most = 0;
@@ -381,6 +385,19 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
   StepTo(prefill, prefill);
 }
 
+// What the others do best without one of them: a node more changes which orders promise most, and
+// must not hide what is good without it.
+void Search::WeighWithoutEach(const std::vector<size_t>& nodes) {
+  for (const size_t node : nodes) {
+    SearchSpace others{.nodes = nodes};
+    std::erase(others.nodes, node);
+    Search search(judge_);
+    search.is_part_ = true;
+    search.Weigh(others);
+    for (Candidate& candidate : search.kept_) Offer(std::move(candidate.arrangement));
+  }
+}
+
 // From the best few, the best first.
 void Search::Climb(const std::vector<size_t>& nodes) {
   cells_left_ = kCellsOfSteps;
@@ -468,8 +485,9 @@ void Search::Weigh(const SearchSpace& space) {
     free.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
                 StagesAllowed(kNodesWeighedInFull, layers));
   }
-  brief_ = space.cells > 0;
-  if (brief_) cells_left_ = space.cells;
+  brief_ = is_part_ || space.cells > 0;
+  if (space.cells > 0) cells_left_ = space.cells;
+  if (is_part_) cells_left_ = kPairCellsOfMany;
   if (space.prefill) as_prefill.Add(*space.prefill);
   if (space.decode) as_decode.Add(*space.decode);
   const auto prepared = [](const OrderBook& book) {
@@ -486,8 +504,10 @@ void Search::Weigh(const SearchSpace& space) {
   }
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(prepared(space.prefill ? as_prefill : free), prepared(decodes));
-  if (!told_ && space.cells == 0 && nodes.size() > kNodesWeighedInFull)
-    Climb(Promising(nodes, kept_, kNodesOfSteps));
+  if (told_ || space.cells > 0 || nodes.size() <= kNodesWeighedInFull) return;
+  const bool whole = !is_part_ && space.seconds_below == kInfinity;
+  if (whole && nodes.size() <= kNodesLeftOut) WeighWithoutEach(nodes);
+  Climb(Promising(nodes, kept_, kNodesOfSteps));
 }
 
 std::vector<Candidate> Search::Found() && {

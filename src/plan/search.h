@@ -3,8 +3,9 @@
 // Of up to six nodes every order of every subset is weighed, in each role and in pairs of roles,
 // with the best boundaries; what cannot be better than the best so far, by a bound that never errs,
 // is left out. Of more nodes: every single one, every pair in both roles, every order of a few that
-// promise most, and the best of all subsets that follow a few fixed sequences; then, from the best
-// few, whatever differs from one of them in one step, while that finds better ones.
+// promise most, and the best of all subsets that follow a few fixed sequences; of up to twelve,
+// what a search without each of them finds; then, from the best few, whatever differs from one of
+// them in one step, while that finds better ones.
 #pragma once
 
 #include <limits>

@@ -438,7 +438,8 @@ struct BlockWeights {
   static constexpr size_t kPanelsOfFew = 1;
   static constexpr size_t kPanelsOfOne = 1;
   // Worth it but where processors have instructions and registers for so much work at a time that
-  // panels are hardly in the way.
+  // panels are hardly in the way. Products of sums need it, and more tokens to be worth it; one
+  // panel and whole tiles leave them registers.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2 || Kind::kSums;
   // One tile's weights are best read in their order.
   static constexpr size_t kTokensInOrder = kTileTokens;
