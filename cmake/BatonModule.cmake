@@ -13,7 +13,7 @@ function(baton_module NAME)
   list(FILTER headers EXCLUDE REGEX "/cpu/(body|products|block_weights|latents|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|sums|brain|stream))\\.h$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "/cpu/(avx2|avx512|avx512bf16|zen4|neon|neon_dotprod|neon_i8mm|x86|arm|portable)/")
+  list(FILTER sources EXCLUDE REGEX "/kernels/cpu/[^/]+/")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
 
   set(target baton_${NAME})

@@ -55,7 +55,7 @@ struct alignas(64) OperandBlock {
   int32_t offset8;      // -8 * sum of q: where 4-bit products begin; twice for 5-bit ones
   int32_t offset128;    // -128 * sum of q: likewise for 8-bit weights and codebooks
   int32_t offset32[2];  // -32 * sums of the two halves: 6-bit; an eighth for 3-bit ones
-  int32_t pairs;        // where products of sums begin, of tables that have them (quant.h)
+  int32_t pairs;        // where products of sums begin, 0 in tables without (sums.h)
   int32_t pairs8;       // the same + offset8
 };
 static_assert(sizeof(OperandBlock) == 64);

@@ -117,6 +117,26 @@ TEST(Search, ADeviceMoreNeverMakesThePlanWorse) {
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
+// Clusters of seven in which an eighth node hid the best plan before what the others do without
+// each node was looked for.
+TEST(Search, AnEighthNodeHidesNoPlan) {
+  for (const uint64_t seed : {107, 165, 196, 211, 213}) {
+    Rng rng(seed);
+    const int layers = Between(rng, 17, 30);
+    const Objective objective = kObjectives[seed % 2];
+    Case drawn = Draw(rng, 7, layers, objective);
+    drawn.workload.concurrency = drawn.workload.slots = 1;
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry);
+    AddNode(rng, drawn.cluster,
+            static_cast<double>(MemoryFor(drawn.model, {0, layers}, drawn.workload)));
+    Worse worse;
+    ASSERT_TRUE(before.ok()) << before.error().message();
+    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry), before, objective, worse);
+    EXPECT_EQ(worse.clusters, 0) << "seed " << seed << ", by " << worse.most;
+  }
+}
+
 TEST(Search, ASlowerLinkNeverMakesThePlanBetter) {
   const Worse worse = WithAQuickerLink(13, 2, 6, Clusters(300));
   EXPECT_EQ(worse.clusters, 0) << worse.most;

@@ -27,7 +27,7 @@ bool HasAvx2() {
 
 std::vector<const KernelTable*> IsaTables() {
   std::vector<const KernelTable*> tables;
-  if (HasAvx512Bf16()) {
+  if (HasAvx512Bf16()) {  // both run on either maker's processors, one of them faster
     tables = {&kAvx512Bf16Table, &kZen4Table};
     if (__builtin_cpu_is("amd")) std::swap(tables[0], tables[1]);
   }
