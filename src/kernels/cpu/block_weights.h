@@ -17,9 +17,10 @@ inline Bytes PlaneBits(const uint8_t* plane, size_t group) {
 // Products of sums (Winograd, "A new algorithm for inner product", 1968) take two columns at once:
 // a0 w0 + a1 w1 = (a0 + w1) (a1 + w0) - a0 a1 - w0 w1. That is half the multiplications, for
 // additions, which some processors do beside them; what is subtracted is made once for each block
-// of weights and each of x, and integers stay exact. Columns of group 2h meet those of 2h + 1. Sums
-// are bytes: w is what is read less kCentre, from -16 to 15 where kHasSummands, and x at most
-// LargestInteger(). The first factor is unsigned, so groups 2h + 1 are w + 128.
+// of weights and each of x, and integers stay exact. So that neither waits for the other, columns
+// of groups 4h meet those of 4h + 1, and groups 4h + 2 and 4h + 3 are multiplied as ever. Sums are
+// bytes: w is what is read less kCentre, from -16 to 15 where kHasSummands, and x at most
+// LargestInteger(). First factors are unsigned, so all groups but 4h are w + 128.
 template <typename Block>
 struct Integers {
   using F = panel::Format<Block>;
@@ -41,10 +42,10 @@ struct Integers {
   Bytes Summand(const uint8_t* low, const uint8_t* high, size_t group) const {
     if constexpr (kCentre == 0) {
       const auto bits = PlaneBits<F::kLowBits, 0>(low, group);
-      return group % 2 == 0 ? And(bits, kMax) : AndOr(bits, kMax, 128);
+      return group % 4 == 0 ? And(bits, kMax) : AndOr(bits, kMax, 128);
     } else {
       const auto bytes = Group(low, high, group);
-      return Plus(bytes, (group % 2 == 0 ? 0 : 128) - kCentre);
+      return Plus(bytes, (group % 4 == 0 ? 0 : 128) - kCentre);
     }
   }
 };
@@ -69,7 +70,7 @@ struct CodebookIntegers {
     return LookUp(table, And(PlaneBits<4, 0>(low, group), 15));
   }
   Bytes Summand(const uint8_t* low, const uint8_t*, size_t group) const {
-    return LookUp(group % 2 == 0 ? even : odd, And(PlaneBits<4, 0>(low, group), 15));
+    return LookUp(group % 4 == 0 ? even : odd, And(PlaneBits<4, 0>(low, group), 15));
   }
 };
 template <>
@@ -201,12 +202,13 @@ struct Scales<BlockQ5_K> : ByteScalesAndMinima {
 
 // ---- blocks of 32 columns and 16 rows ----
 
-// One where it lies in its panel.
-template <typename Block>
+// One where it lies in its panel. kMultipliesSums: as tokens are many enough or not.
+template <typename Block, bool kSums = false>
 struct PanelBlock {
   using Kind = KindOf<Block>;
   using F = panel::Format<Block>;
-  static constexpr bool kMultipliesSums = false;  // few tokens are not worth what it takes
+  static constexpr bool kMultipliesSums = kSums;
+  static constexpr bool kIsPrepared = false;
 
   const uint8_t* planes;
   const uint8_t* scales;
@@ -239,6 +241,7 @@ template <typename BlockKind>
 struct PreparedBlock {
   using Kind = BlockKind;
   static constexpr bool kMultipliesSums = Kind::kSums;
+  static constexpr bool kIsPrepared = true;
   static constexpr size_t kGroupBytes = Kind::kSums ? 64 : kFactorBytes<Kind::kMax>;
   static constexpr size_t kScalesAt = 8 * kGroupBytes;
   static constexpr size_t kMinimaAt = kScalesAt + Kind::kSubs * 64;
@@ -424,27 +427,32 @@ struct PreparedWeights {
   }
 };
 
-template <typename BlockType>
+// kSums: whether blocks multiply sums as they come out of their panels.
+template <typename BlockType, bool kSums = false>
 struct BlockWeights {
   using Kind = KindOf<BlockType>;
   using F = panel::Format<BlockType>;
   using Prepared = PreparedWeights<Kind>;
-  using Block = PanelBlock<BlockType>;
+  using Summed = BlockWeights<BlockType, Kind::kSums>;
+  using Block = PanelBlock<BlockType, kSums>;
   static constexpr OperandKind kOperand = Kind::kOperand;
-  static constexpr size_t kTokensAtOnce = kBlockTokens<Kind>;
-  static constexpr size_t kTokensMax = kBlockTokensMax<Kind>;
-  static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
+  static constexpr size_t kTokensAtOnce = kSums ? kTileTokens : kBlockTokens<Kind>;
+  static constexpr size_t kTokensMax = kSums ? kTileTokens : kBlockTokensMax<Kind>;
+  static constexpr size_t kPanelsOfMany = kWideRegisters && !kSums ? 2 : 1;
   // One stream of weights, from one end to the other, is what is fetched fastest (StreamAhead()).
   static constexpr size_t kPanelsOfFew = 1;
   static constexpr size_t kPanelsOfOne = 1;
-  // Worth it but where processors have instructions and registers for so much work at a time that
-  // panels are hardly in the way. Products of sums need it, and more tokens to be worth it; one
-  // panel and whole tiles leave them registers.
+  // Sums are worth it where a block comes out of its panel for so many tokens, if there are sums;
+  // the more bits, the more of them. One panel and whole tiles leave them registers.
+  static constexpr size_t kTokensOfSums = !Kind::kSums ? 0 : F::kHighBits == 0 ? 7 : 9;
+  // Preparing is worth it but where processors have instructions and registers for so much work at
+  // a time that panels are hardly in the way.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2 || Kind::kSums;
   // One tile's weights are best read in their order.
   static constexpr size_t kTokensInOrder = kTileTokens;
   static constexpr size_t kColumnsAtOnce = kPrepares && !Kind::kSums ? kColumnsInL1 : kColumnsInL2;
-  static constexpr size_t kTokensUnprepared = Kind::kSums ? 2 * kTileTokens : kTileTokens;
+  static constexpr size_t kTokensUnprepared =
+      Kind::kSums && F::kHighBits == 0 ? 3 * kTileTokens : kTileTokens;
   static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : Kind::kSums ? 144 : 48;
   static constexpr size_t kPanelsPrepared = Kind::kSums ? 1 : kPanelsOfMany;
   static constexpr size_t kPreparedBytes =
@@ -486,6 +494,8 @@ struct BlockWeights {
             PrefetchEighth(band + p * stride, b);
         } else if constexpr (kTokens <= kTokensOfStream) {
           if (ahead != 0) PrefetchEighth(band + ahead, b);
+        } else {
+          PrefetchEighth(band + stride, b);
         }
       };
       AddBand(from.of, blocks, BlocksOf(operands, k), operands.tile, prefetch, sums);

@@ -79,6 +79,7 @@ struct FloatWeights {
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   static constexpr bool kPrepares = false;
   static constexpr size_t kTokensPrepared = kTileTokens;
+  static constexpr size_t kTokensOfSums = 0;
 };
 
 // Bytes: nearer and farther are slower (products_bench 0).
@@ -294,6 +295,12 @@ inline void MultiplyGroup(const TileWork& work, size_t end, const Columns& colum
       }
       return;
     }
+  }
+  if constexpr (Weights::kTokensOfSums > 0) {
+    using Summed = typename Weights::Summed;
+    if (work.tokens >= Weights::kTokensOfSums)
+      return MultiplyColumns<Summed, Summed::kTokensAtOnce, Summed::kPanelsOfMany>(work, end,
+                                                                                   columns);
   }
   MultiplyColumns<Weights, Weights::kTokensAtOnce, Weights::kPanelsOfMany>(work, end, columns);
 }
