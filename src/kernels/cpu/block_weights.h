@@ -373,7 +373,8 @@ inline void AddBand(From (&from)[kSideBySide], size_t blocks, const OperandBlock
     F32x16 parts[kSideBySide][kTokens];
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) Clear<kTokens>(parts[p]);
-    asm volatile("" : "+m"(sums));  // they wait in memory: registers are for parts
+    // Many wait in memory: registers are for parts.
+    if constexpr (kSideBySide * kTokens > 8) asm volatile("" : "+m"(sums));
     AddBlocks(from, blocks, x, tile, before, parts);
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) {
