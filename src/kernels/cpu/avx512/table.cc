@@ -12,6 +12,7 @@ namespace {
 #include "kernels/cpu/x86/stream.h"
 // In this order: the bodies are written over vec.h and quant.h.
 #include "kernels/cpu/avx512/brain.h"
+#include "kernels/cpu/avx512/pairs.h"
 #include "kernels/cpu/avx512/quant.h"
 constexpr bool kSumsAreFree = false;  // whether additions run beside products
 #include "kernels/cpu/body.h"

@@ -1,41 +1,24 @@
-// Dot products of pairs of BF16 with AVX512_BF16, which adds each pair's second product first
-// (Intel's Software Developer's Manual, VDPBF16PS; the same on AMD). Included by table.cc alone,
-// inside its anonymous namespace.
-
-// Sixteen rows' pairs, or one pair sixteen times.
-struct BrainPairs {
-  __m512i v;
-};
-
-inline BrainPairs LoadPairs(const uint8_t* from) {
-  return {_mm512_load_si512(from)};
-}
-inline BrainPairs BroadcastPair(uint32_t pair) {
-  return {_mm512_set1_epi32(static_cast<int32_t>(pair))};
-}
-inline __m512 Dot(__m512i a, __m512i b, __m512 sum) {
-  return _mm512_dpbf16_ps(sum, __builtin_bit_cast(__m512bh, a), __builtin_bit_cast(__m512bh, b));
-}
-inline F32x16 DotPairs(const BrainPairs& a, const BrainPairs& b, F32x16 sum) {
-  return {Dot(a.v, b.v, sum.v)};
-}
-
-// ---- what brain_attention.h asks for ----
+// What attention asks of AVX512_BF16, which adds each pair's second product first (Intel's Software
+// Developer's Manual, VDPBF16PS; the same on AMD). Included by table.cc alone, inside its anonymous
+// namespace.
 
 constexpr size_t kPairBytes = 64;
 constexpr size_t kParts = 1;
 
 using FactorPair = uint32_t;
-using PairPart = BrainPairs;
+struct PairPart {
+  __m512i v;
+};
 
 inline PairPart LoadPart(const uint8_t* at, size_t) {
-  return LoadPairs(at);
+  return {_mm512_load_si512(at)};
 }
 inline PairPart BroadcastPart(const FactorPair& x, size_t) {
-  return BroadcastPair(x);
+  return {_mm512_set1_epi32(static_cast<int32_t>(x))};
 }
 inline F32x16 AddProduct(PairPart a, PairPart b, F32x16 sum) {
-  return DotPairs(a, b, sum);
+  return {_mm512_dpbf16_ps(sum.v, __builtin_bit_cast(__m512bh, a.v),
+                           __builtin_bit_cast(__m512bh, b.v))};
 }
 // Of values that are zero or at least 2^-50.
 inline void StorePairs(F32x16 first, F32x16 second, uint8_t* at) {

@@ -14,6 +14,7 @@ namespace {
 #include "kernels/cpu/avx512/quant.h"
 #include "kernels/cpu/avx512/sums.h"
 #include "kernels/cpu/avx512bf16/brain.h"
+#include "kernels/cpu/avx512bf16/pairs.h"
 #include "kernels/cpu/body.h"
 
 }  // namespace
