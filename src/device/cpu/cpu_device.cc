@@ -495,7 +495,7 @@ void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> produc
     ProductTasks& tasks = split[count++];
     tasks = {&matrix, prepared, product.into.Slice(0, x.count),
              product.bias.empty() ? nullptr : product.bias.data(), product.accumulate};
-    SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (8 * pool_.threads())));
+    SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (16 * pool_.threads())));
   }
   const bool alike = std::all_of(split, split + count, [&](const ProductTasks& tasks) {
     return tasks.tasks == split[0].tasks;
