@@ -5,7 +5,9 @@
 #include <deque>
 #include <limits>
 #include <map>
+#include <queue>
 #include <set>
+#include <tuple>
 
 #include "plan/boundaries.h"
 #include "plan/neighbours.h"
@@ -29,10 +31,11 @@ constexpr double kPairCellsOfFew = 1e11;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
 constexpr double kPairCellsOfMany = 2e6;
 // Layer ranges computed in steps from the best to better neighbours, of so many nodes at most.
-constexpr double kCellsOfSteps = 1e7;
+constexpr double kCellsOfSteps = 3e7;
+constexpr double kCellsOfStepsOfMany = 1e7;
 constexpr size_t kNodesOfSteps = 16;
-constexpr double kBusyTimes = 3;  // what else a range takes that must not be too busy
-constexpr size_t kStepsFrom = 8;  // of the best, so many have their neighbours looked at
+constexpr double kBusyTimes = 3;   // what else a range takes that must not be too busy
+constexpr size_t kStepsFrom = 16;  // of the best, so many have their neighbours looked at
 // Of up to so many nodes the best without each of them is looked for, too.
 constexpr size_t kNodesLeftOut = 12;
 
@@ -80,6 +83,8 @@ class Search {
   void Offer(Arrangement arrangement);
   double WeighBoth(const std::vector<Order>& orders);
   void WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes);
+  void PairByNodes(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
+  void PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
   bool WorthWeighing(const Order& prefill, const Order& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
   double BusyOf(const Group& prefill, const GroupStage& to, double batch) const;
@@ -87,7 +92,7 @@ class Search {
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
   void WeighWithoutEach(const std::vector<size_t>& nodes);
-  void Climb(const std::vector<size_t>& nodes);
+  void Climb(const std::vector<size_t>& nodes, double cells);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
   void StepTo(const NodeOrder& prefill, const NodeOrder& decode);
@@ -317,19 +322,49 @@ void Search::WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> de
   sort_by(decodes, [](const OrderBounds& bounds) { return bounds.decode_s; });
   if (prefills.size() > kOrdersPaired) prefills.resize(kOrdersPaired);
   if (decodes.size() > kOrdersPaired) decodes.resize(kOrdersPaired);
+  fit ? PairByNodes(prefills, decodes) : PairBySeconds(prefills, decodes);
+}
+
+// Fewest nodes first.
+void Search::PairByNodes(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes) {
   for (Prepared& decode : decodes) {
-    const OrderBounds& d = decode.order->at_least;
     const size_t stages = decode.order->nodes.size();
-    if (fit && !CouldBeBetter(stages, 0, 0)) break;
+    if (!CouldBeBetter(stages, 0, 0)) return;
     for (Prepared& prefill : prefills) {
-      const OrderBounds& p = prefill.order->at_least;
       // Whatever follows has more nodes, or as many and takes longer.
-      const size_t most = std::max(stages, prefill.order->nodes.size());
-      if (fit && !CouldBeBetter(most, 0, 0)) break;
-      if (!fit && !CouldBeBetter(0, p.prefill_s + d.decode_s, 0)) break;
+      if (!CouldBeBetter(std::max(stages, prefill.order->nodes.size()), 0, 0)) break;
       if (WorthWeighing(*prefill.order, *decode.order)) WeighPair(prefill, decode);
       if (cells_left_ < 0) return;
     }
+  }
+}
+
+// Those that take least, at least, first. Both lists begin with what takes least.
+void Search::PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes) {
+  if (prefills.empty()) return;
+  struct Pair {
+    double at_least_s;
+    size_t decode;
+    size_t prefill;
+    bool operator<(const Pair& other) const {  // the last comes out first
+      return std::tie(at_least_s, decode, prefill) >
+             std::tie(other.at_least_s, other.decode, other.prefill);
+    }
+  };
+  std::priority_queue<Pair> next;
+  const auto push = [&](size_t decode, size_t prefill) {
+    next.push(
+        {prefills[prefill].order->at_least.prefill_s + decodes[decode].order->at_least.decode_s,
+         decode, prefill});
+  };
+  for (size_t decode = 0; decode < decodes.size(); ++decode) push(decode, 0);
+  while (!next.empty() && cells_left_ >= 0) {
+    const auto [at_least_s, decode, prefill] = next.top();
+    next.pop();
+    if (!CouldBeBetter(0, at_least_s, 0)) return;
+    if (WorthWeighing(*prefills[prefill].order, *decodes[decode].order))
+      WeighPair(prefills[prefill], decodes[decode]);
+    if (prefill + 1 < prefills.size()) push(decode, prefill + 1);
   }
 }
 
@@ -375,6 +410,7 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
       StepTo(other, decode);
       StepTo(decode, other);
     }
+    StepTo({decode.rbegin(), decode.rend()}, {decode.rbegin(), decode.rend()});
     return;
   }
   const NodeOrder prefill = NodesOf(from.prefill);
@@ -383,6 +419,8 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
   for (const auto& [first, second] : Exchanges(prefill, decode)) StepTo(first, second);
   StepTo(decode, decode);
   StepTo(prefill, prefill);
+  // Where nodes have both roles, an order cannot be turned round without the other.
+  StepTo({prefill.rbegin(), prefill.rend()}, {decode.rbegin(), decode.rend()});
 }
 
 // What the others do best without one of them: a node more changes which orders promise most, and
@@ -399,8 +437,8 @@ void Search::WeighWithoutEach(const std::vector<size_t>& nodes) {
 }
 
 // From the best few, the best first.
-void Search::Climb(const std::vector<size_t>& nodes) {
-  cells_left_ = kCellsOfSteps;
+void Search::Climb(const std::vector<size_t>& nodes, double cells) {
+  cells_left_ = cells;
   brief_ = true;
   std::set<std::pair<NodeOrder, NodeOrder>> begun;
   const auto next = [&]() -> std::optional<Arrangement> {
@@ -507,7 +545,8 @@ void Search::Weigh(const SearchSpace& space) {
   if (told_ || space.cells > 0 || nodes.size() <= kNodesWeighedInFull) return;
   const bool whole = !is_part_ && space.seconds_below == kInfinity;
   if (whole && nodes.size() <= kNodesLeftOut) WeighWithoutEach(nodes);
-  Climb(Promising(nodes, kept_, kNodesOfSteps));
+  Climb(Promising(nodes, kept_, kNodesOfSteps),
+        nodes.size() <= kNodesLeftOut ? kCellsOfSteps : kCellsOfStepsOfMany);
 }
 
 std::vector<Candidate> Search::Found() && {
