@@ -51,7 +51,7 @@ inline void StoreSummands(const From& from, uint8_t* into, uint8_t* own_at) {
 // dot + the products of 16 columns: of w with the activations at q. Compilers would take registers
 // for what is broadcast into products, and tear them apart.
 inline __m512i DotHalf(__m512i dot, const __m512i (&w)[4], const int8_t* q) {
-  const auto* four = reinterpret_cast<const int32_t*>(q);
+  const auto* four = reinterpret_cast<const int8_t(*)[4]>(q);
   __m512i first, second;
   asm("vpbroadcastd %[q0], %[first]\n\t"
       "vpbroadcastd %[q1], %[second]\n\t"
@@ -68,7 +68,7 @@ inline __m512i DotHalf(__m512i dot, const __m512i (&w)[4], const int8_t* q) {
 
 // dot[p][t] += the weights of a block of panel p, times those of token t, which it began with
 // StartOfSums() for. Sums and products of a token alternate, which keeps adders and multipliers
-// busy at once. Panels share each broadcast.
+// busy at once.
 template <typename From, size_t kSideBySide, size_t kTokens>
 inline void DotSums(const From (&from)[kSideBySide], const OperandBlock* x,
                     I32x16 (&dot)[kSideBySide][kTokens]) {
