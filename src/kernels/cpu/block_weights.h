@@ -96,8 +96,9 @@ struct BlockKind {
 };
 // Whether many tokens are multiplied by products of sums.
 template <typename Block>
-constexpr bool kHasSums = kSumsAreFree&& Integers<Block>::kHasSummands&& Block::kSubBlock == 32 &&
-                          kOperandOf<Block> == OperandKind::kSuperInt8;
+constexpr bool kHasSums =
+    kPanelsOfSums > 0 && Integers<Block>::kHasSummands&& Block::kSubBlock == 32 &&
+    kOperandOf<Block> == OperandKind::kSuperInt8;
 template <typename Block>
 using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, kHasSums<Block>,
                          kHasSums<Block> ? Integers<Block>::kCentre : 0, 32 / Block::kSubBlock,
@@ -405,13 +406,17 @@ constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
 template <typename Kind>
 constexpr size_t kBlockTokensMax = kWideRegisters&& Kind::kSubs == 1 ? 8 : kBlockTokens<Kind>;
 
+// One panel and whole tiles leave products of sums registers, unless panels share loads.
+template <typename Kind>
+constexpr size_t kSumTokens = kPanelsOfSums == 1 ? kTileTokens : kBlockTokens<Kind>;
+
 // Weights that BlockWeights has prepared.
 template <typename BlockKind>
 struct PreparedWeights {
   using Kind = BlockKind;
   using Block = PreparedBlock<Kind>;
   static constexpr OperandKind kOperand = Kind::kOperand;
-  static constexpr size_t kTokensAtOnce = Kind::kSums ? kTileTokens : kBlockTokens<Kind>;
+  static constexpr size_t kTokensAtOnce = Kind::kSums ? kSumTokens<Kind> : kBlockTokens<Kind>;
   static constexpr size_t kTokensMax = kTokensAtOnce;
 
   template <size_t kTokens, size_t kSideBySide>
@@ -444,18 +449,21 @@ struct BlockWeights {
   static constexpr size_t kPanelsOfFew = 1;
   static constexpr size_t kPanelsOfOne = 1;
   // Sums are worth it where a block comes out of its panel for so many tokens, if there are sums;
-  // the more bits, the more of them. One panel and whole tiles leave them registers.
-  static constexpr size_t kTokensOfSums = !Kind::kSums ? 0 : F::kHighBits == 0 ? 7 : 9;
+  // the more bits, the more of them. Two panels at a time are worth preparing only.
+  static constexpr size_t kTokensOfSums = !Kind::kSums || kPanelsOfSums > 1 ? 0
+                                          : F::kHighBits == 0               ? 7
+                                                                            : 9;
   // Preparing is worth it but where processors have instructions and registers for so much work at
   // a time that panels are hardly in the way.
   static constexpr bool kPrepares = !kWideRegisters || Kind::kSubs == 2 || Kind::kSums;
   // One tile's weights are best read in their order.
   static constexpr size_t kTokensInOrder = kTileTokens;
   static constexpr size_t kColumnsAtOnce = kPrepares && !Kind::kSums ? kColumnsInL1 : kColumnsInL2;
-  static constexpr size_t kTokensUnprepared =
-      Kind::kSums && F::kHighBits == 0 ? 3 * kTileTokens : kTileTokens;
+  static constexpr size_t kTokensUnprepared = kTileTokens * (!Kind::kSums        ? 1
+                                                             : F::kHighBits == 0 ? 3
+                                                                                 : kPanelsOfSums);
   static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : Kind::kSums ? 144 : 48;
-  static constexpr size_t kPanelsPrepared = Kind::kSums ? 1 : kPanelsOfMany;
+  static constexpr size_t kPanelsPrepared = Kind::kSums ? kPanelsOfSums : kPanelsOfMany;
   static constexpr size_t kPreparedBytes =
       kPanelsPrepared * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
 

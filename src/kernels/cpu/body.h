@@ -24,7 +24,7 @@ inline Quantization QuantizationOf(uint32_t largest) {
   return {amax / kLargest, kLargest / amax};
 }
 
-// (Block is a parameter because SetPairs() is only there where sums are free.)
+// (Block is a parameter because SetPairs() is only there where products of sums are.)
 template <OperandKind kKind, typename Block = OperandBlock>
 inline Block Quantize(const float* x, const Quantization& by) {
   Block block{};
@@ -39,7 +39,7 @@ inline Block Quantize(const float* x, const Quantization& by) {
   block.offset128 = -128 * sum;
   block.offset32[0] = -32 * first;
   block.offset32[1] = -32 * second;
-  if constexpr (kKind == OperandKind::kSuperInt8 && kSumsAreFree) SetPairs(block);
+  if constexpr (kKind == OperandKind::kSuperInt8 && kPanelsOfSums > 0) SetPairs(block);
   return block;
 }
 

@@ -183,7 +183,7 @@ inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
 }
 
 constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
-constexpr bool kSumsAreFree = false;    // whether additions run beside products
+constexpr size_t kPanelsOfSums = 0;     // no products of sums
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>

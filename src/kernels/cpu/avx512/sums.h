@@ -1,8 +1,6 @@
 // Products of sums (block_weights.h) with AVX-512 VNNI. Included by table.cc alone, inside its
 // anonymous namespace, after quant.h.
 
-constexpr bool kSumsAreFree = true;  // whether additions run beside products
-
 // (x & mask) | more.
 inline Bytes AndOr(Bytes x, uint8_t mask, uint8_t more) {
   return {_mm512_ternarylogic_epi32(x.v, _mm512_set1_epi8(static_cast<char>(mask)),
@@ -66,6 +64,31 @@ inline __m512i DotHalf(__m512i dot, const __m512i (&w)[4], const int8_t* q) {
   return dot;
 }
 
+// The same of two panels, which share what is broadcast.
+inline void DotHalves(__m512i& dot0, __m512i& dot1, const __m512i (&w)[2][4], const int8_t* q) {
+  const auto* four = reinterpret_cast<const int8_t(*)[4]>(q);
+  __m512i first, second, third, fourth;
+  asm("vpbroadcastd %[q0], %[first]\n\t"
+      "vpbroadcastd %[q1], %[second]\n\t"
+      "vpaddb %[first], %[v1], %[third]\n\t"
+      "vpaddb %[second], %[v0], %[fourth]\n\t"
+      "vpdpbusd %[fourth], %[third], %[dot0]\n\t"
+      "vpaddb %[first], %[w1], %[first]\n\t"
+      "vpaddb %[second], %[w0], %[second]\n\t"
+      "vpdpbusd %[second], %[first], %[dot1]\n\t"
+      "vpbroadcastd %[q2], %[third]\n\t"
+      "vpdpbusd %[third], %[v2], %[dot0]\n\t"
+      "vpdpbusd %[third], %[w2], %[dot1]\n\t"
+      "vpbroadcastd %[q3], %[fourth]\n\t"
+      "vpdpbusd %[fourth], %[v3], %[dot0]\n\t"
+      "vpdpbusd %[fourth], %[w3], %[dot1]"
+      : [dot0] "+v"(dot0), [dot1] "+v"(dot1), [first] "=&v"(first), [second] "=&v"(second),
+        [third] "=&v"(third), [fourth] "=&v"(fourth)
+      : [v0] "v"(w[0][0]), [v1] "v"(w[0][1]), [v2] "v"(w[0][2]), [v3] "v"(w[0][3]),
+        [w0] "v"(w[1][0]), [w1] "v"(w[1][1]), [w2] "v"(w[1][2]), [w3] "v"(w[1][3]),
+        [q0] "m"(four[0]), [q1] "m"(four[1]), [q2] "m"(four[2]), [q3] "m"(four[3]));
+}
+
 // dot[p][t] += the weights of a block of panel p, times those of token t, which it began with
 // StartOfSums() for. Sums and products of a token alternate, which keeps adders and multipliers
 // busy at once.
@@ -86,9 +109,11 @@ inline void DotSums(const From (&from)[kSideBySide], const OperandBlock* x,
     }
 #pragma GCC unroll 16
     for (size_t t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-      for (size_t p = 0; p < kSideBySide; ++p)
-        dot[p][t].v = DotHalf(dot[p][t].v, w[p], x[t].q + 4 * g);
+      const int8_t* q = x[t].q + 4 * g;
+      if constexpr (kSideBySide == 2)
+        DotHalves(dot[0][t].v, dot[1][t].v, w, q);
+      else
+        dot[0][t].v = DotHalf(dot[0][t].v, w[0], q);
     }
   }
 #pragma GCC unroll 2

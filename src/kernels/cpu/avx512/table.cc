@@ -14,7 +14,7 @@ namespace {
 #include "kernels/cpu/avx512/brain.h"
 #include "kernels/cpu/avx512/pairs.h"
 #include "kernels/cpu/avx512/quant.h"
-constexpr bool kSumsAreFree = false;  // whether additions run beside products
+constexpr size_t kPanelsOfSums = 0;  // no products of sums
 #include "kernels/cpu/body.h"
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace {
 // stored for it, which attention does.
 #include "kernels/cpu/avx512/pairs.h"
 #include "kernels/cpu/avx512bf16/brain.h"
-constexpr bool kSumsAreFree = false;  // whether additions run beside products
+constexpr size_t kPanelsOfSums = 0;  // no products of sums
 #include "kernels/cpu/body.h"
 
 }  // namespace

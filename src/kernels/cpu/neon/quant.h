@@ -66,7 +66,7 @@ inline void AddEightRows(const From& from, size_t begin, const OperandBlock* x, 
 }
 
 constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
-constexpr bool kSumsAreFree = false;    // whether additions run beside products
+constexpr size_t kPanelsOfSums = 0;     // no products of sums
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t. Eight rows
 // at a time, whose 16-bit sums fit into the registers.

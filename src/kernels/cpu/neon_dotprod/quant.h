@@ -17,7 +17,7 @@ inline void DotGroup(const From& from, size_t begin, const int8x16_t* x, I32x16*
 }
 
 constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
-constexpr bool kSumsAreFree = false;     // whether additions run beside products
+constexpr size_t kPanelsOfSums = 0;      // no products of sums
 
 // dot[0][t] += the weights of groups [kFirst, kFirst + kCount), times those of token t.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>

@@ -4,6 +4,7 @@
 #include "kernels/cpu/avx512/table.h"
 #include "kernels/cpu/avx512bf16/table.h"
 #include "kernels/cpu/zen4/table.h"
+#include "kernels/cpu/zen5/table.h"
 
 namespace baton::kernels {
 namespace {
@@ -18,6 +19,11 @@ bool HasAvx512Bf16() {
   return HasAvx512() && __builtin_cpu_supports("avx512bf16");
 }
 
+// Of AMD's processors: none before Zen 5 has this instruction.
+bool IsZen5() {
+  return __builtin_cpu_supports("avx512vp2intersect");
+}
+
 // Every processor with AVX2 has F16C.
 bool HasAvx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -27,9 +33,10 @@ bool HasAvx2() {
 
 std::vector<const KernelTable*> IsaTables() {
   std::vector<const KernelTable*> tables;
-  if (HasAvx512Bf16()) {  // both run on either maker's processors, one of them faster
-    tables = {&kAvx512Bf16Table, &kZen4Table};
-    if (__builtin_cpu_is("amd")) std::swap(tables[0], tables[1]);
+  if (HasAvx512Bf16()) {  // all of them run on either maker's processors, one of them fastest
+    tables = {&kAvx512Bf16Table, &kZen4Table, &kZen5Table};
+    const size_t fastest = !__builtin_cpu_is("amd") ? 0 : IsZen5() ? 2 : 1;
+    std::swap(tables[0], tables[fastest]);
   }
   if (HasAvx512()) tables.push_back(&kAvx512Table);
   if (HasAvx2()) tables.push_back(&kAvx2Table);

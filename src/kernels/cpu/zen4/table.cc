@@ -12,6 +12,7 @@ namespace {
 #include "kernels/cpu/x86/stream.h"
 // In this order: the bodies are written over vec.h and quant.h.
 #include "kernels/cpu/avx512/quant.h"
+constexpr size_t kPanelsOfSums = 1;
 #include "kernels/cpu/avx512/sums.h"
 #include "kernels/cpu/avx512bf16/brain.h"
 #include "kernels/cpu/avx512bf16/pairs.h"
