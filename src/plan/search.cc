@@ -101,7 +101,7 @@ class Search {
   const CostTable& costs_;
   bool told_ = false;
   bool brief_ = false;    // the budget ends what has begun, too
-  bool is_part_ = false;  // of a search of more nodes
+  bool is_part_ = false;  // of a search of more nodes, and too large to weigh everything
   double seconds_below_ = kInfinity;
   double cells_left_ = kPairCells;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
@@ -430,7 +430,7 @@ void Search::WeighWithoutEach(const std::vector<size_t>& nodes) {
     SearchSpace others{.nodes = nodes};
     std::erase(others.nodes, node);
     Search search(judge_);
-    search.is_part_ = true;
+    search.is_part_ = others.nodes.size() > kNodesWeighedInFull;
     search.Weigh(others);
     for (Candidate& candidate : search.kept_) Offer(std::move(candidate.arrangement));
   }

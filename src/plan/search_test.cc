@@ -75,18 +75,20 @@ void Count(const Result<PlanResult>& after, const Result<PlanResult>& before, Ob
   worse.most = std::max(worse.most, excess);
 }
 
-Worse WithADeviceMore(uint64_t seed, int fewest, int most, int rounds) {
+Worse WithADeviceMore(uint64_t seed, int fewest, int most, int rounds,
+                      const Constraints& constraints = {}) {
   Rng rng(seed);
   Worse worse;
   for (int round = 0; round < rounds; ++round) {
     const Objective objective = kObjectives[round % 3];
     Case drawn = Draw(rng, Between(rng, fewest, most), Between(rng, 1, 9), objective);
     const NodeId entry = drawn.cluster.nodes[0].id;
-    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry);
+    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry, constraints);
     AddNode(
         rng, drawn.cluster,
         static_cast<double>(MemoryFor(drawn.model, {0, drawn.model.n_layers()}, drawn.workload)));
-    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry), before, objective, worse);
+    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry, constraints), before, objective,
+          worse);
   }
   return worse;
 }
@@ -114,6 +116,12 @@ Worse WithAQuickerLink(uint64_t seed, int fewest, int most, int rounds) {
 // Up to six nodes everything is weighed, so that nothing that is there more can harm.
 TEST(Search, ADeviceMoreNeverMakesThePlanWorse) {
   const Worse worse = WithADeviceMore(12, 1, 5, Clusters(300));
+  EXPECT_EQ(worse.clusters, 0) << worse.most;
+}
+
+// Nor can a seventh, since what six of them do best is weighed in full, too.
+TEST(Search, ASeventhDeviceNeverMakesOneInstanceWorse) {
+  const Worse worse = WithADeviceMore(18, 6, 6, Clusters(300) / 3, {.one_instance = true});
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 

@@ -67,23 +67,20 @@ struct Operands {
   size_t first;
 };
 
-// A single token waits for each addition, so several panels go side by side; many share each
-// broadcast among two panels if there are registers.
+// A single token waits for each addition, so panels go side by side; many share each broadcast
+// among two panels if there are registers.
 struct FloatWeights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
   static constexpr size_t kTokensMax = kTileTokens;
   static constexpr size_t kTokensInOrder = kTokensOfStream;
   static constexpr size_t kColumnsAtOnce = kColumnsInL1;
-  static constexpr size_t kPanelsOfOne = 4;
+  static constexpr size_t kPanelsOfOne = kFloatPanelsOfOne;
   static constexpr size_t kPanelsOfFew = 2;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   static constexpr bool kPrepares = false;
   static constexpr size_t kTokensPrepared = kTileTokens;
   static constexpr size_t kTokensOfSums = 0;
 };
-
-// Bytes: nearer and farther are slower (products_bench 0).
-constexpr size_t kFloatsAhead = 1024;
 
 struct F32Weights : FloatWeights {
   static constexpr OperandKind kOperand = OperandKind::kFloat;

@@ -279,6 +279,8 @@ inline void PrefetchToL2(const void* at) {
 constexpr size_t StreamAhead() {
   return 0;
 }
+constexpr size_t kFloatsAhead = 1024;
+constexpr size_t kFloatPanelsOfOne = 4;
 
 // 16 rows x 4 bytes.
 struct Bytes {

@@ -9,7 +9,7 @@ namespace baton::kernels {
 namespace {
 
 #include "kernels/cpu/avx512/vec.h"
-#include "kernels/cpu/x86/stream.h"
+#include "kernels/cpu/zen5/stream.h"
 // In this order: the bodies are written over vec.h and quant.h.
 #include "kernels/cpu/avx512/quant.h"
 constexpr size_t kPanelsOfSums = 2;
