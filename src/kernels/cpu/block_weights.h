@@ -448,6 +448,7 @@ struct BlockWeights {
   // One stream of weights, from one end to the other, is what is fetched fastest (StreamAhead()).
   static constexpr size_t kPanelsOfFew = 1;
   static constexpr size_t kPanelsOfOne = 1;
+  static constexpr size_t kTokensByPanel = kTokensOfOnePanel / Kind::kSubs;
   // Sums are worth it where a block comes out of its panel for so many tokens, if there are sums;
   // the more bits, the more of them. Two panels at a time are worth preparing only.
   static constexpr size_t kTokensOfSums = !Kind::kSums || kPanelsOfSums > 1 ? 0

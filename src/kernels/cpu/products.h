@@ -72,6 +72,7 @@ struct Operands {
 struct FloatWeights {
   static constexpr size_t kTokensAtOnce = kTileTokens;
   static constexpr size_t kTokensMax = kTileTokens;
+  static constexpr size_t kTokensByPanel = 0;
   static constexpr size_t kTokensInOrder = kTokensOfStream;
   static constexpr size_t kColumnsAtOnce = kColumnsInL1;
   static constexpr size_t kPanelsOfOne = kFloatPanelsOfOne;
@@ -281,6 +282,8 @@ inline void MultiplyGroup(const TileWork& work, size_t end, const Columns& colum
     return MultiplyColumns<Weights, 1, Weights::kPanelsOfOne>(work, end, columns);
   if (work.tokens <= kTokensOfStream)
     return MultiplyColumns<Weights, kTokensOfStream, Weights::kPanelsOfFew>(work, end, columns);
+  if (work.tokens <= Weights::kTokensByPanel)
+    return MultiplyColumns<Weights, Weights::kTokensAtOnce, 1>(work, end, columns);
   if constexpr (Weights::kPrepares) {
     if (work.tokens > Weights::kTokensUnprepared) {
       constexpr size_t kPanels = Weights::kPanelsPrepared;

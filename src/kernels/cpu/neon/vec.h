@@ -281,6 +281,7 @@ constexpr size_t StreamAhead() {
 }
 constexpr size_t kFloatsAhead = 1024;
 constexpr size_t kFloatPanelsOfOne = 4;
+constexpr size_t kTokensOfOnePanel = 0;
 
 // 16 rows x 4 bytes.
 struct Bytes {

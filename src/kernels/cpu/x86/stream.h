@@ -15,3 +15,6 @@ inline size_t StreamAhead() {
 constexpr size_t kFloatsAhead = 1024;
 // Panels of floats that one token reads side by side.
 constexpr size_t kFloatPanelsOfOne = 4;
+// So few tokens, of those that could share two panels' loads, take blocks panel by panel: what
+// comes from memory comes faster then.
+constexpr size_t kTokensOfOnePanel = 0;
