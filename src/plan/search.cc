@@ -1,6 +1,7 @@
 #include "plan/search.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -26,7 +27,7 @@ constexpr int kDecodeSteps = 64;
 constexpr double kDecodeStep = 0.97;
 // Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
 // (Of up to six nodes and few layers, none are.)
-constexpr double kPairCells = 1e8;
+constexpr double kPairCells = 5e7;
 constexpr double kPairCellsOfFew = 1e11;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
 constexpr double kPairCellsOfMany = 2e6;
@@ -36,7 +37,7 @@ constexpr double kCellsOfStepsOfMany = 1e7;
 constexpr size_t kNodesOfSteps = 16;
 constexpr double kBusyTimes = 3;   // what else a range takes that must not be too busy
 constexpr size_t kStepsFrom = 16;  // of the best, so many have their neighbours looked at
-// Of up to so many nodes the best without each of them is looked for, too.
+// Of up to so many nodes the best without some of them is looked for, too.
 constexpr size_t kNodesLeftOut = 12;
 
 size_t NodesOfBoth(const std::vector<size_t>& a, const std::vector<size_t>& b) {
@@ -74,6 +75,7 @@ class Search {
   };
 
   Objective objective() const { return costs_.workload().objective; }
+  bool HasManyLayers() const { return costs_.model().n_layers() > kLayersMany; }
   // Layer ranges of so many stages.
   double CellsOf(size_t stages) const {
     const double layers = costs_.model().n_layers();
@@ -91,7 +93,7 @@ class Search {
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
-  void WeighWithoutEach(const std::vector<size_t>& nodes);
+  void WeighParts(const std::vector<size_t>& nodes);
   void Climb(const std::vector<size_t>& nodes, double cells);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
@@ -100,8 +102,9 @@ class Search {
   const Judge& judge_;
   const CostTable& costs_;
   bool told_ = false;
-  bool brief_ = false;    // the budget ends what has begun, too
-  bool is_part_ = false;  // of a search of more nodes, and too large to weigh everything
+  bool brief_ = false;          // the budget ends what has begun, too
+  bool is_part_ = false;        // of a search of more nodes
+  bool is_large_part_ = false;  // and of too many to weigh everything
   double seconds_below_ = kInfinity;
   double cells_left_ = kPairCells;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
@@ -254,7 +257,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     if (brief_ && cells_left_ < 0) return;
-    cells_left_ -= is_part_ && throughput ? cells * (1 + kBusyTimes) : cells;
+    cells_left_ -= is_large_part_ && throughput ? cells * (1 + kBusyTimes) : cells;
     auto group = LeastSum(layers, decode.nodes, step, exposed, limit, last);
     if (!group) return;
     double most = 0;
@@ -423,15 +426,22 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
   StepTo({prefill.rbegin(), prefill.rend()}, {decode.rbegin(), decode.rend()});
 }
 
-// What the others do best without one of them: a node more changes which orders promise most, and
-// must not hide what is good without it.
-void Search::WeighWithoutEach(const std::vector<size_t>& nodes) {
-  for (const size_t node : nodes) {
-    SearchSpace others{.nodes = nodes};
-    std::erase(others.nodes, node);
+// What is best without some of them: a node more changes which orders promise most, and must not
+// hide what is good without it. Each alone is left out; where parts are few but their layers too
+// many to weigh everything, all parts are looked at, so that those of fewer nodes are among those
+// of more.
+void Search::WeighParts(const std::vector<size_t>& nodes) {
+  const bool all = nodes.size() <= kNodesWeighedInFull + 1 && HasManyLayers();
+  const uint32_t whole = (uint32_t{1} << nodes.size()) - 1;
+  for (uint32_t part = 1; part < whole; ++part) {
+    if (!all && std::popcount(whole & ~part) > 1) continue;
+    SearchSpace some;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if ((part >> i & 1) != 0) some.nodes.push_back(nodes[i]);
+    }
     Search search(judge_);
-    search.is_part_ = others.nodes.size() > kNodesWeighedInFull;
-    search.Weigh(others);
+    search.is_part_ = true;
+    search.Weigh(some);
     for (Candidate& candidate : search.kept_) Offer(std::move(candidate.arrangement));
   }
 }
@@ -508,7 +518,7 @@ void Search::Weigh(const SearchSpace& space) {
   });
   OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
   if (nodes.size() <= kNodesWeighedInFull) {
-    if (costs_.model().n_layers() <= kLayersMany) cells_left_ = kPairCellsOfFew;
+    if (!HasManyLayers()) cells_left_ = kPairCellsOfFew;
     free.AddAll(nodes, kNodesWeighedInFull);
   } else {
     const int layers = costs_.model().n_layers();
@@ -523,9 +533,11 @@ void Search::Weigh(const SearchSpace& space) {
     free.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
                 StagesAllowed(kNodesWeighedInFull, layers));
   }
-  brief_ = is_part_ || space.cells > 0;
+  const bool few = nodes.size() <= kNodesWeighedInFull;
+  is_large_part_ = is_part_ && !few;
+  brief_ = is_large_part_ || space.cells > 0;
   if (space.cells > 0) cells_left_ = space.cells;
-  if (is_part_) cells_left_ = kPairCellsOfMany;
+  if (is_large_part_) cells_left_ = kPairCellsOfMany;
   if (space.prefill) as_prefill.Add(*space.prefill);
   if (space.decode) as_decode.Add(*space.decode);
   const auto prepared = [](const OrderBook& book) {
@@ -542,9 +554,10 @@ void Search::Weigh(const SearchSpace& space) {
   }
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(prepared(space.prefill ? as_prefill : free), prepared(decodes));
-  if (told_ || space.cells > 0 || nodes.size() <= kNodesWeighedInFull) return;
+  if (told_ || space.cells > 0) return;
   const bool whole = !is_part_ && space.seconds_below == kInfinity;
-  if (whole && nodes.size() <= kNodesLeftOut) WeighWithoutEach(nodes);
+  if (whole && (few ? HasManyLayers() : nodes.size() <= kNodesLeftOut)) WeighParts(nodes);
+  if (few) return;
   Climb(Promising(nodes, kept_, kNodesOfSteps),
         nodes.size() <= kNodesLeftOut ? kCellsOfSteps : kCellsOfStepsOfMany);
 }

@@ -5,7 +5,9 @@
 // is left out. Of more nodes: every single one, every pair in both roles, every order of a few that
 // promise most, and the best of all subsets that follow a few fixed sequences; of up to twelve,
 // what a search without each of them finds; then, from the best few, whatever differs from one of
-// them in one step, while that finds better ones.
+// them in one step, while that finds better ones. Where layers are many, not all pairs of orders of
+// six nodes can be weighed: then all subsets are searched by themselves, too, so that a node more
+// never makes it worse, up to a seventh.
 #pragma once
 
 #include <limits>

@@ -125,6 +125,28 @@ TEST(Search, ASeventhDeviceNeverMakesOneInstanceWorse) {
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
+// Nor where layers are too many to weigh all pairs of orders: in these clusters of up to six, a
+// node more hid the best plan before all subsets were searched by themselves.
+TEST(Search, OfManyLayersADeviceMoreNeverMakesOneInstanceWorse) {
+  for (const uint64_t seed : {40622, 40628, 40736, 40931, 41021, 41186, 41753}) {
+    Rng rng(seed);
+    const int nodes = Between(rng, 6, 6);
+    const int layers = Between(rng, 17, 30);
+    Case drawn = Draw(rng, nodes, layers, Objective::kThroughput);
+    drawn.workload.concurrency = drawn.workload.slots = Between(rng, 1, 8);
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const Constraints one{.one_instance = true};
+    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry, one);
+    AddNode(rng, drawn.cluster,
+            static_cast<double>(MemoryFor(drawn.model, {0, layers}, drawn.workload)));
+    Worse worse;
+    ASSERT_TRUE(before.ok()) << before.error().message();
+    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry, one), before,
+          Objective::kThroughput, worse);
+    EXPECT_EQ(worse.clusters, 0) << "seed " << seed << ", by " << worse.most;
+  }
+}
+
 // Clusters of seven in which an eighth node hid the best plan before what the others do without
 // each node was looked for; and of eleven, in which a twelfth did before pairs that promise most
 // came first.
