@@ -406,17 +406,15 @@ constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
 template <typename Kind>
 constexpr size_t kBlockTokensMax = kWideRegisters&& Kind::kSubs == 1 ? 8 : kBlockTokens<Kind>;
 
-// One panel and whole tiles leave products of sums registers, unless panels share loads.
-template <typename Kind>
-constexpr size_t kSumTokens = kPanelsOfSums == 1 ? kTileTokens : kBlockTokens<Kind>;
-
 // Weights that BlockWeights has prepared.
 template <typename BlockKind>
 struct PreparedWeights {
   using Kind = BlockKind;
   using Block = PreparedBlock<Kind>;
   static constexpr OperandKind kOperand = Kind::kOperand;
-  static constexpr size_t kTokensAtOnce = Kind::kSums ? kSumTokens<Kind> : kBlockTokens<Kind>;
+  // Sums of one panel leave whole tiles registers.
+  static constexpr size_t kTokensAtOnce =
+      Kind::kSums && kPanelsOfSums == 1 ? kTileTokens : kBlockTokens<Kind>;
   static constexpr size_t kTokensMax = kTokensAtOnce;
 
   template <size_t kTokens, size_t kSideBySide>
