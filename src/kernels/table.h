@@ -11,9 +11,11 @@
 //                     from 0, per sub-block, part = fma(float(exact dot), d or the exact d *
 //                     sub-scale, part), and after those of 32 weights, for types with minima, part
 //                     = fma(minimum, sum of x.q, part) per sub-block; then acc = fma(part, x.scale,
-//                     acc). F32: acc = fma(w, x, acc). BF16, F16: the same with w and x rounded to
-//                     BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the processors' own BF16 dot
-//                     products), factors below 2^-50 zero (half.h)
+//                     acc). Where kScalesAreSmall, part = float(exact sum of sub-scale * dot) * d;
+//                     then, for the type with minima, part = fma(float(exact sum of minimum * sum
+//                     of x.q), -dmin, part). F32: acc = fma(w, x, acc). BF16, F16: the same with w
+//                     and x rounded to BF16, K in the order 1, 0, 3, 2, 5, 4, ... (as the
+//                     processors' own BF16 dot products), factors below 2^-50 zero (half.h)
 //   sums over a row   16 partial sums, lane i takes elements i, i + 16, ...; then halves: lane i +=
 //                     lane i + 8, + 4, + 2, + 1
 //   attention         scores sequential over head dim; online softmax over blocks of 64 keys whose
@@ -33,6 +35,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensor/blocks.h"
 #include "tensor/dtype.h"
@@ -77,6 +80,12 @@ constexpr bool IsIntegers(OperandKind kind) {
 template <typename Block>
 inline constexpr OperandKind kOperandOf = sizeof(Block) < Block::kElements ? OperandKind::kSuperInt8
                                                                            : OperandKind::kInt8;
+
+// Weights whose integer times its sub-block's scale, an integer too, fits a byte: products of 256
+// are added before anything is rounded.
+template <typename Block>
+inline constexpr bool kScalesAreSmall =
+    std::is_same_v<Block, BlockQ2_K> || std::is_same_v<Block, BlockQ3_K>;
 
 // Activations are regrouped into tiles of KernelTable::tile_tokens tokens (the last may hold
 // fewer). A tile of T tokens is [k][T] floats, [k / 2][T] pairs of BF16 (zero where the number of

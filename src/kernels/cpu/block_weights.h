@@ -83,13 +83,14 @@ struct Integers<BlockMXFP4>
 
 // What products depend on; block types that agree in it share them.
 template <int kLargest, int kZeroAt, bool kHasSums, int kCentreAt, size_t kSubBlocks,
-          bool kHasMinimum, OperandKind kActivations>
+          bool kHasMinimum, bool kHasSmallScales, OperandKind kActivations>
 struct BlockKind {
   static constexpr int kMax = kLargest;
   static constexpr int kZero = kZeroAt;
   static constexpr int kCentre = kCentreAt;
   static constexpr size_t kSubs = kSubBlocks;  // of 32 columns
   static constexpr bool kMinimum = kHasMinimum;
+  static constexpr bool kSmallScales = kHasSmallScales;
   static constexpr OperandKind kOperand = kActivations;
   static constexpr bool kSuper = kOperand == OperandKind::kSuperInt8;
   static constexpr bool kSums = kHasSums;
@@ -102,7 +103,7 @@ constexpr bool kHasSums =
 template <typename Block>
 using KindOf = BlockKind<Integers<Block>::kMax, Integers<Block>::kZero, kHasSums<Block>,
                          kHasSums<Block> ? Integers<Block>::kCentre : 0, 32 / Block::kSubBlock,
-                         Block::kMinimum, kOperandOf<Block>>;
+                         Block::kMinimum, kScalesAreSmall<Block>, kOperandOf<Block>>;
 
 // Where the dot product of sub-block kSub begins, so that kZero counts as zero.
 template <typename Kind, size_t kSub>
@@ -160,10 +161,6 @@ struct SignedScales {
   F32x16 Scale(const uint8_t* at, size_t sub) const { return Times(d, LoadS8(at + 16 * sub)); }
 };
 template <>
-struct Scales<BlockQ3_K> : SignedScales {
-  using SignedScales::SignedScales;
-};
-template <>
 struct Scales<BlockQ6_K> : SignedScales {
   using SignedScales::SignedScales;
 };
@@ -171,24 +168,11 @@ template <>
 struct Scales<BlockIQ4_XS> : SignedScales {
   using SignedScales::SignedScales;
 };
-struct ScalesAndMinima {
+struct ByteScalesAndMinima {
   F32x16 d;
   F32x16 minus_dmin;
-  explicit ScalesAndMinima(const uint8_t* super)
+  explicit ByteScalesAndMinima(const uint8_t* super)
       : d(LoadHalf(HalvesAt(super))), minus_dmin(Negate(LoadHalf(HalvesAt(super + 32)))) {}
-};
-template <>
-struct Scales<BlockQ2_K> : ScalesAndMinima {
-  using ScalesAndMinima::ScalesAndMinima;
-  F32x16 Scale(const uint8_t* at, size_t sub) const {
-    return Times(d, LoadLowNibbles(at + 16 * sub));
-  }
-  F32x16 Minimum(const uint8_t* at, size_t sub) const {
-    return Times(minus_dmin, LoadHighNibbles(at + 16 * sub));
-  }
-};
-struct ByteScalesAndMinima : ScalesAndMinima {
-  using ScalesAndMinima::ScalesAndMinima;
   F32x16 Scale(const uint8_t* at, size_t) const { return Times(d, LoadU8(at)); }
   F32x16 Minimum(const uint8_t* at, size_t) const { return Times(minus_dmin, LoadU8(at + 16)); }
 };
@@ -201,6 +185,25 @@ struct Scales<BlockQ5_K> : ByteScalesAndMinima {
   using ByteScalesAndMinima::ByteScalesAndMinima;
 };
 
+// ---- small scales: w = d * scale * integer - dmin * minimum, where d and dmin are the band's ----
+
+template <>
+struct Scales<BlockQ2_K> {
+  const uint8_t* super;
+  explicit Scales(const uint8_t* of_band) : super(of_band) {}
+  F32x16 OfBand() const { return LoadHalf(HalvesAt(super)); }
+  F32x16 MinimumOfBand() const { return LoadHalf(HalvesAt(super + 32)); }
+  static I32x16 Small(const uint8_t* at, size_t sub) { return ScalesOfNibbles(at + 16 * sub); }
+  static I32x16 SmallMinima(const uint8_t* at) { return MinimaOfNibbles(at); }
+};
+template <>
+struct Scales<BlockQ3_K> {
+  const uint8_t* super;
+  explicit Scales(const uint8_t* of_band) : super(of_band) {}
+  F32x16 OfBand() const { return LoadHalf(HalvesAt(super)); }
+  static I32x16 Small(const uint8_t* at, size_t sub) { return ScalesOfBytes(at + 16 * sub); }
+};
+
 // ---- blocks of 32 columns and 16 rows ----
 
 // One where it lies in its panel. kMultipliesSums: as tokens are many enough or not.
@@ -210,6 +213,7 @@ struct PanelBlock {
   using F = panel::Format<Block>;
   static constexpr bool kMultipliesSums = kSums;
   static constexpr bool kIsPrepared = false;
+  static constexpr bool kIsScaled = false;
 
   const uint8_t* planes;
   const uint8_t* scales;
@@ -234,35 +238,87 @@ struct PanelBlock {
   }
   F32x16 Scale(size_t sub) const { return shared.Scale(scales, sub); }
   F32x16 Minimum(size_t sub) const { return shared.Minimum(scales, sub); }
+  // Where scales are small.
+  I32x16 SmallScale(size_t sub) const { return shared.Small(scales, sub); }
+  I32x16 SmallMinima() const { return shared.SmallMinima(scales); }
+  F32x16 ScaleOfBand() const { return shared.OfBand(); }
+  F32x16 MinimumOfBand() const { return shared.MinimumOfBand(); }
 };
 
 // One as many tiles of tokens read it one after the other: what it takes to get a block out of its
 // panel has been done.
+// Where scales are small, a band begins with those of its floats that are the band's, and bytes may
+// have taken their scales: kIsScaled.
 template <typename BlockKind>
 struct PreparedBlock {
   using Kind = BlockKind;
   static constexpr bool kMultipliesSums = Kind::kSums;
   static constexpr bool kIsPrepared = true;
+  static constexpr bool kIsScaled = Kind::kSmallScales && kBytesTakeScales;
   static constexpr size_t kGroupBytes = Kind::kSums ? 64 : kFactorBytes<Kind::kMax>;
   static constexpr size_t kScalesAt = 8 * kGroupBytes;
-  static constexpr size_t kMinimaAt = kScalesAt + Kind::kSubs * 64;
-  static constexpr size_t kOwnAt = kMinimaAt + (Kind::kMinimum ? Kind::kSubs * 64 : 0);
+  static constexpr size_t kMinimaAt = kScalesAt + (kIsScaled ? 0 : Kind::kSubs * 64);
+  static constexpr size_t kMinimaBytes = !Kind::kMinimum      ? 0
+                                         : Kind::kSmallScales ? 64
+                                                              : Kind::kSubs * 64;
+  static constexpr size_t kOwnAt = kMinimaAt + kMinimaBytes;
   static constexpr size_t kBytes = kOwnAt + (Kind::kSums ? 64 : 0);
+  static constexpr size_t kBandBytes = !Kind::kSmallScales ? 0 : Kind::kMinimum ? 128 : 64;
 
   const uint8_t* bytes;
+  const uint8_t* band = nullptr;
 
+  // Of so many columns from the beginning of a band on.
+  static constexpr size_t BytesOf(size_t columns) {
+    const size_t bands = (columns + panel::kBandColumns - 1) / panel::kBandColumns;
+    return bands * kBandBytes + columns / 32 * kBytes;
+  }
+
+  void BeginBand() {
+    if constexpr (kBandBytes > 0) {
+      band = bytes;
+      bytes += kBandBytes;
+    }
+  }
   void Next() { bytes += kBytes; }
   Factors<Kind::kMax> Group(size_t group) const {
     return LoadFactors<Kind::kMax>(bytes + group * kGroupBytes);
   }
   Bytes Summand(size_t group) const { return LoadBytes(bytes + group * kGroupBytes); }
   const uint8_t* OwnProducts() const { return bytes + kOwnAt; }
-  F32x16 Scale(size_t sub) const { return FloatsAt(kScalesAt + sub * 64); }
-  F32x16 Minimum(size_t sub) const { return FloatsAt(kMinimaAt + sub * 64); }
+  F32x16 Scale(size_t sub) const { return FloatsAt(bytes + kScalesAt + sub * 64); }
+  F32x16 Minimum(size_t sub) const { return FloatsAt(bytes + kMinimaAt + sub * 64); }
+  I32x16 SmallScale(size_t sub) const { return LoadInts(bytes + kScalesAt + sub * 64); }
+  I32x16 SmallMinima() const { return LoadInts(bytes + kMinimaAt); }
+  F32x16 ScaleOfBand() const { return FloatsAt(band); }
+  F32x16 MinimumOfBand() const { return FloatsAt(band + 64); }
 
  private:
-  F32x16 FloatsAt(size_t at) const { return Load(reinterpret_cast<const float*>(bytes + at)); }
+  static F32x16 FloatsAt(const uint8_t* at) { return Load(reinterpret_cast<const float*>(at)); }
 };
+
+inline void StoreFloats(F32x16 x, uint8_t* into) {
+  Store(x, reinterpret_cast<float*>(into));
+}
+
+template <typename Block>
+requires kScalesAreSmall<Block>
+inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
+  using Kind = KindOf<Block>;
+  using Prepared = PreparedBlock<Kind>;
+#pragma GCC unroll 2
+  for (size_t sub = 0; sub < 2; ++sub) {
+    const I32x16 scale = from.SmallScale(sub);
+    if constexpr (!Prepared::kIsScaled) StoreInts(scale, into + Prepared::kScalesAt + sub * 64);
+#pragma GCC unroll 4
+    for (size_t g = sub * 4; g < sub * 4 + 4; ++g) {
+      auto factors = from.Group(g);
+      if constexpr (Prepared::kIsScaled) factors = ScaleBytes<Kind::kZero>(factors, scale);
+      StoreFactors<Kind::kMax>(factors, into + g * Prepared::kGroupBytes);
+    }
+  }
+  if constexpr (Kind::kMinimum) StoreInts(from.SmallMinima(), into + Prepared::kMinimaAt);
+}
 
 template <typename Block>
 inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
@@ -277,9 +333,19 @@ inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
   }
 #pragma GCC unroll 2
   for (size_t sub = 0; sub < Kind::kSubs; ++sub) {
-    Store(from.Scale(sub), reinterpret_cast<float*>(into + Prepared::kScalesAt + sub * 64));
+    StoreFloats(from.Scale(sub), into + Prepared::kScalesAt + sub * 64);
     if constexpr (Kind::kMinimum)
-      Store(from.Minimum(sub), reinterpret_cast<float*>(into + Prepared::kMinimaAt + sub * 64));
+      StoreFloats(from.Minimum(sub), into + Prepared::kMinimaAt + sub * 64);
+  }
+}
+
+// What comes before a band's blocks.
+template <typename Block>
+inline void PrepareBand(const PanelBlock<Block>& first, uint8_t* into) {
+  using Kind = KindOf<Block>;
+  if constexpr (Kind::kSmallScales) {
+    StoreFloats(first.ScaleOfBand(), into);
+    if constexpr (Kind::kMinimum) StoreFloats(first.MinimumOfBand(), into + 64);
   }
 }
 
@@ -309,19 +375,16 @@ inline void Dot(const From (&from)[kSideBySide], const OperandBlock* x,
   }
 }
 
-template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
+template <typename From, size_t kSideBySide, size_t kTokens>
 inline void AddMinimum(const From (&from)[kSideBySide], const OperandBlock* x,
                        F32x16 (&sums)[kSideBySide][kTokens]) {
+  static_assert(From::Kind::kSubs == 1);
 #pragma GCC unroll 2
   for (size_t p = 0; p < kSideBySide; ++p) {
-    const F32x16 minimum = from[p].Minimum(kSub);
+    const F32x16 minimum = from[p].Minimum(0);
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t) {
-      const F32x16 xs = From::Kind::kSubs == 1 ? Broadcast(x[t].sum)
-                                               : Times(ToFloat(BroadcastInt(x[t].offset32[kSub])),
-                                                       Broadcast(-1.0f / 32));
-      sums[p][t] = Fma(minimum, xs, sums[p][t]);
-    }
+    for (size_t t = 0; t < kTokens; ++t)
+      sums[p][t] = Fma(minimum, Broadcast(x[t].sum), sums[p][t]);
   }
 }
 
@@ -350,8 +413,7 @@ inline void AddBlock(const From (&from)[kSideBySide], const OperandBlock* x,
   static_assert(Kind::kSubs == 1 || Kind::kSuper);
   AddSubBlock<0>(from, x, sums);
   if constexpr (Kind::kSubs == 2) AddSubBlock<1>(from, x, sums);
-  if constexpr (Kind::kMinimum) AddMinimum<0>(from, x, sums);
-  if constexpr (Kind::kMinimum && Kind::kSubs == 2) AddMinimum<1>(from, x, sums);
+  if constexpr (Kind::kMinimum) AddMinimum(from, x, sums);
 }
 
 // `blocks` of them, one after the other; before(b) comes before block b. x: of the first block.
@@ -366,11 +428,94 @@ inline void AddBlocks(From (&from)[kSideBySide], size_t blocks, const OperandBlo
   }
 }
 
+// ---- small scales ----
+
+// products += dots of sub-block kSub * its scale.
+template <size_t kSub, typename From, size_t kSideBySide, size_t kTokens>
+inline void AddSmallSubBlock(const From (&from)[kSideBySide], const OperandBlock* x,
+                             I32x16 (&products)[kSideBySide][kTokens]) {
+  I32x16 dot[kSideBySide][kTokens];
+  Dot<kSub>(from, x, dot);
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const I32x16 scale = from[p].SmallScale(kSub);
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t)
+      products[p][t] = MultiplyAdd(dot[p][t], scale, products[p][t]);
+  }
+}
+
+template <typename From, size_t kSideBySide, size_t kTokens>
+inline void AddSmallBlock(const From (&from)[kSideBySide], const OperandBlock* x,
+                          I32x16 (&products)[kSideBySide][kTokens]) {
+  if constexpr (From::kIsScaled) {
+    DotGroups<0, 8>(from, x, products);
+  } else {
+    AddSmallSubBlock<0>(from, x, products);
+    AddSmallSubBlock<1>(from, x, products);
+  }
+}
+
+// minima -= those of a block times the sums of its halves of x.
+template <typename From, size_t kSideBySide, size_t kTokens>
+inline void SubtractSmallMinima(const From (&from)[kSideBySide], const OperandBlock* x,
+                                I32x16 (&minima)[kSideBySide][kTokens]) {
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+    const I32x16 of_block = from[p].SmallMinima();
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t)
+      minima[p][t] = SubtractMinima(minima[p][t], of_block, x[t]);
+  }
+}
+
+// As AddBand(), of a whole one.
+template <typename From, size_t kSideBySide, size_t kTokens, typename Before>
+inline void AddSmallBand(From (&from)[kSideBySide], const OperandBlock* x, size_t tile,
+                         const Before& before, F32x16 (&sums)[kSideBySide][kTokens]) {
+  using Kind = typename From::Kind;
+  // Bytes that have taken their scales are larger by so much.
+  constexpr int kMore = From::kIsScaled ? 31 * Kind::kZero : 0;
+  I32x16 products[kSideBySide][kTokens], minima[kSideBySide][kTokens];
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) products[p][t] = minima[p][t] = BroadcastInt(0);
+  }
+  int32_t offsets[kTokens] = {};  // -8 times the sums of x
+  for (size_t b = 0; b < panel::kBandBlocks; ++b) {
+    before(b);
+    const OperandBlock* of_block = x + b * tile;
+    AddSmallBlock(from, of_block, products);
+    if constexpr (Kind::kMinimum) SubtractSmallMinima(from, of_block, minima);
+    if constexpr (kMore != 0) {
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kTokens; ++t) offsets[t] += of_block[t].offset8;
+    }
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kSideBySide; ++p) from[p].Next();
+  }
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kSideBySide; ++p) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTokens; ++t) {
+      if constexpr (kMore != 0)
+        products[p][t] = Add(products[p][t], BroadcastInt(offsets[t] / 8 * kMore));
+      F32x16 part = Times(ToFloat(products[p][t]), from[p].ScaleOfBand());
+      if constexpr (Kind::kMinimum)
+        part = Fma(ToFloat(minima[p][t]), from[p].MinimumOfBand(), part);
+      sums[p][t] = Fma(part, Broadcast(x[t].scale), sums[p][t]);
+    }
+  }
+}
+
 // The same for what x has one scale for, if it has: a band.
 template <typename From, size_t kSideBySide, size_t kTokens, typename Before>
 inline void AddBand(From (&from)[kSideBySide], size_t blocks, const OperandBlock* x, size_t tile,
                     const Before& before, F32x16 (&sums)[kSideBySide][kTokens]) {
-  if constexpr (From::Kind::kSuper) {
+  if constexpr (From::Kind::kSmallScales) {
+    AddSmallBand(from, x, tile, before, sums);
+  } else if constexpr (From::Kind::kSuper) {
     F32x16 parts[kSideBySide][kTokens];
 #pragma GCC unroll 2
     for (size_t p = 0; p < kSideBySide; ++p) Clear<kTokens>(parts[p]);
@@ -401,6 +546,8 @@ template <typename Kind>
 constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
                                 : Kind::kSubs == 1 ? 6
                                                    : 4;
+template <typename Kind>
+constexpr size_t kPreparedTokens = PreparedBlock<Kind>::kIsScaled && !Kind::kMinimum ? 6 : kBlockTokens<Kind>;
 
 // A tile of no more than these goes at once, so that blocks come out of their panel once.
 template <typename Kind>
@@ -414,7 +561,7 @@ struct PreparedWeights {
   static constexpr OperandKind kOperand = Kind::kOperand;
   // Sums of one panel leave whole tiles registers.
   static constexpr size_t kTokensAtOnce =
-      Kind::kSums && kPanelsOfSums == 1 ? kTileTokens : kBlockTokens<Kind>;
+      Kind::kSums && kPanelsOfSums == 1 ? kTileTokens : kPreparedTokens<Kind>;
   static constexpr size_t kTokensMax = kTokensAtOnce;
 
   template <size_t kTokens, size_t kSideBySide>
@@ -422,8 +569,9 @@ struct PreparedWeights {
                          F32x16 (&sums)[kSideBySide][kTokens]) {
     Block from[kSideBySide];
     for (size_t p = 0; p < kSideBySide; ++p)
-      from[p] = {prepared + p * (columns.end - columns.begin) / 32 * Block::kBytes};
+      from[p] = {prepared + p * Block::BytesOf(columns.end - columns.begin)};
     for (size_t k = columns.begin; k < columns.end; k += panel::kBandColumns) {
+      for (size_t p = 0; p < kSideBySide; ++p) from[p].BeginBand();
       AddBand(
           from, panel::BandBlocks(k, columns.end), BlocksOf(operands, k), operands.tile,
           [](size_t) {}, sums);
@@ -461,10 +609,10 @@ struct BlockWeights {
   static constexpr size_t kTokensUnprepared = kTileTokens * (!Kind::kSums        ? 1
                                                              : F::kHighBits == 0 ? 3
                                                                                  : kPanelsOfSums);
-  static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : Kind::kSums ? 144 : 48;
+  static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : 144;
   static constexpr size_t kPanelsPrepared = Kind::kSums ? kPanelsOfSums : kPanelsOfMany;
   static constexpr size_t kPreparedBytes =
-      kPanelsPrepared * kColumnsAtOnce / 32 * PreparedBlock<Kind>::kBytes;
+      kPanelsPrepared * PreparedBlock<Kind>::BytesOf(kColumnsAtOnce);
 
   static size_t PanelBytes(size_t columns) { return F::PanelBytes(columns); }
 
@@ -476,6 +624,8 @@ struct BlockWeights {
         const uint8_t* band = panels + p * stride + F::BandAt(k);
         const size_t blocks = panel::BandBlocks(k, columns.all);
         Block from = Block::At(band, blocks);
+        PrepareBand(from, into);
+        into += PreparedBlock<Kind>::kBandBytes;
         for (size_t b = 0; b < blocks; ++b, into += PreparedBlock<Kind>::kBytes) {
           PrefetchEighth(band + kSideBySide * stride, b);
           PrepareBlock(from, into);

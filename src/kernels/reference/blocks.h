@@ -130,6 +130,12 @@ inline ScaleAndMin ScaleAndMinOf(const uint8_t (&b)[12], size_t s) {
           static_cast<uint8_t>((b[s + 4] >> 4) | (b[s] >> 6 << 4))};
 }
 
+inline uint8_t ScaleOf(const BlockQ2_K& w, size_t s) {
+  return w.scales[s] & 15;
+}
+inline uint8_t MinOf(const BlockQ2_K& w, size_t s) {
+  return w.scales[s] >> 4;
+}
 inline int8_t ScaleOf(const BlockQ3_K& w, size_t s) {
   const int low = s < 8 ? w.scales[s] & 15 : w.scales[s - 8] >> 4;
   const int high = w.scales[8 + s % 4] >> (s / 4 * 2) & 3;
@@ -190,7 +196,7 @@ Scaling ScalingOf(const Block& w, size_t s) {
   return {FromHalf(w.d) * static_cast<float>(ScaleOf(w, s))};
 }
 inline Scaling ScalingOf(const BlockQ2_K& w, size_t s) {
-  return Scaled(w.d, w.scales[s] & 15, w.dmin, w.scales[s] >> 4);
+  return Scaled(w.d, ScaleOf(w, s), w.dmin, MinOf(w, s));
 }
 inline Scaling ScalingOf(const BlockQ4_K& w, size_t s) {
   const auto [scale, min] = ScaleAndMinOf(w.scales, s);

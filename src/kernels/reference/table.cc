@@ -66,19 +66,13 @@ float BrainDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   return sum;
 }
 
-// Adds weights' integers times q[from, to) with `weight(i)` the signed weight i of the block.
-template <typename Weight>
-float IntegerDot(const OperandBlock& x, size_t from, size_t to, const Weight& weight) {
-  int32_t dot = 0;
-  for (size_t i = from; i < to; ++i) dot += x.q[i] * weight(i);
-  return static_cast<float>(dot);
-}
-
 // Weights [from, to) of block b of 32 columns, whose own block is w.
 template <typename Block>
-float DotOf(const Block& w, size_t b, const OperandBlock& x, size_t from, size_t to) {
+int32_t DotOf(const Block& w, size_t b, const OperandBlock& x, size_t from, size_t to) {
   const size_t at = b * 32 % Block::kElements;
-  return IntegerDot(x, from, to, [&](size_t i) { return IntegerOf<Block>(QuantOf(w, at + i)); });
+  int32_t dot = 0;
+  for (size_t i = from; i < to; ++i) dot += x.q[i] * IntegerOf<Block>(QuantOf(w, at + i));
+  return dot;
 }
 
 // Weights that meet activations with a scale for each 32.
@@ -89,14 +83,11 @@ float Dot(const uint8_t* row, const uint8_t* operand, size_t columns) {
     const auto w = Load<Block>(row, b);
     const auto x = Load<OperandBlock>(operand, b);
     const Scaling scaling = ScalingOf(w, 0);
-    sum = std::fma(DotOf(w, b, x, 0, 32), scaling.scale * x.scale, sum);
+    const auto dot = static_cast<float>(DotOf(w, b, x, 0, 32));
+    sum = std::fma(dot, scaling.scale * x.scale, sum);
     if (Block::kMinimum) sum = std::fma(scaling.minimum, x.sum, sum);
   }
   return sum;
-}
-
-float HalfSum(const OperandBlock& x, size_t half) {
-  return static_cast<float>(x.offset32[half]) / -32.0f;
 }
 
 // Block b of 32 columns, which w holds, before x.scale.
@@ -106,12 +97,44 @@ float AddBlock(const Block& w, size_t b, const OperandBlock& x, float part) {
   const size_t first = b * kSubs % (Block::kElements / Block::kSubBlock);
   for (size_t s = 0; s < kSubs; ++s) {
     const size_t begin = s * Block::kSubBlock;
-    const float dot = DotOf(w, b, x, begin, begin + Block::kSubBlock);
+    const auto dot = static_cast<float>(DotOf(w, b, x, begin, begin + Block::kSubBlock));
     part = std::fma(dot, ScalingOf(w, first + s).scale, part);
   }
-  if (!Block::kMinimum) return part;
-  for (size_t s = 0; s < kSubs; ++s)
-    part = std::fma(ScalingOf(w, first + s).minimum, kSubs == 1 ? x.sum : HalfSum(x, s), part);
+  if constexpr (Block::kMinimum) {
+    static_assert(kSubs == 1);
+    part = std::fma(ScalingOf(w, first).minimum, x.sum, part);
+  }
+  return part;
+}
+
+// Blocks [begin, end) of 32 columns before the scale that their activations share.
+template <typename Block>
+float PartOf(const uint8_t* row, const uint8_t* operand, size_t begin, size_t end) {
+  float part = 0;
+  for (size_t b = begin; b < end; ++b) {
+    const auto w = Load<Block>(row, b * 32 / Block::kElements);
+    part = AddBlock(w, b, Load<OperandBlock>(operand, b), part);
+  }
+  return part;
+}
+
+// The same of a block of 256 columns whose scales are small: two sub-blocks to each 32.
+template <typename Block>
+requires kScalesAreSmall<Block>
+float PartOf(const uint8_t* row, const uint8_t* operand, size_t begin, size_t) {
+  static_assert(Block::kElements == 256 && Block::kSubBlock == 16);
+  const auto w = Load<Block>(row, begin / 8);
+  int32_t products = 0;
+  int32_t minima = 0;
+  for (size_t s = 0; s < 16; ++s) {
+    const auto x = Load<OperandBlock>(operand, begin + s / 2);
+    const size_t half = s % 2;
+    products += ScaleOf(w, s) * DotOf(w, s / 2, x, half * 16, half * 16 + 16);
+    if constexpr (Block::kMinimum) minima += MinOf(w, s) * (x.offset32[half] / -32);
+  }
+  const float part = static_cast<float>(products) * FromHalf(w.d);
+  if constexpr (Block::kMinimum)
+    return std::fma(static_cast<float>(minima), -FromHalf(w.dmin), part);
   return part;
 }
 
@@ -121,11 +144,7 @@ float SuperDot(const uint8_t* row, const uint8_t* operand, size_t columns) {
   const size_t blocks = columns / 32;
   float sum = 0;
   for (size_t super = 0; super < blocks; super += 8) {
-    float part = 0;
-    for (size_t b = super; b < std::min(super + 8, blocks); ++b) {
-      const auto w = Load<Block>(row, b * 32 / Block::kElements);
-      part = AddBlock(w, b, Load<OperandBlock>(operand, b), part);
-    }
+    const float part = PartOf<Block>(row, operand, super, std::min(super + 8, blocks));
     sum = std::fma(part, Load<OperandBlock>(operand, super).scale, sum);
   }
   return sum;

@@ -182,6 +182,45 @@ inline void DotBytes(const From& from, const OperandBlock* x, I32x16 (&dot)[kTok
   }
 }
 
+// ---- scales that are small: integers, with upper halves of zero ----
+
+inline I32x16 ScalesOfNibbles(const uint8_t* from) {
+  const I32x16 x = WidenU8(from);
+  const __m256i mask = _mm256_set1_epi32(15);
+  return {_mm256_and_si256(x.lo, mask), _mm256_and_si256(x.hi, mask)};
+}
+inline I32x16 ScalesOfBytes(const uint8_t* from) {
+  const __m256i words = _mm256_cvtepi8_epi16(Load128(from));
+  return {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)),
+          _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1))};
+}
+// dot * scale + sum, where |dot| < 2^15.
+inline I32x16 MultiplyAdd(I32x16 dot, I32x16 scale, I32x16 sum) {
+  return {_mm256_add_epi32(sum.lo, _mm256_madd_epi16(dot.lo, scale.lo)),
+          _mm256_add_epi32(sum.hi, _mm256_madd_epi16(dot.hi, scale.hi))};
+}
+
+// Of both halves of a block of 32: the high nibbles of 2 x 16 bytes, 16 bits each.
+inline __m256i MinimaOf(__m256i first, __m256i second) {
+  return _mm256_srli_epi16(_mm256_or_si256(first, _mm256_slli_epi32(second, 16)), 4);
+}
+inline I32x16 MinimaOfNibbles(const uint8_t* from) {
+  const I32x16 first = WidenU8(from);
+  const I32x16 second = WidenU8(from + 16);
+  return {MinimaOf(first.lo, second.lo), MinimaOf(first.hi, second.hi)};
+}
+// sum - the sums of both halves of x times their minima.
+inline I32x16 SubtractMinima(I32x16 sum, I32x16 minima, const OperandBlock& x) {
+  int64_t offsets;  // -32 times each sum
+  __builtin_memcpy(&offsets, x.offset32, sizeof(offsets));
+  const __m256i words = _mm256_srai_epi32(_mm256_set1_epi64x(offsets), 5);
+  const __m256i pairs = _mm256_shuffle_epi8(words, _mm256_set1_epi32(0x05040100));
+  return AddWords(sum, {minima.lo, minima.hi}, pairs);
+}
+
+// Whether bytes are multiplied by their scales as blocks are prepared.
+constexpr bool kBytesTakeScales = false;  // those of Q3_K would need all eight bits
+
 constexpr bool kFewBitsAreFast = true;  // whether products of small integers are cheaper
 constexpr size_t kPanelsOfSums = 0;     // no products of sums
 

@@ -161,15 +161,6 @@ inline I32x16 WidenU8(const uint8_t* from) {
 inline F32x16 LoadU8(const uint8_t* from) {
   return ToFloat(WidenU8(from));
 }
-inline F32x16 LoadLowNibbles(const uint8_t* from) {
-  const I32x16 x = WidenU8(from);
-  const __m256i mask = _mm256_set1_epi32(15);
-  return ToFloat({_mm256_and_si256(x.lo, mask), _mm256_and_si256(x.hi, mask)});
-}
-inline F32x16 LoadHighNibbles(const uint8_t* from) {
-  const I32x16 x = WidenU8(from);
-  return ToFloat({_mm256_srli_epi32(x.lo, 4), _mm256_srli_epi32(x.hi, 4)});
-}
 inline __m256 PowersOfExponents(__m256i e) {
   const __m256i one = _mm256_set1_epi32(1);
   const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23);
@@ -185,6 +176,14 @@ inline F32x16 LoadS8(const uint8_t* from) {
   const __m128i bytes = Load128(from);
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+inline I32x16 LoadInts(const uint8_t* from) {
+  const auto* at = reinterpret_cast<const __m256i*>(from);
+  return {_mm256_load_si256(at), _mm256_load_si256(at + 1)};
+}
+inline void StoreInts(I32x16 x, uint8_t* into) {
+  _mm256_store_si256(reinterpret_cast<__m256i*>(into), x.lo);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(into + 32), x.hi);
 }
 
 inline I32x16 BroadcastInt(int32_t x) {

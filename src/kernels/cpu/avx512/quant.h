@@ -67,6 +67,53 @@ inline void StoreFactors(Bytes x, uint8_t* into) {
   _mm512_store_si512(into, x.v);
 }
 
+// ---- scales that are small: integers, with upper halves of zero ----
+
+inline I32x16 ScalesOfNibbles(const uint8_t* from) {
+  return {_mm512_and_si512(WidenU8(from), _mm512_set1_epi32(15))};
+}
+inline I32x16 ScalesOfBytes(const uint8_t* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return {_mm512_cvtepu16_epi32(_mm256_cvtepi8_epi16(bytes))};
+}
+// dot * scale + sum, where |dot| < 2^15.
+inline I32x16 MultiplyAdd(I32x16 dot, I32x16 scale, I32x16 sum) {
+  return {_mm512_dpwssd_epi32(sum.v, dot.v, scale.v)};
+}
+
+// Of both halves of a block of 32: the high nibbles of 2 x 16 bytes, 16 bits each.
+inline I32x16 MinimaOfNibbles(const uint8_t* from) {
+  const __m512i both = _mm512_or_si512(WidenU8(from), _mm512_slli_epi32(WidenU8(from + 16), 16));
+  return {_mm512_srli_epi16(both, 4)};
+}
+// sum - the sums of both halves of x times their minima.
+inline I32x16 SubtractMinima(I32x16 sum, I32x16 minima, const OperandBlock& x) {
+  int64_t offsets;  // -32 times each sum
+  __builtin_memcpy(&offsets, x.offset32, sizeof(offsets));
+  const __m512i words = _mm512_srai_epi32(_mm512_set1_epi64(offsets), 5);
+  const __m512i pairs = _mm512_shuffle_epi8(words, _mm512_set1_epi32(0x05040100));
+  return {_mm512_dpwssd_epi32(sum.v, minima.v, pairs)};
+}
+
+// Whether bytes are multiplied by their scales as blocks are prepared.
+constexpr bool kBytesTakeScales = true;
+// (x - kZero) * scale + 31 * kZero, which is a byte.
+template <int kZero>
+inline Bytes ScaleBytes(Bytes x, I32x16 scale) {
+  const __m512i scales = _mm512_or_si512(scale.v, _mm512_slli_epi32(scale.v, 16));
+  if constexpr (kZero == 0) return {_mm512_mullo_epi16(x.v, scales)};  // no byte overflows
+  const __m512i low = _mm512_set1_epi16(0xff);
+  const __m512i even = _mm512_mullo_epi16(_mm512_and_si512(x.v, low), scales);
+  const __m512i odd = _mm512_mullo_epi16(_mm512_andnot_si512(low, x.v), scales);
+  const __m512i products = _mm512_ternarylogic_epi32(even, low, odd, (0xf0 & 0xcc) | 0xaa);
+  const __m512i less = _mm512_mullo_epi16(_mm512_sub_epi16(scales, _mm512_set1_epi16(31)),
+                                          _mm512_set1_epi16(kZero));
+  const __m512i bytes =
+      _mm512_shuffle_epi8(less, _mm512_broadcast_i32x4(_mm_set_epi64x(
+                                    0x0c0c0c0c08080808, 0x0404040400000000)));
+  return {_mm512_sub_epi8(products, bytes)};
+}
+
 constexpr bool kFewBitsAreFast = false;  // whether products of small integers are cheaper
 
 // dot[p][t] += the weights of groups [kFirst, kFirst + kCount) of panel p, times those of token t.

@@ -130,13 +130,6 @@ inline F32x16 LoadS8(const uint8_t* from) {
   return {_mm512_cvtepi32_ps(
       _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))))};
 }
-
-inline F32x16 LoadLowNibbles(const uint8_t* from) {
-  return {_mm512_cvtepi32_ps(_mm512_and_si512(WidenU8(from), _mm512_set1_epi32(15)))};
-}
-inline F32x16 LoadHighNibbles(const uint8_t* from) {
-  return {_mm512_cvtepi32_ps(_mm512_srli_epi32(WidenU8(from), 4))};
-}
 // 2^(e - 128) of bytes e. (e - 1) << 23 is right from 2 on and smaller than the denormal below.
 inline F32x16 LoadExponents(const uint8_t* from) {
   const __m512i e = WidenU8(from);
@@ -149,6 +142,9 @@ inline F32x16 LoadExponents(const uint8_t* from) {
 inline I32x16 BroadcastInt(int32_t x) {
   return {_mm512_set1_epi32(x)};
 }
+inline I32x16 Add(I32x16 a, I32x16 b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
 inline I32x16 Twice(I32x16 x) {
   return {_mm512_add_epi32(x.v, x.v)};
 }
@@ -157,6 +153,13 @@ inline I32x16 Eighth(I32x16 x) {  // of multiples of eight
 }
 inline F32x16 ToFloat(I32x16 x) {
   return {_mm512_cvtepi32_ps(x.v)};
+}
+
+inline I32x16 LoadInts(const uint8_t* from) {
+  return {_mm512_load_si512(from)};
+}
+inline void StoreInts(I32x16 x, uint8_t* into) {
+  _mm512_store_si512(into, x.v);
 }
 
 // Of pairs (c, s): c and s twice each; and x with the elements of each pair exchanged.

@@ -189,18 +189,14 @@ inline F32x16 FloatsOfBytes(uint8x16_t bytes) {
 inline F32x16 LoadU8(const uint8_t* from) {
   return FloatsOfBytes(vld1q_u8(from));
 }
-inline F32x16 LoadS8(const uint8_t* from) {
-  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(from));
+inline I32x16 Widen(int8x16_t bytes) {
   const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
   const int16x8_t high = vmovl_high_s8(bytes);
-  return ToFloat({vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)),
-                  vmovl_high_s16(high)});
+  return {vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)),
+          vmovl_high_s16(high)};
 }
-inline F32x16 LoadLowNibbles(const uint8_t* from) {
-  return FloatsOfBytes(vandq_u8(vld1q_u8(from), vdupq_n_u8(15)));
-}
-inline F32x16 LoadHighNibbles(const uint8_t* from) {
-  return FloatsOfBytes(vshrq_n_u8(vld1q_u8(from), 4));
+inline F32x16 LoadS8(const uint8_t* from) {
+  return ToFloat(Widen(vreinterpretq_s8_u8(vld1q_u8(from))));
 }
 inline float32x4_t PowersOfExponents(uint32x4_t exponents) {
   const int32x4_t e = vreinterpretq_s32_u32(exponents);
@@ -216,6 +212,17 @@ inline F32x16 LoadExponents(const uint8_t* from) {
           PowersOfExponents(e.d)};
 }
 
+inline I32x16 LoadInts(const uint8_t* from) {
+  const auto* at = reinterpret_cast<const int32_t*>(from);
+  return {vld1q_s32(at), vld1q_s32(at + 4), vld1q_s32(at + 8), vld1q_s32(at + 12)};
+}
+inline void StoreInts(I32x16 x, uint8_t* into) {
+  auto* at = reinterpret_cast<int32_t*>(into);
+  vst1q_s32(at, x.a);
+  vst1q_s32(at + 4, x.b);
+  vst1q_s32(at + 8, x.c);
+  vst1q_s32(at + 12, x.d);
+}
 inline I32x16 BroadcastInt(int32_t x) {
   const int32x4_t four = vdupq_n_s32(x);
   return {four, four, four, four};
@@ -339,6 +346,54 @@ inline void StoreFactors(const Bytes& x, uint8_t* into) {
   vst1q_u8(into + 32, x.c);
   vst1q_u8(into + 48, x.d);
 }
+
+// ---- scales that are small: integers ----
+
+inline I32x16 Signed(const U32x16& x) {
+  return {vreinterpretq_s32_u32(x.a), vreinterpretq_s32_u32(x.b), vreinterpretq_s32_u32(x.c),
+          vreinterpretq_s32_u32(x.d)};
+}
+inline I32x16 ScalesOfNibbles(const uint8_t* from) {
+  return Signed(Widen(vandq_u8(vld1q_u8(from), vdupq_n_u8(15))));
+}
+inline I32x16 ScalesOfBytes(const uint8_t* from) {
+  return Widen(vreinterpretq_s8_u8(vld1q_u8(from)));
+}
+// dot * scale + sum.
+inline I32x16 MultiplyAdd(const I32x16& dot, const I32x16& scale, const I32x16& sum) {
+  return {vmlaq_s32(sum.a, dot.a, scale.a), vmlaq_s32(sum.b, dot.b, scale.b),
+          vmlaq_s32(sum.c, dot.c, scale.c), vmlaq_s32(sum.d, dot.d, scale.d)};
+}
+
+// Of both halves of a block of 32: the high nibbles of 2 x 16 bytes, 16 bits each, half by half.
+inline I32x16 MinimaOfNibbles(const uint8_t* from) {
+  const uint8x16_t first = vshrq_n_u8(vld1q_u8(from), 4);
+  const uint8x16_t second = vshrq_n_u8(vld1q_u8(from + 16), 4);
+  return {vreinterpretq_s32_u16(vmovl_u8(vget_low_u8(first))),
+          vreinterpretq_s32_u16(vmovl_high_u8(first)),
+          vreinterpretq_s32_u16(vmovl_u8(vget_low_u8(second))),
+          vreinterpretq_s32_u16(vmovl_high_u8(second))};
+}
+// sum + minima of eight rows times lane kHalf of `by`.
+template <int kHalf>
+inline void AddMinima(int32x4_t& low, int32x4_t& high, int32x4_t minima, int16x4_t by) {
+  const int16x8_t words = vreinterpretq_s16_s32(minima);
+  low = vmlal_lane_s16(low, vget_low_s16(words), by, kHalf);
+  high = vmlal_high_lane_s16(high, words, by, kHalf);
+}
+// sum - the sums of both halves of x times their minima.
+inline I32x16 SubtractMinima(I32x16 sum, const I32x16& minima, const OperandBlock& x) {
+  const int32x2_t offsets = vld1_s32(x.offset32);  // -32 times each sum
+  const int16x4_t by = vmovn_s32(vshrq_n_s32(vcombine_s32(offsets, offsets), 5));
+  AddMinima<0>(sum.a, sum.b, minima.a, by);
+  AddMinima<0>(sum.c, sum.d, minima.b, by);
+  AddMinima<1>(sum.a, sum.b, minima.c, by);
+  AddMinima<1>(sum.c, sum.d, minima.d, by);
+  return sum;
+}
+
+// Whether bytes are multiplied by their scales as blocks are prepared.
+constexpr bool kBytesTakeScales = false;  // those of Q3_K would need all eight bits
 
 // ---- peaks, and what a tile takes ----
 
