@@ -221,6 +221,11 @@ class Device {
   // All products share the input, which is brought into the weights' operand format once. The
   // input is read whole before anything is written.
   virtual void MatMul(const Input& input, std::initializer_list<Product> products) = 0;
+  // down of the gated rows of gate and up, as MatMul(input, {gate, up}) and then
+  // MatMul(Gated(gate.into, up.into, kind), {down}); but what becomes of the rows of gate and up is
+  // the device's affair. These two do not accumulate.
+  virtual void FeedForward(const Input& input, const Product& gate, const Product& up, Gate kind,
+                           const Product& down) = 0;
   // Products of some rows each: gathered row i is row gather[i] of the input, or row i where
   // `gather` is empty. Rows of two products are the same or have none in common.
   virtual void MatMulGroups(const Input& input, std::span<const int32_t> gather,

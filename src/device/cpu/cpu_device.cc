@@ -28,8 +28,12 @@ constexpr size_t kReadBytes = 256 << 10;
 constexpr size_t kParallelRows = 4;
 // Integers of activations share scales within runs of so many (OperandKind).
 constexpr size_t kOperandColumns = 256;
-// Below so many attention tiles per thread, their keys are split as well.
+// Below so many attention tiles per thread, their keys are split as well; below so many parts of
+// gated rows, these wait in memory.
 constexpr size_t kTasksPerThread = 4;
+// Tokens whose gate and up rows, kOperandColumns of them, stay in L2 until they are gated: whole
+// tiles of every set, and as many as products prepare weights for.
+constexpr size_t kGatedTokens = 144;
 
 size_t DivideUp(size_t a, size_t b) {
   return (a + b - 1) / b;
@@ -167,6 +171,8 @@ class CpuDevice final : public Device {
 
   void Embed(const Matrix& table, std::span<const TokenId> tokens, float scale, Rows into) override;
   void MatMul(const Input& input, std::initializer_list<Product> products) override;
+  void FeedForward(const Input& input, const Product& gate, const Product& up, Gate kind,
+                   const Product& down) override;
   void MatMulGroups(const Input& input, std::span<const int32_t> gather,
                     std::span<const GroupProduct> products) override;
   void MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix>> weights,
@@ -225,9 +231,12 @@ class CpuDevice final : public Device {
   const uint8_t* PrepareRows(const Input& input, size_t columns, OperandKind kind,
                              const PlaceOf& place_of);
   const uint8_t* PrepareColumns(const Input& input, OperandKind kind);
+  const uint8_t* GateProducts(const Input& input, const Product& gate, const Product& up, Gate by,
+                              OperandKind kind);
   const uint8_t* PrepareAlone(const Input& input, OperandKind kind);
   const uint8_t* Gather(const uint8_t* rows, OperandKind kind, size_t columns,
                         std::span<const int32_t> gather);
+  ProductTasks TasksOf(const Product& product, const Rows& x, const uint8_t* operands) const;
   void RunProducts(std::span<const ProductTasks> products);
   void RunSideBySide(std::span<const ProductTasks> products);
 
@@ -253,6 +262,7 @@ class CpuDevice final : public Device {
   ThreadPool pool_;
   WeightArena arena_;
   Scratch operands_[kernels::kOperandKinds];
+  Scratch gated_;
   Scratch gathered_[kernels::kOperandKinds];
   Scratch attention_;
   Scratch partials_;
@@ -441,10 +451,19 @@ const uint8_t* CpuDevice::Gather(const uint8_t* rows, OperandKind kind, size_t c
   return into;
 }
 
+void CheckShapes(const Product& product, const Rows& x) {
+  const CpuMatrix& matrix = Ours(product.weights);
+  CHECK(matrix.columns() == x.width && matrix.rows() == product.into.width, "shapes disagree");
+}
+
+size_t PanelsAtOnce(const CpuMatrix& matrix, size_t at_most) {
+  const size_t fitting = std::max<size_t>(1, kTaskBytes / matrix.panel_bytes());
+  return DivideUp(std::min(at_most, fitting), 4) * 4;
+}
+
 void SplitIntoTasks(ProductTasks& product, size_t panels_at_most) {
   const CpuMatrix& matrix = *product.matrix;
-  const size_t fitting = std::max<size_t>(1, kTaskBytes / matrix.panel_bytes());
-  product.panels_per_task = DivideUp(std::min(panels_at_most, fitting), 4) * 4;
+  product.panels_per_task = PanelsAtOnce(matrix, panels_at_most);
   product.tasks = DivideUp(matrix.panel_count(), product.panels_per_task);
 }
 
@@ -477,6 +496,17 @@ void CpuDevice::RunSideBySide(std::span<const ProductTasks> products) {
                 [&](size_t task, int) { RunProductTask(products[task % count], task / count); });
 }
 
+// Of rows x, which are at `operands`.
+ProductTasks CpuDevice::TasksOf(const Product& product, const Rows& x,
+                                const uint8_t* operands) const {
+  CheckShapes(product, x);
+  const CpuMatrix& matrix = Ours(product.weights);
+  ProductTasks tasks{&matrix, operands, product.into.Slice(0, x.count),
+                     product.bias.empty() ? nullptr : product.bias.data(), product.accumulate};
+  SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (16 * pool_.threads())));
+  return tasks;
+}
+
 void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> products) {
   const Rows& x = input.x;
   if (x.count == 0) return;
@@ -487,20 +517,87 @@ void CpuDevice::MatMul(const Input& input, std::initializer_list<Product> produc
   ProductTasks split[kProductsMax];
   size_t count = 0;
   for (const Product& product : products) {
-    const CpuMatrix& matrix = Ours(product.weights);
-    CHECK(matrix.columns() == x.width && matrix.rows() == product.into.width, "shapes disagree");
-    const OperandKind kind = matrix.kernels().operand;
+    const OperandKind kind = Ours(product.weights).kernels().operand;
     const uint8_t*& prepared = operands[static_cast<int>(kind)];
     if (prepared == nullptr) prepared = Prepare(input, kind);
-    ProductTasks& tasks = split[count++];
-    tasks = {&matrix, prepared, product.into.Slice(0, x.count),
-             product.bias.empty() ? nullptr : product.bias.data(), product.accumulate};
-    SplitIntoTasks(tasks, std::max<size_t>(1, matrix.panel_count() / (16 * pool_.threads())));
+    split[count++] = TasksOf(product, x, prepared);
   }
   const bool alike = std::all_of(split, split + count, [&](const ProductTasks& tasks) {
     return tasks.tasks == split[0].tasks;
   });
   alike ? RunSideBySide({split, count}) : RunProducts({split, count});
+}
+
+// Rows [row, row + rows) of a product, for some tokens, side by side at `into`.
+void MultiplyRows(const Product& product, const uint8_t* operands, size_t tokens, size_t row,
+                  size_t rows, float* into) {
+  const CpuMatrix& matrix = Ours(product.weights);
+  const size_t at_once = PanelsAtOnce(matrix, kOperandColumns / kPanelRows) * kPanelRows;
+  for (size_t i = 0; i < rows; i += at_once) {
+    matrix.kernels().multiply({matrix.panel((row + i) / kPanelRows), matrix.columns(),
+                               std::min(at_once, rows - i), operands, tokens, into + i, rows,
+                               product.bias.empty() ? nullptr : product.bias.data() + row + i,
+                               false});
+  }
+}
+
+// The gated rows of two products as operands of `kind`. What is multiplied is gated before it
+// leaves the thread's cache: of some tokens, as many columns as operands share a scale.
+const uint8_t* CpuDevice::GateProducts(const Input& input, const Product& gate, const Product& up,
+                                       Gate by, OperandKind kind) {
+  const size_t count = input.x.count, width = gate.into.width;
+  const OperandKind kinds[] = {Ours(gate.weights).kernels().operand,
+                               Ours(up.weights).kernels().operand};
+  const uint8_t* of_gate = Prepare(input, kinds[0]);
+  const uint8_t* of_up = kinds[1] == kinds[0] ? of_gate : Prepare(input, kinds[1]);
+  const size_t token_bytes = kernels::OperandBytes(kind, width);
+  uint8_t* operands = gated_.Get(count * token_bytes);
+  const auto multiply_up = GateOf(kernels_, by);
+  const auto prepare = kernels::PrepareOf(kernels_, kind);
+  const size_t part_floats = kGatedTokens * kOperandColumns;
+  rows_.Get(pool_.threads() * 2 * part_floats * sizeof(float));
+  const size_t parts = DivideUp(count, kGatedTokens);
+  pool_.ForEach(parts * DivideUp(width, kOperandColumns), [&](size_t task, int worker) {
+    float* gates = reinterpret_cast<float*>(rows_.data()) + worker * 2 * part_floats;
+    float* ups = gates + part_floats;
+    const size_t first = task % parts * kGatedTokens;
+    const size_t tokens = std::min(kGatedTokens, count - first);
+    const size_t begin = task / parts * kOperandColumns;
+    const size_t columns = std::min(kOperandColumns, width - begin);
+    const auto at_token = [&](const uint8_t* of, OperandKind its) {
+      return of + first * kernels::OperandBytes(its, input.x.width);
+    };
+    MultiplyRows(gate, at_token(of_gate, kinds[0]), tokens, begin, columns, gates);
+    MultiplyRows(up, at_token(of_up, kinds[1]), tokens, begin, columns, ups);
+    multiply_up(gates, ups, tokens * columns, gates);
+    for (size_t t = 0; t < tokens; ++t) {
+      const size_t in_tile = t % kernels_.tile_tokens;
+      const size_t tile = first + t - in_tile;
+      const size_t tile_tokens = std::min(kernels_.tile_tokens, count - tile);
+      prepare(gates + t * columns, columns, tile_tokens, in_tile,
+              operands + tile * token_bytes + tile_tokens * kernels::OperandBytes(kind, begin));
+    }
+  });
+  return operands;
+}
+
+void CpuDevice::FeedForward(const Input& input, const Product& gate, const Product& up, Gate kind,
+                            const Product& down) {
+  CHECK(!gate.accumulate && !up.accumulate, "rows that are gated are not added to");
+  const size_t count = input.x.count, width = gate.into.width;
+  const size_t parts = DivideUp(count, kGatedTokens) * DivideUp(width, kOperandColumns);
+  if (count <= kernels_.tile_tokens ||
+      parts < kTasksPerThread * static_cast<size_t>(pool_.threads())) {
+    MatMul(input, {gate, up});
+    return MatMul(Gated(gate.into, up.into, kind), {down});
+  }
+  CheckShapes(gate, input.x);
+  CheckShapes(up, input.x);
+  CHECK(up.into.width == width, "shapes disagree");
+  const OperandKind gated = Ours(down.weights).kernels().operand;
+  const ProductTasks tasks = TasksOf(down, gate.into.Slice(0, count),
+                                     GateProducts(input, gate, up, kind, gated));
+  RunProducts({&tasks, 1});
 }
 
 void CpuDevice::MatMulGroups(const Input& input, std::span<const int32_t> gather,

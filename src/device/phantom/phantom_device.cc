@@ -194,6 +194,10 @@ void PhantomDevice::Embed(const Matrix&, std::span<const TokenId>, float, Rows) 
 void PhantomDevice::MatMul(const Input&, std::initializer_list<Product>) {
   CHECK(false, "{}", kNoArithmetic);
 }
+void PhantomDevice::FeedForward(const Input&, const Product&, const Product&, Gate,
+                                const Product&) {
+  CHECK(false, "{}", kNoArithmetic);
+}
 void PhantomDevice::MatMulGroups(const Input&, std::span<const int32_t>,
                                  std::span<const GroupProduct>) {
   CHECK(false, "{}", kNoArithmetic);

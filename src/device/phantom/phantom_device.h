@@ -47,6 +47,8 @@ class PhantomDevice final : public Device {
   Result<std::unique_ptr<Matrix>> Pack(const MatrixSource& source) override;
   void Embed(const Matrix& table, std::span<const TokenId> tokens, float scale, Rows into) override;
   void MatMul(const Input& input, std::initializer_list<Product> products) override;
+  void FeedForward(const Input& input, const Product& gate, const Product& up, Gate kind,
+                   const Product& down) override;
   void MatMulGroups(const Input& input, std::span<const int32_t> gather,
                     std::span<const GroupProduct> products) override;
   void MatMulHeads(Rows x, std::span<const std::shared_ptr<const Matrix>> weights,

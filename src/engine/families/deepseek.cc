@@ -114,11 +114,16 @@ Result<StageOutput> DeepSeek::Run(const PassInput& input, Device& device,
     const bool mixed = spec_.HasExperts(layer);
     const Rows gate = (mixed ? s.shared_gate : s.gate).Slice(0, needed);
     const Rows up = (mixed ? s.shared_up : s.up).Slice(0, needed);
-    if (w.down != nullptr) device.MatMul(ffn_input, {{w.gate.get(), gate}, {w.up.get(), up}});
-    if (mixed) {
-      RunExperts(spec_.experts, w.experts, ffn_input, s.experts, s.routing, device, x);
+    const device::Product of_gate{w.gate.get(), gate}, of_up{w.up.get(), up},
+        of_down{w.down.get(), x, {}, true};
+    if (!mixed) {
+      device.FeedForward(ffn_input, of_gate, of_up, device::Gate::kSilu, of_down);
+      continue;
     }
-    if (w.down != nullptr) device.MatMul(Gated(gate, up), {{w.down.get(), x, {}, true}});
+    // What all experts read is read before any of them adds to it.
+    if (w.down != nullptr) device.MatMul(ffn_input, {of_gate, of_up});
+    RunExperts(spec_.experts, w.experts, ffn_input, s.experts, s.routing, device, x);
+    if (w.down != nullptr) device.MatMul(Gated(gate, up), {of_down});
   }
 
   return ends_.Finish(input, device, x, s.logits);

@@ -87,8 +87,8 @@ Result<StageOutput> Gemma::Run(const PassInput& input, Device& device, CachedAtt
     device.AddNormed(branch, w.after_attention_norm, epsilon, x);
 
     const Rows gate = s.gate.Slice(0, needed), up = s.up.Slice(0, needed);
-    device.MatMul(Normed(x, w.ffn_norm, epsilon), {{w.gate.get(), gate}, {w.up.get(), up}});
-    device.MatMul(Gated(gate, up, device::Gate::kGelu), {{w.down.get(), branch}});
+    device.FeedForward(Normed(x, w.ffn_norm, epsilon), {w.gate.get(), gate}, {w.up.get(), up},
+                       device::Gate::kGelu, {w.down.get(), branch});
     device.AddNormed(branch, w.after_ffn_norm, epsilon, x);
   }
 

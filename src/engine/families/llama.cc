@@ -94,8 +94,8 @@ Result<StageOutput> Llama::Run(const PassInput& input, Device& device, CachedAtt
       continue;
     }
     const Rows gate = s.gate.Slice(0, needed), up = s.up.Slice(0, needed);
-    device.MatMul(normed, {{w.gate.get(), gate, w.gate_bias}, {w.up.get(), up, w.up_bias}});
-    device.MatMul(Gated(gate, up), {{w.down.get(), x, w.down_bias, true}});
+    device.FeedForward(normed, {w.gate.get(), gate, w.gate_bias}, {w.up.get(), up, w.up_bias},
+                       device::Gate::kSilu, {w.down.get(), x, w.down_bias, true});
   }
 
   return ends_.Finish(input, device, x, s.logits);
