@@ -595,8 +595,8 @@ void CpuDevice::FeedForward(const Input& input, const Product& gate, const Produ
   CheckShapes(up, input.x);
   CHECK(up.into.width == width, "shapes disagree");
   const OperandKind gated = Ours(down.weights).kernels().operand;
-  const ProductTasks tasks = TasksOf(down, gate.into.Slice(0, count),
-                                     GateProducts(input, gate, up, kind, gated));
+  const ProductTasks tasks =
+      TasksOf(down, gate.into.Slice(0, count), GateProducts(input, gate, up, kind, gated));
   RunProducts({&tasks, 1});
 }
 

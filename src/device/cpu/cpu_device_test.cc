@@ -131,6 +131,47 @@ TEST(CpuDevice, GatedRowsAreThoseOfEachRowAlone) {
   }
 }
 
+// Whether gated rows wait in memory or not: of operands of all kinds, of widths that end within
+// what shares a scale, of more tokens than one thread takes.
+TEST(CpuDevice, FeedForwardIsItsProducts) {
+  struct Types {
+    DType gate, up, down;
+    size_t hidden, width;
+  };
+  const Types cases[] = {{DType::kQ4_0, DType::kQ4_0, DType::kQ6_K, 64, 2560},
+                         {DType::kQ8_0, DType::kQ5_1, DType::kQ4_0, 96, 2528},
+                         {DType::kQ4_K, DType::kF32, DType::kQ8_0, 256, 2528},
+                         {DType::kBF16, DType::kQ4_0, DType::kBF16, 64, 2501},
+                         {DType::kF32, DType::kF32, DType::kF32, 33, 2500}};
+  for (const int threads : {1, 2, 3}) {
+    const auto device = MakeCpuDevice(*kernels::SelectKernels("").value(), {.threads = threads});
+    for (const Types& types : cases) {
+      const auto gate = SomeMatrix(*device, types.gate, types.width, types.hidden);
+      const auto up = SomeMatrix(*device, types.up, types.width, types.hidden);
+      const auto down = SomeMatrix(*device, types.down, types.hidden, types.width);
+      std::vector<float> bias(types.width), norm(types.hidden, 0.5f);
+      for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i % 7) - 3;
+      for (const size_t count : {1, 12, 13, 150, 301}) {
+        const Values x = Random(*device, count, types.hidden, 1);
+        const Values gates = Random(*device, count, types.width, 2),
+                     ups = Random(*device, count, types.width, 3);
+        const Values fused = Random(*device, count, types.hidden, 4),
+                     apart = Random(*device, count, types.hidden, 4);
+        const auto normed = Normed(x.rows, norm, 1e-5f);
+        const Product of_gate{gate.get(), gates.rows, bias}, of_up{up.get(), ups.rows};
+        device->FeedForward(normed, of_gate, of_up, Gate::kSilu,
+                            {down.get(), fused.rows, {}, true});
+        device->MatMul(normed, {of_gate, of_up});
+        device->MatMul(Gated(gates.rows, ups.rows, Gate::kSilu),
+                       {{down.get(), apart.rows, {}, true}});
+        EXPECT_TRUE(std::isfinite(apart.rows.host()[0]));
+        EXPECT_EQ(std::memcmp(fused.rows.host(), apart.rows.host(), count * types.hidden * 4), 0)
+            << InfoOf(types.down).name << ", " << threads << " threads, " << count << " rows";
+      }
+    }
+  }
+}
+
 // Products with matrices of as many rows each take turns; with others they do not.
 TEST(CpuDevice, ProductsOfOneInputAreThoseOfEachAlone) {
   const auto device = Cpu();

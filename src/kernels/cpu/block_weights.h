@@ -383,8 +383,7 @@ inline void AddMinimum(const From (&from)[kSideBySide], const OperandBlock* x,
   for (size_t p = 0; p < kSideBySide; ++p) {
     const F32x16 minimum = from[p].Minimum(0);
 #pragma GCC unroll 16
-    for (size_t t = 0; t < kTokens; ++t)
-      sums[p][t] = Fma(minimum, Broadcast(x[t].sum), sums[p][t]);
+    for (size_t t = 0; t < kTokens; ++t) sums[p][t] = Fma(minimum, Broadcast(x[t].sum), sums[p][t]);
   }
 }
 
@@ -547,7 +546,8 @@ constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
                                 : Kind::kSubs == 1 ? 6
                                                    : 4;
 template <typename Kind>
-constexpr size_t kPreparedTokens = PreparedBlock<Kind>::kIsScaled && !Kind::kMinimum ? 6 : kBlockTokens<Kind>;
+constexpr size_t kPreparedTokens =
+    PreparedBlock<Kind>::kIsScaled && !Kind::kMinimum ? 6 : kBlockTokens<Kind>;
 
 // A tile of no more than these goes at once, so that blocks come out of their panel once.
 template <typename Kind>
@@ -609,7 +609,7 @@ struct BlockWeights {
   static constexpr size_t kTokensUnprepared = kTileTokens * (!Kind::kSums        ? 1
                                                              : F::kHighBits == 0 ? 3
                                                                                  : kPanelsOfSums);
-  static constexpr size_t kTokensPrepared = !kPrepares ? kTileTokens : 144;
+  static constexpr size_t kTokensPerPass = 144;
   static constexpr size_t kPanelsPrepared = Kind::kSums ? kPanelsOfSums : kPanelsOfMany;
   static constexpr size_t kPreparedBytes =
       kPanelsPrepared * PreparedBlock<Kind>::BytesOf(kColumnsAtOnce);

@@ -79,7 +79,7 @@ struct FloatWeights {
   static constexpr size_t kPanelsOfFew = 2;
   static constexpr size_t kPanelsOfMany = kWideRegisters ? 2 : 1;
   static constexpr bool kPrepares = false;
-  static constexpr size_t kTokensPrepared = kTileTokens;
+  static constexpr size_t kTokensPerPass = kTileTokens;
   static constexpr size_t kTokensOfSums = 0;
 };
 
@@ -307,7 +307,7 @@ inline void MultiplyGroup(const TileWork& work, size_t end, const Columns& colum
 
 template <typename Weights>
 void MultiplyAll(const MatrixProduct& product) {
-  constexpr size_t kTokens = Weights::kTokensPrepared;
+  constexpr size_t kTokens = Weights::kTokensPerPass;
   alignas(64) float sums[kPanelsAtOnce * kTokens * kPanelRows];
   const size_t panels = (product.rows + kPanelRows - 1) / kPanelRows;
   for (size_t token = 0; token < product.tokens; token += kTokens) {

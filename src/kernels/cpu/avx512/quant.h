@@ -106,11 +106,10 @@ inline Bytes ScaleBytes(Bytes x, I32x16 scale) {
   const __m512i even = _mm512_mullo_epi16(_mm512_and_si512(x.v, low), scales);
   const __m512i odd = _mm512_mullo_epi16(_mm512_andnot_si512(low, x.v), scales);
   const __m512i products = _mm512_ternarylogic_epi32(even, low, odd, (0xf0 & 0xcc) | 0xaa);
-  const __m512i less = _mm512_mullo_epi16(_mm512_sub_epi16(scales, _mm512_set1_epi16(31)),
-                                          _mm512_set1_epi16(kZero));
-  const __m512i bytes =
-      _mm512_shuffle_epi8(less, _mm512_broadcast_i32x4(_mm_set_epi64x(
-                                    0x0c0c0c0c08080808, 0x0404040400000000)));
+  const __m512i less =
+      _mm512_mullo_epi16(_mm512_sub_epi16(scales, _mm512_set1_epi16(31)), _mm512_set1_epi16(kZero));
+  const __m512i bytes = _mm512_shuffle_epi8(
+      less, _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0c0c0c08080808, 0x0404040400000000)));
   return {_mm512_sub_epi8(products, bytes)};
 }
 
