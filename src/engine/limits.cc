@@ -20,7 +20,7 @@ constexpr DType kTypes[] = {DType::kF32,  DType::kF16,    DType::kBF16,   DType:
                             DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 constexpr size_t kColumns = 2048;
 constexpr size_t kTokens = 512;
-constexpr size_t kMatrixRows = 1024;       // of the product with many tokens
+constexpr size_t kMatrixRows = 4096;       // of the product with many tokens: as a layer's have
 constexpr size_t kFewRows = 16;            // of products that hardly compute
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
@@ -217,11 +217,11 @@ ModelSpec ChainSpec() {
 }
 
 // The ops of one layer for some tokens whose activations are as wide as ChainSpec() says, by
-// matrices of a few rows.
+// matrices of a few rows or columns.
 class LayerChain {
  public:
-  // `pack` makes matrices of so many columns.
-  using PackFew = std::function<Result<std::unique_ptr<device::Matrix>>(size_t columns)>;
+  using PackFew =
+      std::function<Result<std::unique_ptr<device::Matrix>>(size_t rows, size_t columns)>;
   static Result<std::unique_ptr<LayerChain>> Make(Device& device, size_t tokens, size_t few,
                                                   const PackFew& pack);
   void Run(bool attends);
@@ -230,8 +230,8 @@ class LayerChain {
   explicit LayerChain(Device& device) : device_(device) {}
 
   Device& device_;
-  std::unique_ptr<device::Matrix> w_, down_;
-  Activations x_, attended_, kv_, gate_, up_, y_;
+  std::unique_ptr<device::Matrix> w_, gate_w_, down_;
+  Activations x_, attended_, kv_, narrow_, gate_, up_, y_;
   std::unique_ptr<device::Buffer> storage_;
   std::vector<int32_t> pages_;
   std::vector<float> norm_, angles_;
@@ -243,8 +243,11 @@ Result<std::unique_ptr<LayerChain>> LayerChain::Make(Device& device, size_t toke
   const auto width = static_cast<size_t>(spec.hidden_width);
   const auto ffn_width = static_cast<size_t>(spec.ffn_width);
   std::unique_ptr<LayerChain> chain(new LayerChain(device));
-  BATON_ASSIGN_OR_RETURN(chain->w_, pack(width));
-  BATON_ASSIGN_OR_RETURN(chain->down_, pack(ffn_width));
+  const size_t few_columns = 2 * few;  // whole blocks
+  BATON_ASSIGN_OR_RETURN(chain->w_, pack(few, width));
+  BATON_ASSIGN_OR_RETURN(chain->gate_w_, pack(ffn_width, few_columns));
+  BATON_ASSIGN_OR_RETURN(chain->down_, pack(few, ffn_width));
+  BATON_ASSIGN_OR_RETURN(chain->narrow_, MakeRows(device, tokens, few_columns));
   BATON_ASSIGN_OR_RETURN(chain->x_, MakeRows(device, tokens, width));
   BATON_ASSIGN_OR_RETURN(chain->attended_, MakeRows(device, tokens, width));
   BATON_ASSIGN_OR_RETURN(chain->kv_, MakeRows(device, tokens, spec.kv_width()));
@@ -279,13 +282,16 @@ void LayerChain::Run(bool attends) {
   }
   device_.MatMul(device::Input{attended_.rows}, {{w_.get(), y}});
   device_.MatMul(device::Normed(x_.rows, norm_, 1e-5f), {{w_.get(), y}, {w_.get(), y}});
-  device_.MatMul(device::Gated(gate_.rows, up_.rows), {{down_.get(), y}});
+  // Gated rows of one token are read from memory; those of many come out of their products.
+  if (tokens == 1) return device_.MatMul(device::Gated(gate_.rows, up_.rows), {{down_.get(), y}});
+  device_.FeedForward(narrow_.rows, {gate_w_.get(), gate_.rows}, {gate_w_.get(), up_.rows},
+                      device::Gate::kSilu, {down_.get(), y});
 }
 
 Result<double> Meter::ChainSeconds(size_t tokens, size_t few, bool attends) {
   BATON_ASSIGN_OR_RETURN(
-      const auto chain, LayerChain::Make(device_, tokens, few, [&](size_t columns) {
-        return device_.Pack({DType::kQ4_0, few, columns, RowsOf(DType::kQ4_0, columns)});
+      const auto chain, LayerChain::Make(device_, tokens, few, [&](size_t rows, size_t columns) {
+        return device_.Pack({DType::kQ4_0, rows, columns, RowsOf(DType::kQ4_0, columns)});
       }));
   const int layers = tokens == 1 ? 16 : 2;
   const double seconds = Typical(clock_, [&] {
@@ -294,7 +300,7 @@ Result<double> Meter::ChainSeconds(size_t tokens, size_t few, bool attends) {
   return seconds / layers;
 }
 
-// What a layer of many tokens takes as its matrices have ever fewer rows.
+// What a layer of many tokens takes as its matrices have ever fewer rows, or columns.
 Result<double> Meter::ElementNs() {
   BATON_ASSIGN_OR_RETURN(const double few_s, ChainSeconds(kTokens, kFewRows, false));
   BATON_ASSIGN_OR_RETURN(const double more_s, ChainSeconds(kTokens, 3 * kFewRows, false));
