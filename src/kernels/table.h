@@ -223,7 +223,7 @@ struct KernelTable {
 
   // into = (x * (1 / sqrt(mean(x^2) + epsilon))) * weight.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, size_t n, float* into);
-  // into = (gate / (1 + exp(-gate))) * up.
+  // into = (gate / (1 + exp(-gate))) * up. Here and below `into` may be the first operand.
   void (*silu_multiply)(const float* gate, const float* up, size_t n, float* into);
   // GELU by its approximation with tanh: into = (gate / (1 + exp(-2 u))) * up, where
   // u = sqrt(2 / pi) * (gate + 0.044715 gate^3).

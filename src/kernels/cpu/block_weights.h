@@ -301,6 +301,10 @@ inline void StoreFloats(F32x16 x, uint8_t* into) {
   Store(x, reinterpret_cast<float*>(into));
 }
 
+// Of quant.h, where kBytesTakeScales.
+template <int kZero>
+inline Bytes ScaleBytes(Bytes x, I32x16 scale);
+
 template <typename Block>
 requires kScalesAreSmall<Block>
 inline void PrepareBlock(const PanelBlock<Block>& from, uint8_t* into) {
@@ -545,6 +549,7 @@ template <typename Kind>
 constexpr size_t kBlockTokens = !kWideRegisters    ? kTileTokens
                                 : Kind::kSubs == 1 ? 6
                                                    : 4;
+// Bytes that have taken their scales leave registers for more, but where minima want them.
 template <typename Kind>
 constexpr size_t kPreparedTokens =
     PreparedBlock<Kind>::kIsScaled && !Kind::kMinimum ? 6 : kBlockTokens<Kind>;
