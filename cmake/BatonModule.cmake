@@ -10,7 +10,7 @@ function(baton_module NAME)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${dir}/*.h)
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS ${dir}/*.proto)
   # Bodies of instruction-set translation units, not interfaces: they do not compile alone.
-  list(FILTER headers EXCLUDE REGEX "/cpu/(body|products|block_weights|latents|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|sums|brain|pairs|stream))\\.h$")
+  list(FILTER headers EXCLUDE REGEX "/cpu/(body|products|block_weights|small_scales|latents|brain_[a-z]+|[a-z0-9_]+/(vec|dot|quant|sums|brain|pairs|stream))\\.h$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "/kernels/cpu/[^/]+/")

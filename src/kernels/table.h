@@ -47,6 +47,9 @@ namespace baton::kernels {
 inline constexpr size_t kPanelRows = 16;
 // Tokens of a key block in attention and of a page.
 inline constexpr size_t kKeyBlock = 64;
+// Tokens that products of blocks take at once, each panel prepared for all of them: whole tiles of
+// every table, whose operands stay in L2.
+inline constexpr size_t kTokensPerPass = 144;
 // Rows of one AttentionTile, at most.
 inline constexpr size_t kAttentionRowsMax = 48;
 

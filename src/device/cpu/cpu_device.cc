@@ -16,6 +16,7 @@ namespace {
 
 using kernels::KernelTable;
 using kernels::kPanelRows;
+using kernels::kTokensPerPass;
 using kernels::MatrixKernels;
 using kernels::OperandKind;
 
@@ -31,9 +32,6 @@ constexpr size_t kOperandColumns = 256;
 // Below so many attention tiles per thread, their keys are split as well; below so many parts of
 // gated rows, these wait in memory.
 constexpr size_t kTasksPerThread = 4;
-// Tokens whose gate and up rows, kOperandColumns of them, stay in L2 until they are gated: whole
-// tiles of every set, and as many as products prepare weights for.
-constexpr size_t kGatedTokens = 144;
 
 size_t DivideUp(size_t a, size_t b) {
   return (a + b - 1) / b;
@@ -554,14 +552,14 @@ const uint8_t* CpuDevice::GateProducts(const Input& input, const Product& gate, 
   uint8_t* operands = gated_.Get(count * token_bytes);
   const auto multiply_up = GateOf(kernels_, by);
   const auto prepare = kernels::PrepareOf(kernels_, kind);
-  const size_t part_floats = kGatedTokens * kOperandColumns;
+  const size_t part_floats = kTokensPerPass * kOperandColumns;
   rows_.Get(pool_.threads() * 2 * part_floats * sizeof(float));
-  const size_t parts = DivideUp(count, kGatedTokens);
+  const size_t parts = DivideUp(count, kTokensPerPass);
   pool_.ForEach(parts * DivideUp(width, kOperandColumns), [&](size_t task, int worker) {
     float* gates = reinterpret_cast<float*>(rows_.data()) + worker * 2 * part_floats;
     float* ups = gates + part_floats;
-    const size_t first = task % parts * kGatedTokens;
-    const size_t tokens = std::min(kGatedTokens, count - first);
+    const size_t first = task % parts * kTokensPerPass;
+    const size_t tokens = std::min(kTokensPerPass, count - first);
     const size_t begin = task / parts * kOperandColumns;
     const size_t columns = std::min(kOperandColumns, width - begin);
     const auto at_token = [&](const uint8_t* of, OperandKind its) {
@@ -585,11 +583,11 @@ void CpuDevice::FeedForward(const Input& input, const Product& gate, const Produ
                             const Product& down) {
   CHECK(!gate.accumulate && !up.accumulate, "rows that are gated are not added to");
   const size_t count = input.x.count, width = gate.into.width;
-  const size_t parts = DivideUp(count, kGatedTokens) * DivideUp(width, kOperandColumns);
+  const size_t parts = DivideUp(count, kTokensPerPass) * DivideUp(width, kOperandColumns);
   if (count <= kernels_.tile_tokens ||
       parts < kTasksPerThread * static_cast<size_t>(pool_.threads())) {
     MatMul(input, {gate, up});
-    return MatMul(Gated(gate.into, up.into, kind), {down});
+    return MatMul(Gated(gate.into.Slice(0, count), up.into.Slice(0, count), kind), {down});
   }
   CheckShapes(gate, input.x);
   CheckShapes(up, input.x);

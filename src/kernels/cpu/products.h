@@ -8,6 +8,7 @@
 constexpr size_t kColumnsInL1 = 512;
 constexpr size_t kColumnsInL2 = 2048;
 constexpr size_t kPanelsAtOnce = 16;
+static_assert(kTokensPerPass % kTileTokens == 0);
 // No more than these wait for weights, which are best read in their order.
 constexpr size_t kTokensOfStream = 3;
 
