@@ -146,6 +146,7 @@ struct PlacementOptions {
   std::vector<std::string> prefill_on;
   std::vector<std::string> decode_on;
   std::vector<int> split;
+  bool one_instance = false;
   bool json = false;
 };
 
@@ -165,6 +166,8 @@ void AddPlacementOptions(CLI::App& verb, PlacementOptions& options) {
   verb.add_option("--prefill-on", options.prefill_on, "these compute prompts")->delimiter(',');
   verb.add_option("--decode-on", options.decode_on, "these generate")->delimiter(',');
   verb.add_option("--split", options.split, "layers per node, in their order")->delimiter(',');
+  verb.add_flag("--one-instance", options.one_instance,
+                "for all requests at once, however many there might be side by side");
   verb.add_flag("--json", options.json, "one JSON object");
 }
 
@@ -186,6 +189,7 @@ json::object BodyOf(const PlacementOptions& options) {
   set_list("prefill_on", options.prefill_on);
   set_list("decode_on", options.decode_on);
   set_list("split", options.split);
+  if (options.one_instance) body["one_instance"] = true;
   return body;
 }
 
@@ -248,6 +252,7 @@ int PlanElsewhere(const Environment& environment, const WhatIf& what_if,
                               .prefill_on = placement.prefill_on,
                               .decode_on = placement.decode_on,
                               .split = placement.split,
+                              .one_instance = placement.one_instance,
                               .sharded = what_if.sharded,
                               .json = placement.json};
   return what_if.balance ? ShowBalance(environment, options) : PlanWhatIf(environment, options);

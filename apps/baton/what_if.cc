@@ -78,6 +78,7 @@ Result<plan::Constraints> ConstraintsOf(const plan::ClusterProfile& cluster,
   BATON_ASSIGN_OR_RETURN(constraints.prefill_on, IdsOf(cluster, options.prefill_on));
   BATON_ASSIGN_OR_RETURN(constraints.decode_on, IdsOf(cluster, options.decode_on));
   constraints.split = options.split;
+  constraints.one_instance = options.one_instance;
   return constraints;
 }
 

@@ -21,6 +21,7 @@ struct WhatIfOptions {
   std::vector<std::string> prefill_on;
   std::vector<std::string> decode_on;
   std::vector<int> split;
+  bool one_instance = false;
   bool sharded = false;  // weigh also groups that this program cannot run yet
   bool json = false;
 };

@@ -158,6 +158,12 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     PostAdvance();
   }
 
+  void PostToIo(std::function<void()> task) override {
+    asio::post(io_, [this, alive = alive_, task = std::move(task)] {
+      if (*alive && !stopped_) task();
+    });
+  }
+
   Result<Route> FindRoute(const std::string& fingerprint, int tokens,
                           const kv::PrefixHashes& prompt) override {
     std::vector<RouteOption> options;
@@ -193,9 +199,9 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     if (record == nullptr) return false;
     const auto model = shelf_.Open(record->fingerprint());
     if (!model.ok()) return false;
-    const plan::ClusterProfile profile = ProfileOf(
-        book_, record->fingerprint(), [this](const NodeId& id) { return IsLive(id); },
-        route.instance);
+    const plan::ClusterProfile profile =
+        ProfileOf(book_, record->fingerprint(), [this](const NodeId& id) { return IsLive(id); },
+                  {route.instance});
     const plan::Workload workload = FromProto(record->plan().workload());
     return plan::Estimate(profile, CostOf(**model, record->model()), FromProto(record->plan()),
                           workload, uncached_on_decode, uncached_on_prefill)
@@ -221,18 +227,18 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     for (const auto& [id, record] : book_.instances()) {
       const bool named =
           record.model() == wanted || record.fingerprint() == wanted || id.ToString() == wanted;
-      if (named && IsActive(record)) found.push_back(id);
+      if (named && record.state() != InstanceRecord::STOPPED) found.push_back(id);
     }
     if (found.empty()) return MakeError(Code::kNotFound, "no instance of '{}' runs", wanted);
     for (const InstanceId& id : found) {
-      if (coordinator_.Owns(id)) {
+      const auto coordinator = ToNodeId(book_.FindInstance(id)->coordinator());
+      if (coordinator == self_) {
         coordinator_.Stop(id);
         EndRequestsOf(id);
         continue;
       }
       ClusterMessage message;
       message.mutable_stop_instance()->set_instance(id.value());
-      const auto coordinator = ToNodeId(book_.FindInstance(id)->coordinator());
       if (coordinator) Send(*coordinator, message);
     }
     return OkStatus();
@@ -374,6 +380,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
 
   void OnPeerUp(const net::PeerInfo& peer) {
     log::Info("linked with {} ({})", peer.name, peer.id.Short());
+    coordinator_.OnPeerUp(peer.id);
     ClusterMessage message;
     for (const auto& [id, record] : book_.nodes()) {
       *message.mutable_node() = record;
@@ -441,10 +448,13 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
         return coordinator_.OnStageReport(from, message.stage_report());
       case ClusterMessage::kStopInstance: {
         const InstanceId id(message.stop_instance().instance());
-        if (!coordinator_.Owns(id)) return;
+        const InstanceRecord* known = book_.FindInstance(id);
+        if (known == nullptr || known->coordinator() != ToBytes(self_)) return;
         coordinator_.Stop(id);
         return EndRequestsOf(id);
       }
+      case ClusterMessage::kIdleAnswer:
+        return coordinator_.OnIdleAnswer(from, message.idle_answer());
       case ClusterMessage::kGrant:
         return WithRequest(message.grant().key(),
                            [&](Request& request) { request.OnGrant(from, message.grant()); });
@@ -471,6 +481,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     if (!owner || *owner == self_ || !mesh_->roster().IsMember(*owner)) return;
     if (!book_.Merge(record, *owner == from)) return;
     NoteMeasured(*owner, record);
+    coordinator_.OnNews();
     for (const std::string& address : record.addresses())
       mesh_->AddAddress(*owner, address, static_cast<uint16_t>(record.mesh_port()));
     Broadcast(message, Told(from, *owner, record));
@@ -511,7 +522,8 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     if (!book_.Merge(record)) return;
     Broadcast(message, {from});
     coordinator_.OnRecord(record);
-    if (record.state() == InstanceRecord::STOPPED) EndRequestsOf(InstanceId(record.instance()));
+    if (record.state() == InstanceRecord::STOPPED && !record.superseded())
+      EndRequestsOf(InstanceId(record.instance()));
     AdvanceAll();
   }
 
@@ -558,6 +570,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     }
     book_.Merge(record, /*direct=*/true);
     NoteMeasured(self_, record);
+    coordinator_.OnNews();
     Broadcast(message, {});
   }
 
@@ -712,6 +725,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     }
     AdvanceAll();
     host_.Tick();
+    coordinator_.Tick(clock_.Now());
     if (host_.RefreshFeedback()) {
       options_.device.corrections = host_.corrections();
       PublishSelf();
@@ -763,10 +777,10 @@ void Cluster::Stop() {
   impl_->Stop();
 }
 
-Result<plan::PlanResult> Cluster::Plan(const std::string& model, const plan::Workload& workload,
-                                       const plan::Constraints& constraints,
-                                       const plan::Addition* added) {
-  return impl_->coordinator().Plan(model, workload, constraints, added);
+void Cluster::Plan(const std::string& model, const plan::Workload& workload,
+                   const plan::Constraints& constraints, const plan::Addition* added,
+                   std::function<void(Result<plan::PlanResult>)> done) {
+  impl_->coordinator().Plan(model, workload, constraints, added, std::move(done));
 }
 
 void Cluster::Place(const std::string& model, const plan::Workload& workload,

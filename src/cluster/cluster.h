@@ -169,10 +169,11 @@ class Cluster final : public net::MeshEvents {
   void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.
   bool Measuring() const;
-  // What would be done, without doing it; if a device is `added`, with it.
-  Result<plan::PlanResult> Plan(const std::string& model, const plan::Workload& workload,
-                                const plan::Constraints& constraints,
-                                const plan::Addition* added = nullptr);
+  // What would be done, without doing it; if a device is `added`, with it. `done` may be called
+  // before this returns.
+  void Plan(const std::string& model, const plan::Workload& workload,
+            const plan::Constraints& constraints, const plan::Addition* added,
+            std::function<void(Result<plan::PlanResult>)> done);
   // Starts an instance with this node as its coordinator, or several where those serve the workload
   // better; `done` is told when all stages are loaded, or why none are. Of several it sees the
   // first that is ready, with the plan and the workload of all.

@@ -81,11 +81,19 @@ class ClusterTest : public testing::Test {
     for (int i = 0; i < count; ++i) identities_.push_back(net::Identity::Create());
     std::sort(identities_.begin(), identities_.end(),
               [](const auto& a, const auto& b) { return a.id() < b.id(); });
-    net::Roster roster = net::Roster::Found(identities_[0], "n0");
+    roster_ = net::Roster::Found(identities_[0], "n0");
     for (int i = 1; i < count; ++i)
-      roster.Admit(identities_[0], identities_[i].id(), fmt::format("n{}", i));
-    for (int i = 0; i < count; ++i)
-      nodes_.push_back(std::make_unique<Node>(*this, identities_[i], roster, i));
+      roster_.Admit(identities_[0], identities_[i].id(), fmt::format("n{}", i));
+    StartUpTo(count);
+  }
+
+  // Those that do not run, up to the last of so many, which then know each other.
+  void StartUpTo(int count) {
+    while (static_cast<int>(nodes_.size()) < count) {
+      const auto number = nodes_.size();
+      nodes_.push_back(
+          std::make_unique<Node>(*this, identities_[number], roster_, static_cast<int>(number)));
+    }
     for (const auto& a : nodes_) {
       for (const auto& b : nodes_) a->mesh->AddAddress(b->mesh->id(), "127.0.0.1", b->mesh->port());
     }
@@ -153,6 +161,7 @@ class ClusterTest : public testing::Test {
   net::asio::io_context io_;
   os::SystemClock clock_;
   std::vector<net::Identity> identities_;
+  net::Roster roster_;
   std::vector<std::unique_ptr<Node>> nodes_;
 };
 
@@ -360,6 +369,94 @@ TEST_F(ClusterTest, ALostCoordinatorIsSucceeded) {
   EXPECT_EQ(AskAndWait(0, prompt, 20).tokens, before.tokens);
 }
 
+// --- Placements follow their devices ---
+
+TEST_F(ClusterTest, WhatANodeHadIsBroughtBackWithIt) {
+  StartNodes(3);
+  const auto prompt = Prompt(100, 9);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(1)}, .decode_on = {Id(2)}}).ok());
+  const Answer expected = AskAndWait(0, prompt, 40);
+  const InstanceView before = nodes_[0]->cluster->View().instances.front();
+  nodes_.pop_back();
+  const auto runs_as = [&](auto is_right) {
+    const auto instances = nodes_[0]->cluster->View().instances;
+    return instances.size() == 1 && instances[0].state == InstanceState::kReady &&
+           is_right(instances[0]);
+  };
+  ASSERT_TRUE(RunUntil([&] {
+    return runs_as([&](const InstanceView& view) { return view.epoch > before.epoch; });
+  }));
+  EXPECT_EQ(AskAndWait(0, prompt, 40).tokens, expected.tokens);
+  StartUpTo(3);
+  // While a request is there, it stays as it is.
+  Answer answer;
+  Ask(0, answer, prompt, 380);
+  ASSERT_TRUE(RunUntil([&] {
+    return runs_as([&](const InstanceView& view) {
+      return view.id == before.id && view.plan.disaggregated() &&
+             view.plan.prefill.front().node == Id(1) && view.plan.decode.front().node == Id(2);
+    });
+  }));
+  ASSERT_TRUE(RunUntil([&] { return answer.ended(); }));
+  ASSERT_FALSE(answer.error) << answer.error->message();
+  EXPECT_EQ(answer.stats.attempts, 1);
+  EXPECT_EQ(AskAndWait(0, prompt, 40).tokens, expected.tokens);
+}
+
+TEST_F(ClusterTest, ANodeThatComesIsUsedIfThatGains) {
+  StartNodes(3);
+  nodes_.pop_back();
+  plan::DeviceProfile slow = Device(0.001);
+  for (const auto& node : nodes_) node->cluster->SetDevice(slow);
+  // Ten times as fast as what is there, or only a twentieth faster.
+  for (const double speed : {0.00105, 0.01}) {
+    ASSERT_TRUE(Place(0, "gqa-untied", {}).ok());
+    const auto prompt = Prompt(60, 1);
+    const Answer expected = AskAndWait(0, prompt, 20);
+    StartUpTo(3);
+    nodes_[2]->cluster->SetDevice(Device(speed));
+    const auto moved = [&] {
+      const auto instances = nodes_[0]->cluster->View().instances;
+      return instances.size() == 1 && instances[0].epoch > 1 &&
+             instances[0].state == InstanceState::kReady;
+    };
+    EXPECT_EQ(RunUntil(moved, milliseconds(speed > 0.002 ? 20000 : 5000)), speed > 0.002);
+    if (speed > 0.002) {
+      const auto used = plan::NodesUsed(nodes_[0]->cluster->View().instances.front().plan);
+      EXPECT_EQ(std::count(used.begin(), used.end(), Id(2)), 1);
+    }
+    EXPECT_EQ(AskAndWait(0, prompt, 20).tokens, expected.tokens);
+    ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+    nodes_.pop_back();
+    ASSERT_TRUE(RunUntil([&] { return !nodes_[0]->cluster->View().nodes.back().linked; }));
+  }
+}
+
+TEST_F(ClusterTest, WhatEndedWithItsOnlyNodeComesBackWithIt) {
+  StartNodes(2);
+  ASSERT_TRUE(Place(0, "gqa-untied", {.decode_on = {Id(1)}}).ok());
+  const auto only = [&] { return nodes_[0]->cluster->View().instances.front(); };
+  const InstanceView before = only();
+  // Node 0 has no memory for it.
+  plan::DeviceProfile small = Device(1);
+  small.memory_bytes = 1;
+  nodes_[0]->cluster->SetDevice(small);
+  nodes_.pop_back();
+  ASSERT_TRUE(RunUntil([&] { return only().state == InstanceState::kFailed; }));
+  StartUpTo(2);
+  ASSERT_TRUE(RunUntil([&] { return only().state == InstanceState::kReady; }));
+  EXPECT_EQ(only().id, before.id);
+  EXPECT_FALSE(AskAndWait(0, Prompt(60, 1), 20).error);
+  // The owner's word ends it for good.
+  nodes_.pop_back();
+  ASSERT_TRUE(RunUntil([&] { return only().state == InstanceState::kFailed; }));
+  ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+  StartUpTo(2);
+  EXPECT_FALSE(
+      RunUntil([&] { return !nodes_[0]->cluster->View().instances.empty(); }, milliseconds(4000)));
+  EXPECT_FALSE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
+}
+
 // --- Several instances ---
 
 class InstancesTest : public ClusterTest {
@@ -487,6 +584,22 @@ TEST_F(InstancesTest, ALostNodeEndsItsInstanceAndNoAnswer) {
   const std::vector<InstanceView> left = Ready(0);
   ASSERT_EQ(left.size(), 2u);
   for (const InstanceView& view : left) EXPECT_EQ(view.epoch, 1u) << "untouched";
+  // It comes back with its node.
+  StartUpTo(3);
+  ASSERT_TRUE(RunUntil([&] { return Ready(0).size() == 3; }));
+  int planned = 0;
+  for (const InstanceView& view : Ready(0)) {
+    EXPECT_EQ(view.placement, left.front().placement);
+    EXPECT_EQ(view.epoch, view.plan.decode.front().node == Id(2) ? 3u : 1u);
+    planned += view.workload.concurrency;
+  }
+  EXPECT_EQ(planned, 6);
+  EXPECT_EQ(nodes_[2]->cluster->View().instances.size(), 3u);
+  answers = std::vector<Answer>(6);
+  for (int i = 0; i < 6; ++i) Ask(0, answers[i], Prompt(70 + i, i), 300);
+  ASSERT_TRUE(RunUntil([&] { return AllEnded(answers); }, milliseconds(30000)));
+  for (size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(answers[i].tokens, expected[i].tokens);
+  nodes_.pop_back();
   // The last one is placed anew for all requests, where it can be.
   nodes_.pop_back();
   ASSERT_TRUE(RunUntil([&] { return Ready(0).size() == 1; }));

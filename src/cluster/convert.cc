@@ -255,6 +255,7 @@ pb::Constraints ToProto(const plan::Constraints& constraints) {
   for (const NodeId& id : constraints.prefill_on) proto.add_prefill_on(ToBytes(id));
   for (const NodeId& id : constraints.decode_on) proto.add_decode_on(ToBytes(id));
   for (const int layers : constraints.split) proto.add_split(layers);
+  proto.set_one_instance(constraints.one_instance);
   return proto;
 }
 
@@ -267,7 +268,8 @@ plan::Constraints FromProto(const pb::Constraints& proto) {
   return {.nodes = ids(proto.nodes()),
           .prefill_on = ids(proto.prefill_on()),
           .decode_on = ids(proto.decode_on()),
-          .split = {proto.split().begin(), proto.split().end()}};
+          .split = {proto.split().begin(), proto.split().end()},
+          .one_instance = proto.one_instance()};
 }
 
 Sampling ToProto(const engine::SamplingParams& params) {

@@ -12,8 +12,12 @@
 namespace baton::cluster {
 namespace {
 
-// Upgrades are planned one by one, on the thread that also moves tokens.
+// Upgrades are planned one by one.
 constexpr size_t kNodesExplained = 8;
+// Who has come is given time to measure its links; who comes and goes, twice as long each time, up
+// to what makes its losses forgotten.
+constexpr std::chrono::seconds kSettling{2};
+constexpr std::chrono::seconds kForgotten{600};
 
 bool Names(const plan::Constraints& constraints, const NodeId& node) {
   for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on}) {
@@ -104,7 +108,7 @@ Status Coordinator::CheckMeasured(const plan::Constraints& constraints) const {
 Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
                                                const plan::Workload& workload,
                                                const plan::Constraints& constraints,
-                                               const InstanceId& replanned) const {
+                                               const std::set<InstanceId>& replanned) const {
   BATON_ASSIGN_OR_RETURN(const auto opened, host_.OpenModel(model));
   BATON_RETURN_IF_ERROR(CheckSameFile(*opened, model, constraints));
   BATON_RETURN_IF_ERROR(CheckMeasured(constraints));
@@ -112,21 +116,35 @@ Result<Coordinator::Question> Coordinator::Ask(const std::string& model,
                       host_.book(), opened->fingerprint(),
                       [this](const NodeId& id) { return host_.IsLive(id); }, replanned),
                   .model = CostOf(*opened, model),
-                  .workload = WithinModel(workload, *opened)};
+                  .workload = WithinModel(workload, *opened),
+                  .constraints = constraints};
 }
 
-Result<plan::PlanResult> Coordinator::Plan(const std::string& model, const plan::Workload& workload,
-                                           const plan::Constraints& constraints,
-                                           const plan::Addition* added) {
-  BATON_ASSIGN_OR_RETURN(Question question, Ask(model, workload, constraints, {}));
-  if (added != nullptr) question.cluster = plan::With(std::move(question.cluster), *added);
-  const NodeId& self = host_.courier().self();
-  BATON_ASSIGN_OR_RETURN(plan::PlanResult result, plan::Make(question.cluster, question.model,
-                                                             question.workload, self, constraints));
-  result.explanation =
-      plan::Explain(question.cluster, question.model, question.workload, self, constraints,
-                    result.chosen, {.upgrades = question.cluster.nodes.size() <= kNodesExplained});
-  return result;
+void Coordinator::Compute(os::Worker& worker, std::function<Result<plan::PlanResult>()> work,
+                          Planned done) {
+  const bool posted = worker.TryPost([this, work = std::move(work), done] {
+    host_.PostToIo([done, result = work()] { done(result); });
+  });
+  if (!posted) done(Error(Code::kResourceExhausted, "too many plans are being made"));
+}
+
+void Coordinator::Plan(const std::string& model, const plan::Workload& workload,
+                       const plan::Constraints& constraints, const plan::Addition* added,
+                       Planned done) {
+  auto asked = Ask(model, workload, constraints, {});
+  if (!asked.ok()) return done(asked.error());
+  if (added != nullptr) asked->cluster = plan::With(std::move(asked->cluster), *added);
+  const auto work = [question = *std::move(asked),
+                     self = host_.courier().self()]() -> Result<plan::PlanResult> {
+    BATON_ASSIGN_OR_RETURN(plan::PlanResult result,
+                           plan::Make(question.cluster, question.model, question.workload, self,
+                                      question.constraints));
+    result.explanation = plan::Explain(
+        question.cluster, question.model, question.workload, self, question.constraints,
+        result.chosen, {.upgrades = question.cluster.nodes.size() <= kNodesExplained});
+    return result;
+  };
+  Compute(answering_, work, std::move(done));
 }
 
 void Coordinator::Place(const std::string& model, const plan::Workload& workload,
@@ -143,83 +161,228 @@ void Coordinator::Place(const std::string& model, const plan::Workload& workload
   Waiting& waiting = waiting_[id.value()];
   waiting.unsettled.insert(id);
   waiting.told.push_back(std::move(done));
-  PlaceEpoch(placed);
+  PlaceEpoch(id);
 }
 
-// The other active instances of its placement.
-std::vector<InstanceRecord> Coordinator::Siblings(const InstanceRecord& record) const {
-  std::vector<InstanceRecord> siblings;
-  for (const auto& [id, other] : host_.book().instances()) {
-    const bool together = record.placement() != 0 && other.placement() == record.placement();
-    if (together && other.instance() != record.instance() && IsActive(other))
-      siblings.push_back(other);
+std::vector<InstanceRecord> Coordinator::ActiveOf(uint64_t placement) const {
+  std::vector<InstanceRecord> active;
+  for (const auto& [id, record] : host_.book().instances()) {
+    if (placement != 0 && record.placement() == placement && IsActive(record))
+      active.push_back(record);
   }
+  return active;
+}
+
+// The other active instances of their placement.
+std::vector<InstanceRecord> Coordinator::Siblings(
+    const std::vector<InstanceRecord>& members) const {
+  std::vector<InstanceRecord> siblings = ActiveOf(members.front().placement());
+  std::erase_if(siblings, [&](const InstanceRecord& other) {
+    return std::any_of(members.begin(), members.end(), [&](const InstanceRecord& member) {
+      return member.instance() == other.instance();
+    });
+  });
   return siblings;
 }
 
-// Its share; all, where it has become the only instance.
-plan::Workload Coordinator::WorkloadFor(const InstanceRecord& record) const {
-  const bool alone = record.has_whole_workload() && Siblings(record).empty();
-  return FromProto(alone ? record.whole_workload() : record.plan().workload());
+// Its share; of all instances, or of one that has become the only one, all.
+plan::Workload Coordinator::WorkloadFor(const std::vector<InstanceRecord>& members) const {
+  const InstanceRecord& record = members.front();
+  const bool all = record.has_whole_workload() && Siblings(members).empty();
+  return FromProto(all ? record.whole_workload() : record.plan().workload());
 }
 
-// With what is there now; or what stands, where that is nearly as good.
-Result<plan::Plan> Coordinator::Decide(const InstanceRecord& record) const {
+// With what is there now; or what stands, where that is nearly as good. Of instances that are
+// placed together: one, or all.
+void Coordinator::Decide(const std::vector<InstanceRecord>& members, Planned done) {
+  const InstanceRecord& record = members.front();
+  std::set<NodeId> barred;
+  if (const auto found = placements_.find(record.placement()); found != placements_.end())
+    barred = found->second.refused;
   plan::Constraints constraints = WithoutTheLost(
-      FromProto(record.constraints()), [this](const NodeId& node) { return host_.IsLive(node); });
-  const std::vector<InstanceRecord> siblings = Siblings(record);
-  constraints.one_instance = !siblings.empty();
-  BATON_ASSIGN_OR_RETURN(Question question, Ask(record.model(), WorkloadFor(record), constraints,
-                                                InstanceId(record.instance())));
+      FromProto(record.constraints()),
+      [&](const NodeId& node) { return host_.IsLive(node) && !barred.contains(node); });
+  const std::vector<InstanceRecord> siblings = Siblings(members);
+  constraints.one_instance = constraints.one_instance || !siblings.empty();
+  std::set<InstanceId> replanned;
+  std::vector<plan::Plan> standing;
+  for (const InstanceRecord& member : members) {
+    replanned.insert(InstanceId(member.instance()));
+    standing.push_back(FromProto(member.plan()));
+  }
+  auto asked = Ask(record.model(), WorkloadFor(members), constraints, replanned);
+  if (!asked.ok()) return done(asked.error());
   for (const InstanceRecord& sibling : siblings) {
     const std::vector<NodeId> theirs = NodesOf(FromProto(sibling.plan()));
-    for (plan::NodeProfile& node : question.cluster.nodes) {
-      if (std::find(theirs.begin(), theirs.end(), node.id) != theirs.end()) node.has_model = false;
-    }
+    barred.insert(theirs.begin(), theirs.end());
   }
-  auto result = plan::Reconsider(question.cluster, question.model, question.workload,
-                                 host_.courier().self(), constraints, FromProto(record.plan()));
-  if (!result.ok() && !siblings.empty())
-    return MakeError(result.error().code(),
-                     "a node of it is lost and no other is free for it: its requests go to the "
-                     "other {} of '{}'",
-                     siblings.size() == 1 ? "instance" : "instances", record.model());
-  if (!result.ok()) return result.error();
-  return std::move(result->chosen);
+  for (plan::NodeProfile& node : asked->cluster.nodes)
+    node.has_model = node.has_model && !barred.contains(node.id);
+  std::string where_else;
+  if (!siblings.empty())
+    where_else = fmt::format(
+        "a node of it is lost and no other is free for it: its requests go to the other {} of '{}'",
+        siblings.size() == 1 ? "instance" : "instances", record.model());
+  const auto work = [question = *std::move(asked), self = host_.courier().self(),
+                     stands = plan::SideBySide(std::move(standing)),
+                     where_else]() -> Result<plan::PlanResult> {
+    auto result = plan::Reconsider(question.cluster, question.model, question.workload, self,
+                                   question.constraints, stands);
+    if (!result.ok() && !where_else.empty()) return Error(result.error().code(), where_else);
+    return result;
+  };
+  Compute(placing_, work, std::move(done));
 }
 
-// Plans, and has every stage loaded, under the next epoch. What was one instance may become
-// several, the first of which goes on under its name.
-void Coordinator::PlaceEpoch(Placed& placed) {
-  InstanceRecord& record = placed.record;
-  record.set_epoch(record.epoch() + 1);
-  const auto plan = Decide(record);
-  if (!plan.ok())
-    return Conclude(placed, InstanceRecord::FAILED, plan.error().message(), plan.error().code());
-  const auto model = host_.OpenModel(record.model());
-  if (!model.ok())
-    return Conclude(placed, InstanceRecord::FAILED, model.error().message(), model.error().code());
-  const plan::Workload workload = WithinModel(WorkloadFor(record), **model);
-  const InstanceRecord pattern = record;
-  for (const plan::Plan* instance : plan::InstancesOf(*plan)) {
-    const bool several = !plan->instances.empty();
-    plan::Plan its = *instance;
-    if (several) its.reason = plan->reason;
-    Placed* at = &placed;
-    if (several && instance != &plan->instances.front()) {
-      const InstanceId id(os::RandomU64() | 1);
-      at = &placed_[id];
-      at->record = pattern;
-      at->record.set_instance(id.value());
-      at->record.set_revision(0);
-      at->record.clear_plan();
-    }
-    RollOut(*at, **model, its, several ? plan::ShareOf(workload, instance->concurrency) : workload);
+// Plans an instance anew.
+void Coordinator::PlaceEpoch(const InstanceId& instance) {
+  placed_.at(instance).replanned = true;
+  Want({Wanted::Why::kPlace, {instance}});
+}
+
+void Coordinator::Want(Wanted wanted) {
+  if (std::find(wanted_.begin(), wanted_.end(), wanted) == wanted_.end())
+    wanted_.push_back(std::move(wanted));
+  PlanNext();
+}
+
+// Is there still what it is for? It may have been stopped, or have another coordinator now.
+bool Coordinator::Holds(const Wanted& wanted) const {
+  return std::all_of(wanted.members.begin(), wanted.members.end(), [&](const InstanceId& id) {
+    if (wanted.why == Wanted::Why::kBringBack) return ended_.contains(id);
+    const auto found = placed_.find(id);
+    return found != placed_.end() && (wanted.why == Wanted::Why::kPlace || Runs(found->second));
+  });
+}
+
+void Coordinator::PlanNext() {
+  while (!planning_ && !wanted_.empty()) {
+    const Wanted wanted = std::move(wanted_.front());
+    wanted_.pop_front();
+    if (!Holds(wanted)) continue;
+    const std::vector<InstanceRecord> records = wanted.why == Wanted::Why::kBringBack
+                                                    ? std::vector{ended_.at(wanted.members.front())}
+                                                    : RecordsOf(wanted.members);
+    planning_ = true;
+    Decide(records, [this, wanted, losses = losses_](const Result<plan::PlanResult>& decided) {
+      planning_ = false;
+      if (losses == losses_)
+        OnPlanned(wanted, decided);
+      else if (wanted.why == Wanted::Why::kPlace)
+        Want(wanted);
+      PlanNext();
+    });
   }
 }
 
-void Coordinator::RollOut(Placed& placed, const Model& model, const plan::Plan& plan,
-                          const plan::Workload& workload) {
+void Coordinator::OnPlanned(const Wanted& wanted, const Result<plan::PlanResult>& decided) {
+  if (!Holds(wanted)) return;
+  if (wanted.why == Wanted::Why::kPlace) return RollOut(wanted.members, decided);
+  const InstanceId first = wanted.members.front();
+  const bool runs = wanted.why == Wanted::Why::kMove;
+  const InstanceRecord record = runs ? placed_.at(first).record : ended_.at(first);
+  if (!decided.ok() || (runs && decided->stands)) {
+    placements_[record.placement()].weighed = Usable(record.fingerprint());
+    return;
+  }
+  log::Info("'{}' is placed {}, as nodes have come: {}", record.model(), runs ? "anew" : "again",
+            decided->chosen.reason);
+  if (!runs) {
+    ended_.erase(first);
+    placed_[first].record = record;
+  }
+  for (const InstanceId& id : wanted.members) placed_.at(id).moved = runs;
+  RollOut(wanted.members, decided);
+}
+
+std::vector<InstanceRecord> Coordinator::RecordsOf(const std::vector<InstanceId>& members) const {
+  std::vector<InstanceRecord> records;
+  for (const InstanceId& id : members) records.push_back(placed_.at(id).record);
+  return records;
+}
+
+// Has every stage loaded, under the next epoch. Each instance goes on where most of it was; there
+// may be more of them than before, or fewer.
+void Coordinator::RollOut(const std::vector<InstanceId>& members,
+                          const Result<plan::PlanResult>& decided) {
+  for (const InstanceId& id : members) {
+    Placed& placed = placed_.at(id);
+    placed.record.set_epoch(placed.record.epoch() + 1);
+    placed.replanned = false;
+  }
+  const std::vector<InstanceRecord> records = RecordsOf(members);
+  const InstanceRecord& pattern = records.front();
+  const auto model = host_.OpenModel(pattern.model());
+  if (!decided.ok() || !model.ok())
+    return End(members, decided.ok() ? model.error() : decided.error());
+  Placement& placement = placements_[pattern.placement()];
+  placement.unheard.clear();
+  placement.weighed = Usable((*model)->fingerprint());
+  const plan::Plan& plan = decided->chosen;
+  const plan::Workload workload = WithinModel(WorkloadFor(records), **model);
+  const std::vector<const plan::Plan*> instances = plan::InstancesOf(plan);
+  const std::vector<InstanceId> ids = Assign(members, instances);
+  for (const InstanceId& id : members) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) Supersede(id);
+  }
+  for (size_t i = 0; i < instances.size(); ++i) {
+    plan::Plan its = *instances[i];
+    if (instances.size() > 1) its.reason = plan.reason;
+    Placed& placed = placed_[ids[i]];
+    if (placed.record.instance() == 0) {
+      placed.record = pattern;
+      placed.record.set_instance(ids[i].value());
+      placed.record.set_revision(0);
+      placed.record.clear_plan();
+    }
+    Load(placed, **model, its,
+         instances.size() > 1 ? plan::ShareOf(workload, its.concurrency) : workload);
+  }
+}
+
+// There is nothing for these. What has run may come back.
+void Coordinator::End(const std::vector<InstanceId>& members, const Error& why) {
+  for (const InstanceId& id : members) {
+    Placed& placed = placed_.at(id);
+    const bool has_run = placed.record.revision() > 0;
+    Conclude(placed, InstanceRecord::FAILED, why.message(), why.code());
+    if (has_run) ended_[id] = *host_.book().FindInstance(id);
+  }
+}
+
+// An instance for each plan: of `members` the one that has most of its nodes, or a new one.
+std::vector<InstanceId> Coordinator::Assign(std::vector<InstanceId> members,
+                                            const std::vector<const plan::Plan*>& plans) const {
+  std::vector<InstanceId> assigned;
+  for (const plan::Plan* plan : plans) {
+    if (members.empty()) {
+      assigned.emplace_back(os::RandomU64() | 1);
+      continue;
+    }
+    const std::vector<NodeId> nodes = NodesOf(*plan);
+    const auto shared = [&](const InstanceId& id) {
+      const std::vector<NodeId> has = NodesOf(FromProto(placed_.at(id).record.plan()));
+      return std::count_if(has.begin(), has.end(), [&](const NodeId& node) {
+        return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+      });
+    };
+    const auto nearest = std::max_element(
+        members.begin(), members.end(),
+        [&](const InstanceId& a, const InstanceId& b) { return shared(a) < shared(b); });
+    assigned.push_back(*nearest);
+    members.erase(nearest);
+  }
+  return assigned;
+}
+
+void Coordinator::Supersede(const InstanceId& instance) {
+  Placed& placed = placed_.at(instance);
+  placed.record.set_superseded(true);
+  Conclude(placed, InstanceRecord::STOPPED, "others have taken its place");
+}
+
+void Coordinator::Load(Placed& placed, const Model& model, const plan::Plan& plan,
+                       const plan::Workload& workload) {
   InstanceRecord& record = placed.record;
   const plan::Plan old_plan = FromProto(record.plan());
   waiting_[record.placement()].unsettled.insert(InstanceId(record.instance()));
@@ -272,13 +435,18 @@ void Coordinator::OnStageReport(const NodeId& from, const StageReport& report) {
   const auto found = placed_.find(InstanceId(report.instance()));
   if (found == placed_.end() || found->second.record.epoch() != report.epoch()) return;
   Placed& placed = found->second;
-  if (placed.record.state() != InstanceRecord::LOADING || placed.loading.erase(from) == 0) return;
+  const bool loads = placed.record.state() == InstanceRecord::LOADING && !placed.replanned;
+  if (!loads || placed.loading.erase(from) == 0) return;
   if (!report.loaded()) {
     const NodeRecord* node = host_.book().FindNode(from);
-    return Conclude(
-        placed, InstanceRecord::FAILED,
-        fmt::format("node '{}': {}", node ? node->name() : from.Short(), report.message()),
-        CodeFromWire(static_cast<int>(report.code())));
+    const std::string words =
+        fmt::format("node '{}': {}", node ? node->name() : from.Short(), report.message());
+    if (!placed.moved)
+      return Conclude(placed, InstanceRecord::FAILED, words,
+                      CodeFromWire(static_cast<int>(report.code())));
+    log::Warning("'{}' is placed without it: {}", placed.record.model(), words);
+    placements_[placed.record.placement()].refused.insert(from);
+    return PlaceEpoch(found->first);
   }
   if (placed.loading.empty()) Conclude(placed, InstanceRecord::READY, {});
 }
@@ -287,9 +455,12 @@ void Coordinator::Conclude(Placed& placed, InstanceRecord::State state, const st
                            Code code) {
   placed.record.set_state(state);
   placed.record.set_message(message);
+  placed.moved = false;
+  OnNews();
   PublishRecord(placed);
   const InstanceRecord record = placed.record;
   if (state != InstanceRecord::READY) {
+    placements_[record.placement()].unheard.clear();
     ReleaseStages(record);
     placed_.erase(InstanceId(record.instance()));
   }
@@ -328,9 +499,19 @@ void Coordinator::ReleaseStages(const InstanceRecord& record) {
 }
 
 void Coordinator::Stop(const InstanceId& instance) {
+  const char* const words = "stopped by its owner";
   const auto found = placed_.find(instance);
-  if (found == placed_.end()) return;
-  Conclude(found->second, InstanceRecord::STOPPED, "stopped by its owner", Code::kCancelled);
+  if (found != placed_.end())
+    return Conclude(found->second, InstanceRecord::STOPPED, words, Code::kCancelled);
+  // One that has failed: it shall neither be shown nor come back.
+  const InstanceRecord* known = host_.book().FindInstance(instance);
+  const bool ours = known != nullptr && known->coordinator() == ToBytes(host_.courier().self());
+  if (!ours || known->state() != InstanceRecord::FAILED) return;
+  ended_.erase(instance);
+  Placed stopped{.record = *known};
+  stopped.record.set_state(InstanceRecord::STOPPED);
+  stopped.record.set_message(words);
+  PublishRecord(stopped);
 }
 
 void Coordinator::PublishRecord(Placed& placed) {
@@ -343,6 +524,7 @@ void Coordinator::OnRecord(const InstanceRecord& record) {
   const bool says_ours = record.coordinator() == ToBytes(host_.courier().self());
   if (!says_ours) {
     placed_.erase(id);  // a successor with a higher epoch, or a lower id, has it now
+    ended_.erase(id);
   } else if (!Owns(id) && IsActive(record)) {
     Adopt(record);  // we coordinated it before we were restarted
   }
@@ -352,25 +534,42 @@ void Coordinator::Adopt(const InstanceRecord& record) {
   Placed& placed = placed_[InstanceId(record.instance())];
   placed.record = record;
   placed.record.set_coordinator(ToBytes(host_.courier().self()));
-  PlaceEpoch(placed);
+  placed.record.set_epoch(record.epoch() + 1);
+  placed.record.set_state(InstanceRecord::LOADING);
+  PublishRecord(placed);  // before there is a plan: whoever comes after us must know
+  PlaceEpoch(InstanceId(record.instance()));
+}
+
+void Coordinator::OnPeerUp(const NodeId& peer) {
+  presence_[peer].since = now_;
+  OnNews();
 }
 
 void Coordinator::OnPeerDown(const NodeId& peer) {
+  Presence& presence = presence_[peer];
+  presence.losses = now_ - presence.since > kForgotten ? 1 : presence.losses + 1;
   const NodeId& self = host_.courier().self();
+  OnNews();
+  ++losses_;
+  for (auto& [id, placement] : placements_) {
+    placement.weighed.erase(peer);
+    placement.refused.erase(peer);
+    placement.unheard.clear();
+  }
   std::vector<InstanceId> hit;
   for (const auto& [id, placed] : placed_) {
     const auto nodes = NodesOf(FromProto(placed.record.plan()));
     const bool uses = std::find(nodes.begin(), nodes.end(), peer) != nodes.end();
     if (IsActive(placed.record) && uses) hit.push_back(id);
   }
-  for (const InstanceId& id : hit) PlaceEpoch(placed_.at(id));
+  for (const InstanceId& id : hit) PlaceEpoch(id);
 
   std::vector<InstanceRecord> orphans;
   for (const auto& [id, record] : host_.book().instances()) {
     if (record.coordinator() != ToBytes(peer) || !IsActive(record)) continue;
-    const plan::ClusterProfile profile = ProfileOf(
-        host_.book(), record.fingerprint(),
-        [this](const NodeId& node) { return host_.IsLive(node); }, id);
+    const plan::ClusterProfile profile =
+        ProfileOf(host_.book(), record.fingerprint(),
+                  [this](const NodeId& node) { return host_.IsLive(node); }, {id});
     NodeId heir;
     for (const plan::NodeProfile& node : profile.nodes) {
       if (node.has_model && (heir.empty() || node.id < heir)) heir = node.id;
@@ -378,6 +577,135 @@ void Coordinator::OnPeerDown(const NodeId& peer) {
     if (heir == self) orphans.push_back(record);
   }
   for (const InstanceRecord& record : orphans) Adopt(record);
+}
+
+// --- Placements follow their devices ---
+
+void Coordinator::Tick(os::TimePoint now) {
+  now_ = now;
+  if (std::exchange(news_, false) && !look_at_) look_at_ = now + kSettling;
+  if (!look_at_ || now < *look_at_) return;
+  look_at_.reset();
+  Look();
+}
+
+// Does it stay? One that was lost once is believed at once, one that was lost often is not.
+bool Coordinator::IsSteady(const NodeId& node) const {
+  constexpr int kDoublingsMax = 16;
+  const auto found = presence_.find(node);
+  if (found == presence_.end() || found->second.losses <= 1) return true;
+  const auto wanted = kSettling * (1 << std::min(found->second.losses - 1, kDoublingsMax));
+  return now_ - found->second.since >= std::min(wanted, kForgotten);
+}
+
+// Measured, with the file, and spoken with; by and by, if not steady.
+std::set<NodeId> Coordinator::Usable(const std::string& fingerprint) const {
+  const NodeId& self = host_.courier().self();
+  const plan::ClusterProfile profile = ProfileOf(
+      host_.book(), fingerprint, [this](const NodeId& node) { return host_.IsLive(node); }, {});
+  std::set<NodeId> usable;
+  for (const plan::NodeProfile& node : profile.nodes) {
+    const bool linked = node.id == self || (profile.FindLink(self, node.id) != nullptr &&
+                                            profile.FindLink(node.id, self) != nullptr);
+    if (node.has_model && linked && IsSteady(node.id)) usable.insert(node.id);
+  }
+  return usable;
+}
+
+// Since its placement was last planned.
+bool Coordinator::SomeCame(const InstanceRecord& record) const {
+  const auto known = placements_.find(record.placement());
+  if (known == placements_.end()) return true;
+  const std::set<NodeId> usable = Usable(record.fingerprint());
+  const std::set<NodeId>& weighed = known->second.weighed;
+  return !std::includes(weighed.begin(), weighed.end(), usable.begin(), usable.end());
+}
+
+std::map<uint64_t, std::vector<InstanceId>> Coordinator::Placements() const {
+  std::map<uint64_t, std::vector<InstanceId>> placements;
+  for (const auto& [id, placed] : placed_) placements[placed.record.placement()].push_back(id);
+  return placements;
+}
+
+void Coordinator::Look() {
+  BringBack();
+  const auto placements = Placements();
+  for (const auto& [placement, members] : placements) LookAt(placement, members);
+  std::erase_if(placements_, [&](const auto& item) {
+    return !placements.contains(item.first) &&
+           std::none_of(ended_.begin(), ended_.end(),
+                        [&](const auto& ended) { return ended.second.placement() == item.first; });
+  });
+  const bool all_steady = std::all_of(presence_.begin(), presence_.end(), [&](const auto& item) {
+    return !host_.IsLive(item.first) || IsSteady(item.first);
+  });
+  if (!all_steady) OnNews();
+}
+
+// Have the others of its placement left it its share?
+bool Coordinator::HasRoomFor(const InstanceRecord& ended) const {
+  int taken = 0;
+  for (const InstanceRecord& other : ActiveOf(ended.placement()))
+    taken += other.plan().workload().concurrency();
+  return taken == 0 ||
+         taken + ended.plan().workload().concurrency() <= ended.whole_workload().concurrency();
+}
+
+void Coordinator::BringBack() {
+  // What the owner, or a request, has had placed since takes its place.
+  std::erase_if(ended_, [&](const auto& item) {
+    const auto& instances = host_.book().instances();
+    return std::any_of(instances.begin(), instances.end(), [&](const auto& other) {
+      return IsActive(other.second) && other.second.fingerprint() == item.second.fingerprint() &&
+             other.second.placement() != item.second.placement();
+    });
+  });
+  std::vector<InstanceId> wanted;
+  for (const auto& [id, ended] : ended_) {
+    if (SomeCame(ended) && HasRoomFor(ended)) wanted.push_back(id);
+  }
+  for (const InstanceId& id : wanted) Want({Wanted::Why::kBringBack, {id}});
+}
+
+// Might there be something better for these, which run? Then their nodes are asked whether they may
+// be moved: planning would hold up what they do.
+void Coordinator::LookAt(uint64_t number, const std::vector<InstanceId>& members) {
+  const bool run = std::all_of(members.begin(), members.end(),
+                               [&](const InstanceId& id) { return Runs(placed_.at(id)); });
+  if (!run) return;  // then there will be news
+  const std::vector<InstanceRecord> records = RecordsOf(members);
+  int concurrency = 0;
+  for (const InstanceRecord& record : records)
+    concurrency += record.plan().workload().concurrency();
+  const bool all = ActiveOf(number).size() == members.size() &&
+                   concurrency >= records.front().whole_workload().concurrency();
+  Placement& placement = placements_[number];
+  if (!all || !SomeCame(records.front())) {
+    placement.weighed = Usable(records.front().fingerprint());
+    return;
+  }
+  placement.busy = false;
+  placement.unheard.clear();
+  for (const InstanceRecord& record : records) {
+    for (const NodeId& node : NodesOf(FromProto(record.plan()))) {
+      placement.unheard.insert(node);
+      ClusterMessage message;
+      message.mutable_idle_question()->set_instance(record.instance());
+      host_.courier().Send(node, message);
+    }
+  }
+}
+
+void Coordinator::OnIdleAnswer(const NodeId& from, const IdleAnswer& answer) {
+  const auto found = placed_.find(InstanceId(answer.instance()));
+  if (found == placed_.end()) return;
+  const uint64_t number = found->second.record.placement();
+  Placement& placement = placements_[number];
+  if (placement.unheard.erase(from) == 0) return;
+  placement.busy = placement.busy || answer.seats() > 0;
+  if (!placement.unheard.empty()) return;
+  if (placement.busy) return OnNews();  // to be looked at again
+  Want({Wanted::Why::kMove, Placements().at(number)});
 }
 
 }  // namespace baton::cluster

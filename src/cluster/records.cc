@@ -73,10 +73,10 @@ bool IsActive(const InstanceRecord& record) {
 
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,
                                const std::function<bool(const NodeId&)>& is_live,
-                               const InstanceId& replanned) {
+                               const std::set<InstanceId>& replanned) {
   std::map<NodeId, uint64_t> taken;
   for (const auto& [id, record] : book.instances()) {
-    if (id == replanned || !IsActive(record)) continue;
+    if (replanned.contains(id) || !IsActive(record)) continue;
     const plan::Plan plan = FromProto(record.plan());
     std::map<NodeId, uint64_t> of_instance;  // a node's roles share one stage
     for (const auto* stages : {&plan.prefill, &plan.decode}) {

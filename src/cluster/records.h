@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "cluster/convert.h"
@@ -38,10 +39,10 @@ class RecordBook {
 bool IsActive(const InstanceRecord& record);
 
 // The cluster as the planner sees it: measured nodes that `is_live` says are there, with memory
-// less what instances other than `replanned` take, for the model with `fingerprint`.
+// less what instances other than those `replanned` take, for the model with `fingerprint`.
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,
                                const std::function<bool(const NodeId&)>& is_live,
-                               const InstanceId& replanned);
+                               const std::set<InstanceId>& replanned);
 
 // Counted from the model's own tensors.
 plan::ModelCost CostOf(const Model& model, const std::string& name);

@@ -41,7 +41,8 @@ struct StageHost::Held {
   uint64_t epoch = 0;
   LayerRange layers;
   std::string fingerprint;
-  uint64_t bytes = 0;                          // reserved
+  uint64_t bytes = 0;                          // reserved, of which...
+  uint64_t kv_bytes = 0;                       // ...for KV
   std::shared_ptr<const Model> model;          // null while loading
   std::shared_ptr<engine::LoadedStage> stage;  // null while loading
   std::optional<plan::StepCosts> costs;        // once a step was compared
@@ -83,6 +84,9 @@ bool StageHost::OnMessage(const NodeId& from, const ClusterMessage& message) {
       return true;
     case ClusterMessage::kUnloadStage:
       Unload(message.unload_stage());
+      return true;
+    case ClusterMessage::kIdleQuestion:
+      OnIdleQuestion(from, message.idle_question());
       return true;
     case ClusterMessage::kOpen:
       Open(from, message.open());
@@ -204,7 +208,8 @@ void StageHost::Load(const NodeId& from, const LoadStage& request) {
     const bool covers =
         held.stage != nullptr && held.fingerprint == request.fingerprint() &&
         held.stage->stage().options().kv_type == KvTypeFromProto(request.kv_type()) &&
-        held.layers.first <= layers.first && held.layers.last >= layers.last;
+        held.layers.first <= layers.first && held.layers.last >= layers.last &&
+        held.kv_bytes >= request.kv_bytes();
     if (covers) {
       held.epoch = request.epoch();
       return Report(from, request, 0, OkStatus(), held.stage->stage().weight_bytes());
@@ -214,7 +219,7 @@ void StageHost::Load(const NodeId& from, const LoadStage& request) {
   held->epoch = request.epoch();
   held->layers = layers;
   held->fingerprint = request.fingerprint();
-  held->bytes = request.kv_bytes();
+  held->kv_bytes = held->bytes = request.kv_bytes();
   held_[id] = held;
   const bool queued = loader_.TryPost([this, from, request] {
     const os::TimePoint begin = clock_.Now();
@@ -306,6 +311,17 @@ void StageHost::Unload(const UnloadStage& request) {
     if (seated.held == held)
       FailSeat(seated, MakeError(Code::kUnavailable, "the instance was stopped"));
   }
+}
+
+void StageHost::OnIdleQuestion(const NodeId& from, const IdleQuestion& question) {
+  const auto held = held_.find(InstanceId(question.instance()));
+  const auto seats = std::count_if(seats_.begin(), seats_.end(), [&](const auto& item) {
+    return held != held_.end() && item.second.held == held->second;
+  });
+  ClusterMessage message;
+  message.mutable_idle_answer()->set_instance(question.instance());
+  message.mutable_idle_answer()->set_seats(static_cast<uint32_t>(seats));
+  courier_.Send(from, message);
 }
 
 uint64_t StageHost::reserved_bytes() const {

@@ -75,6 +75,7 @@ class StageHost {
   void Report(const NodeId& coordinator, const LoadStage& request, double seconds,
               const Status& status, uint64_t weight_bytes);
   void Unload(const UnloadStage& request);
+  void OnIdleQuestion(const NodeId& from, const IdleQuestion& question);
   void Open(const NodeId& from, const SequenceOpen& open);
   void OnStart(const NodeId& from, const SequenceStart& start);
   void OnToken(const NodeId& from, const SequenceToken& token);

@@ -241,20 +241,6 @@ std::vector<size_t> Promising(const ClusterProfile& cluster, std::vector<size_t>
   return chosen;
 }
 
-// Of each number of instances the better one; best first.
-std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective) {
-  std::move(more.begin(), more.end(), std::back_inserter(plans));
-  const auto key = [&](const Plan& plan) {
-    return std::tuple(SecondsOf(plan, objective), plan.instances.size(), NodesUsed(plan).size());
-  };
-  std::stable_sort(plans.begin(), plans.end(),
-                   [&](const Plan& a, const Plan& b) { return key(a) < key(b); });
-  std::set<size_t> counts;
-  std::erase_if(plans,
-                [&](const Plan& plan) { return !counts.insert(plan.instances.size()).second; });
-  return plans;
-}
-
 // Every instance searched once more among its own nodes and those that no other has.
 class Polish {
  public:
@@ -303,6 +289,19 @@ class Polish {
 };
 
 }  // namespace
+
+std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective) {
+  std::move(more.begin(), more.end(), std::back_inserter(plans));
+  const auto key = [&](const Plan& plan) {
+    return std::tuple(SecondsOf(plan, objective), plan.instances.size(), NodesUsed(plan).size());
+  };
+  std::stable_sort(plans.begin(), plans.end(),
+                   [&](const Plan& a, const Plan& b) { return key(a) < key(b); });
+  std::set<size_t> counts;
+  std::erase_if(plans,
+                [&](const Plan& plan) { return !counts.insert(plan.instances.size()).second; });
+  return plans;
+}
 
 Workload ShareOf(const Workload& workload, int requests) {
   Workload share = workload;

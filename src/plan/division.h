@@ -26,6 +26,9 @@ std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
                          const Workload& workload, const NodeId& entry,
                          const std::vector<size_t>& nodes, const std::vector<Plan>& whole);
 
+// Of each number of instances the better one; best first.
+std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective);
+
 // What an instance that takes `requests` of the workload's is planned for.
 Workload ShareOf(const Workload& workload, int requests);
 

@@ -12,6 +12,8 @@ namespace baton::plan {
 namespace {
 
 constexpr size_t kAlternativesShown = 16;
+// Of no more nodes than this all beginnings of their list are weighed by themselves.
+constexpr size_t kNodesOneByOne = 12;
 constexpr double kTokenMessageBytes = 64;
 
 // --- Reasons ---
@@ -113,18 +115,56 @@ void AddDivided(std::vector<Plan> divided, Objective objective, std::vector<Plan
   }
 }
 
+// Sets of nodes to search one after the other, each with one node more than the one before. Where
+// not everything can be weighed, what is found among more nodes may be worse than what fewer do;
+// so plans without the last nodes, by identity, are weighed with all: one more behind them, which
+// is where people add devices, never makes a plan worse.
+std::vector<std::vector<size_t>> OneByOne(const ClusterProfile& cluster, const ModelCost& model,
+                                          std::vector<size_t> nodes) {
+  const bool few = nodes.size() <= kNodesWeighedInFull && model.n_layers() <= kLayersMany;
+  if (few || nodes.size() > kNodesOneByOne) return {std::move(nodes)};
+  std::sort(nodes.begin(), nodes.end(),
+            [&](size_t a, size_t b) { return cluster.nodes[a].id < cluster.nodes[b].id; });
+  std::vector<std::vector<size_t>> sets;
+  for (size_t count = 1; count <= nodes.size(); ++count)
+    sets.emplace_back(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count));
+  return sets;
+}
+
+// Of one instance and, where that is asked for, of several; best first.
+std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSpace space,
+                           const Constraints& constraints) {
+  const ClusterProfile& cluster = costs.cluster();
+  const Workload& workload = costs.workload();
+  const Judge judge(costs, entry);
+  std::vector<Plan> plans;
+  std::vector<Plan> divided;
+  std::vector<std::vector<size_t>> sets = {space.nodes};
+  if (!constraints.told()) sets = OneByOne(cluster, costs.model(), space.nodes);
+  for (const std::vector<size_t>& nodes : sets) {
+    space.nodes = nodes;
+    plans.clear();
+    std::vector<Arrangement> found;
+    for (Candidate& candidate : Find(judge, space)) {
+      plans.push_back(judge.PlanOf(candidate.arrangement, candidate.totals));
+      found.push_back(std::move(candidate.arrangement));
+    }
+    space.known = std::move(found);
+    if (!constraints.told() && !constraints.one_instance)
+      divided =
+          Merged(std::move(divided), Divide(cluster, costs.model(), workload, entry, nodes, plans),
+                 workload.objective);
+  }
+  AddDivided(std::move(divided), workload.objective, plans);
+  return plans;
+}
+
 Result<PlanResult> MakeAsAsked(const ClusterProfile& cluster, const ModelCost& model,
                                const Workload& workload, const NodeId& entry,
                                const Constraints& constraints) {
   const CostTable costs(cluster, model, workload);
-  BATON_ASSIGN_OR_RETURN(const SearchSpace space, SpaceOf(costs, constraints));
-  const Judge judge(costs, entry);
-  std::vector<Plan> plans;
-  for (const Candidate& candidate : Find(judge, space))
-    plans.push_back(judge.PlanOf(candidate.arrangement, candidate.totals));
-  if (!constraints.told() && !constraints.one_instance)
-    AddDivided(Divide(cluster, model, workload, entry, space.nodes, plans), workload.objective,
-               plans);
+  BATON_ASSIGN_OR_RETURN(SearchSpace space, SpaceOf(costs, constraints));
+  std::vector<Plan> plans = PlansFor(costs, entry, std::move(space), constraints);
   if (plans.empty()) return NothingFits(costs);
   PlanResult result;
   result.chosen = std::move(plans.front());
@@ -294,7 +334,9 @@ Result<PlanResult> Reconsider(const ClusterProfile& cluster, const ModelCost& mo
   auto result = Make(cluster, model, workload, entry, constraints);
   if (!result.ok()) return result;
   auto now = StandingNow(cluster, model, workload, entry, constraints, standing);
-  if (!now || SameArrangement(*now, result->chosen)) return result;
+  if (!now) return result;
+  result->stands = SameArrangement(*now, result->chosen);
+  if (result->stands) return result;
   const Score stands = ScoreOf(*now, workload.objective);
   const Score best = ScoreOf(result->chosen, workload.objective);
   if (best.nodes < stands.nodes || best.seconds < stands.seconds * (1 - gain)) return result;
@@ -310,6 +352,7 @@ Result<PlanResult> Reconsider(const ClusterProfile& cluster, const ModelCost& mo
                        fmt::format("would take {:.0f} % less: not worth a move", 100 * gained)};
   result->alternatives.insert(result->alternatives.begin(), std::move(best_now));
   result->chosen = *std::move(now);
+  result->stands = true;
   return result;
 }
 

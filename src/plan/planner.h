@@ -27,6 +27,7 @@ struct Alternative {
 struct PlanResult {
   Plan chosen;
   std::vector<Alternative> alternatives;  // best first
+  bool stands = false;                    // of Reconsider(): nothing is to be moved
   Explanation explanation;                // of the chosen one; empty until Explain() is asked
 };
 

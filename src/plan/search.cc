@@ -516,6 +516,7 @@ void Search::Weigh(const SearchSpace& space) {
   std::sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
     return costs_.cluster().nodes[a].id < costs_.cluster().nodes[b].id;
   });
+  for (const Arrangement& arrangement : space.known) Offer(arrangement);
   OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
   if (nodes.size() <= kNodesWeighedInFull) {
     if (!HasManyLayers()) cells_left_ = kPairCellsOfFew;

@@ -35,6 +35,7 @@ struct SearchSpace {
   std::optional<std::vector<size_t>> decode;   // exactly these, in this order
   std::optional<Group> decode_group;           // exactly this, which computes its own prompts
                                                // unless `prefill` says who does
+  std::vector<Arrangement> known;              // found elsewhere: weighed first
   // Only what takes less (of the objective) is wanted.
   double seconds_below = std::numeric_limits<double>::infinity();
   // Layer ranges computed in pairs of roles, and in orders that do both; 0: as many as are usual.

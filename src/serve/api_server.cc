@@ -19,7 +19,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::string_view kJson = "application/json";
 constexpr size_t kNodesMax = 1024;
-constexpr size_t kAdditionsMax = 16;  // each is planned for, on the thread that also moves tokens
+constexpr size_t kAdditionsMax = 16;  // each is planned for
 
 std::string_view HeaderOf(const HttpRequest& request, http::field field) {
   const auto value = request[field];
@@ -141,6 +141,7 @@ Result<PlacementRequest> ReadPlacement(std::string_view body, const cluster::Clu
   request.constraints.nodes = ReadNodes(fields, "nodes", view);
   request.constraints.prefill_on = ReadNodes(fields, "prefill_on", view);
   request.constraints.decode_on = ReadNodes(fields, "decode_on", view);
+  request.constraints.one_instance = fields.Flag("one_instance").value_or(false);
   request.additions = ReadAdditions(fields);
   if (const json::array* split = fields.List("split", kNodesMax)) {
     for (const json::value& item : *split) {
@@ -357,36 +358,43 @@ class ApiServer::Impl {
     const auto request =
         ReadPlacement(exchange.request().body(), cluster_.View(), cluster_.default_workload());
     if (!request.ok()) co_return co_await Refuse(exchange, request.error());
-    const auto answer = PlanOf(*request);
+    const auto answer = co_await PlanOf(*request);
     if (!answer.ok()) co_return co_await Refuse(exchange, answer.error());
     co_await Answer(exchange, *answer);
   }
 
   // With devices to add: the plan without, which is null where nothing fits, and one for each.
-  Result<json::object> PlanOf(const PlacementRequest& request) {
-    const auto plan = [&](const PlacementRequest::Added* added) -> Result<json::object> {
-      BATON_ASSIGN_OR_RETURN(const plan::PlanResult result,
-                             cluster_.Plan(request.model, request.workload, request.constraints,
-                                           added == nullptr ? nullptr : &added->what));
-      return ToJson(result, [&](const NodeId& id) {
-        return KnownName(id).value_or(added == nullptr ? id.Short()
-                                                       : added->what.device.id + " (added)");
-      });
-    };
-    auto now = plan(nullptr);
-    if (request.additions.empty()) return now;
-    if (!now.ok() && now.error().code() != Code::kFailedPrecondition) return now;
+  asio::awaitable<Result<json::object>> PlanOf(const PlacementRequest& request) {
+    auto now = co_await PlanWith(request, nullptr);
+    if (request.additions.empty()) co_return now;
+    if (!now.ok() && now.error().code() != Code::kFailedPrecondition) co_return now;
     json::object answer = now.ok()
                               ? *std::move(now)
                               : json::object{{"chosen", nullptr}, {"why", now.error().message()}};
     json::array with;
     for (const PlacementRequest::Added& added : request.additions) {
-      BATON_ASSIGN_OR_RETURN(json::object changed, plan(&added));
-      changed["added"] = added.text;
-      with.push_back(std::move(changed));
+      auto changed = co_await PlanWith(request, &added);
+      if (!changed.ok()) co_return changed;
+      (*changed)["added"] = added.text;
+      with.push_back(*std::move(changed));
     }
     answer["with"] = std::move(with);
-    return answer;
+    co_return answer;
+  }
+
+  asio::awaitable<Result<json::object>> PlanWith(const PlacementRequest& request,
+                                                 const PlacementRequest::Added* added) {
+    using Planned = Result<plan::PlanResult>;
+    const auto arrival = std::make_shared<Arrival<Planned>>(io_);
+    cluster_.Plan(request.model, request.workload, request.constraints,
+                  added == nullptr ? nullptr : &added->what,
+                  [arrival](Planned planned) { arrival->Set(std::move(planned)); });
+    const Planned planned = co_await arrival->Wait();
+    if (!planned.ok()) co_return planned.error();
+    co_return ToJson(*planned, [&](const NodeId& id) {
+      return KnownName(id).value_or(added == nullptr ? id.Short()
+                                                     : added->what.device.id + " (added)");
+    });
   }
 
   asio::awaitable<void> Place(Exchange& exchange) {

@@ -1,5 +1,5 @@
 // Several instances of one model: three nodes each hold it, requests are spread over them, and killing
-// one loses no answer.
+// one loses no answer; when it is back, so is its instance.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -90,4 +90,22 @@ test('kill -9 of a node: its instance ends, and no answer', { timeout: 120000 },
   const others = before_kill.filter((each) => each.id !== lost.id);
   for (const other of others)
     assert.equal(left.find((each) => each.id === other.id)?.epoch, other.epoch, 'the others go on as they are');
+  // The node is back, and with it the instance.
+  await victim.start();
+  const again = await until('the instance to be back', async () =>
+    (await ready(cluster.nodes[0])).find((each) => each.id === lost.id), 60000);
+  assert.equal(again.placement, lost.placement);
+  assert.equal((await ready(cluster.nodes[0])).length, before_kill.length);
+  for (const [i, answer] of (await Promise.all(prompts.map(ask))).entries())
+    assert.deepEqual(answer.tokens, expected[i]);
+});
+
+test('one instance, where the owner wants it', { timeout: 60000 }, async () => {
+  await cluster.stop(model);
+  const plan = await cluster.nodes[0].post('/api/plan', { model, ...told, one_instance: true });
+  assert.equal(plan.chosen.instances, undefined);
+  assert.ok(plan.alternatives.every((each) => each.instances === undefined));
+  const placed = await cluster.nodes[0].place(model, { ...told, one_instance: true });
+  assert.equal(placed.plan.instances, undefined);
+  assert.equal((await ready(cluster.nodes[0])).length, 1);
 });
