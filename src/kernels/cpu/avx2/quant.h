@@ -49,13 +49,13 @@ inline Bytes LookUp(Bytes table, Bytes index) {
   return {_mm256_shuffle_epi8(table.lo, index.lo), _mm256_shuffle_epi8(table.hi, index.hi)};
 }
 
-// Products of q + 128 minus 128 times the sum of x.
-inline I32x16 StartOfBytes(const OperandBlock& x) {
-  return BroadcastInt(x.offset128);
-}
-// Products of q.
-inline I32x16 StartOfUnsignedBytes(const OperandBlock&) {
+// Bytes are q + 128 and are brought back to q first.
+inline I32x16 StartOfBytes(const OperandBlock&) {
   return BroadcastInt(0);
+}
+// Bytes are q, and 128 of them are missing then.
+inline I32x16 StartOfUnsignedBytes(const OperandBlock& x) {
+  return BroadcastInt(-x.offset128);
 }
 
 // g++ would compute all products of a block before it adds any, and has registers for few.
@@ -64,39 +64,18 @@ inline I32x16 AddedNow(I32x16 dot) {
   return dot;
 }
 
-// Two products of 16 bits take one instruction of the two multipliers, where bytes of eight bits
-// take three: they have to borrow the weight's sign first, and to be widened after.
 inline I32x16 AddWords(I32x16 dot, Bytes weights, __m256i x) {
   return {_mm256_add_epi32(dot.lo, _mm256_madd_epi16(weights.lo, x)),
           _mm256_add_epi32(dot.hi, _mm256_madd_epi16(weights.hi, x))};
 }
 
-// The bytes of 32 activations as words: first those at even places, then those at odd ones.
-struct alignas(32) Words {
-  int16_t even[16];
-  int16_t odd[16];
-};
-inline Words WordsOf(const int8_t (&q)[32]) {
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-  Words words;
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words.even),
-                     _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8));
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words.odd), _mm256_srai_epi16(bytes, 8));
-  return words;
-}
-inline __m256i TwoOf(const int16_t* words) {
-  int32_t two;
-  __builtin_memcpy(&two, words, sizeof(two));
-  return _mm256_set1_epi32(two);
-}
-
 // A group's bytes as products take them, here and in memory: as they are, or, where they need all
-// eight bits, as words of those at even and those at odd places.
-struct FactorWords {
-  Bytes even, odd;
+// eight bits, less 128 and beside it without its sign, which the activations borrow.
+struct SignedFactors {
+  Bytes q, magnitude;
 };
 template <int kMax>
-using Factors = std::conditional_t<kMax == 255, FactorWords, Bytes>;
+using Factors = std::conditional_t<kMax == 255, SignedFactors, Bytes>;
 template <int kMax>
 constexpr size_t kFactorBytes = kMax == 255 ? 128 : 64;
 
@@ -107,8 +86,9 @@ inline void StoreBytes(Bytes x, uint8_t* into) {
 template <int kMax>
 inline Factors<kMax> FactorsOf(Bytes x) {
   if constexpr (kMax == 255) {
-    const __m256i mask = _mm256_set1_epi16(255);
-    return {{_mm256_and_si256(x.lo, mask), _mm256_and_si256(x.hi, mask)}, ShiftRight(x, 8)};
+    const __m256i flip = _mm256_set1_epi8(-128);
+    const Bytes q = {_mm256_xor_si256(x.lo, flip), _mm256_xor_si256(x.hi, flip)};
+    return {q, {_mm256_abs_epi8(q.lo), _mm256_abs_epi8(q.hi)}};
   } else {
     return x;
   }
@@ -124,27 +104,26 @@ inline Factors<kMax> LoadFactors(const uint8_t* from) {
 template <int kMax>
 inline void StoreFactors(const Factors<kMax>& x, uint8_t* into) {
   if constexpr (kMax == 255) {
-    StoreBytes(x.even, into);
-    StoreBytes(x.odd, into + 64);
+    StoreBytes(x.q, into);
+    StoreBytes(x.magnitude, into + 64);
   } else {
     StoreBytes(x, into);
   }
 }
 
-// As DotGroups(), of words: |sums| < 16 * 2 * 255 * 127.
+// As DotGroups(), of bytes that need all eight bits: pairs of products, 2 * 128 * 127 at most, fit
+// 16 bits, but no more than one pair does.
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
-inline void DotWords(const From& from, const OperandBlock* x, I32x16 (&dot)[kTokens]) {
-  Words words[kTokens];
-#pragma GCC unroll 4
-  for (size_t t = 0; t < kTokens; ++t) words[t] = WordsOf(x[t].q);
-  asm("" : "+m"(words));  // or g++ would extract them from registers again
+inline void DotSigned(const From& from, const OperandBlock* x, I32x16 (&dot)[kTokens]) {
 #pragma GCC unroll 8
   for (size_t g = kFirst; g < kFirst + kCount; ++g) {
-    const FactorWords weights = from.Group(g);
+    const SignedFactors w = from.Group(g);
 #pragma GCC unroll 4
     for (size_t t = 0; t < kTokens; ++t) {
-      dot[t] = AddWords(dot[t], weights.even, TwoOf(words[t].even + 2 * g));
-      dot[t] = AddedNow(AddWords(dot[t], weights.odd, TwoOf(words[t].odd + 2 * g)));
+      const __m256i four = FourOf(x[t].q + 4 * g);
+      const __m256i lo = _mm256_maddubs_epi16(w.magnitude.lo, _mm256_sign_epi8(four, w.q.lo));
+      const __m256i hi = _mm256_maddubs_epi16(w.magnitude.hi, _mm256_sign_epi8(four, w.q.hi));
+      dot[t] = AddedNow({AddPairs(dot[t].lo, lo), AddPairs(dot[t].hi, hi)});
     }
   }
 }
@@ -228,7 +207,7 @@ constexpr size_t kPanelsOfSums = 0;     // no products of sums
 template <size_t kFirst, size_t kCount, typename From, size_t kTokens>
 inline void DotGroups(const From (&from)[1], const OperandBlock* x, I32x16 (&dot)[1][kTokens]) {
   if constexpr (From::Kind::kMax == 255) {
-    DotWords<kFirst, kCount>(from[0], x, dot[0]);
+    DotSigned<kFirst, kCount>(from[0], x, dot[0]);
   } else {
     DotBytes<kFirst, kCount>(from[0], x, dot[0]);
   }
