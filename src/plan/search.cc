@@ -439,6 +439,9 @@ void Search::WeighParts(const std::vector<size_t>& nodes) {
     for (size_t i = 0; i < nodes.size(); ++i) {
       if ((part >> i & 1) != 0) some.nodes.push_back(nodes[i]);
     }
+    if (objective() != Objective::kFit && !kept_.empty() &&
+        some.nodes.size() <= kNodesWeighedInFull)
+      some.seconds_below = kept_.front().score.seconds;
     Search search(judge_);
     search.is_part_ = true;
     search.Weigh(some);
