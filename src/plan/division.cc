@@ -54,10 +54,14 @@ Value Together(const Value& a, const Value& b, Objective objective) {
 struct Slice {
   Slice(const ClusterProfile& cluster, const ModelCost& model, const Workload& all,
         const NodeId& entry, int requests)
-      : workload(ShareOf(all, requests)), costs(cluster, model, workload), judge(costs, entry) {}
+      : workload(ShareOf(all, requests)),
+        costs(cluster, model, workload),
+        judge(costs, entry),
+        bounds(judge) {}
   const Workload workload;
   const CostTable costs;
   const Judge judge;
+  BoundsBook bounds;
 };
 
 // Every partition of a few nodes.
@@ -134,7 +138,7 @@ class Partitions {
 
   Found& At(Set set, size_t share) { return best_[set * shares_.size() + share]; }
   size_t ShareOf(int requests) const { return index_of_[static_cast<size_t>(requests)]; }
-  const Slice& SliceOf(size_t share) {
+  Slice& SliceOf(size_t share) {
     if (!slices_[share])
       slices_[share] = std::make_unique<Slice>(cluster_, model_, workload_, entry_, shares_[share]);
     return *slices_[share];
@@ -181,7 +185,8 @@ class Partitions {
     const bool searched = static_cast<int>(space.nodes.size()) <= nodes_searched_ &&
                           (!searches_few_ || IsPart(shares_[share], kSharesSearched));
     if (space.nodes.size() > 1 && !searched) return {};
-    const std::vector<Candidate> found = Find(SliceOf(share).judge, space);
+    Slice& slice = SliceOf(share);
+    const std::vector<Candidate> found = Find(slice.judge, space, slice.bounds);
     if (found.empty()) return {};
     const Candidate& best = found.front();
     return {{.seconds = best.score.seconds,
@@ -253,8 +258,8 @@ class Polish {
     for (Plan& instance : instances) {
       SearchSpace space{.nodes = FreeFor(instance, instances),
                         .seconds_below = SecondsOf(instance, workload_.objective)};
-      const Slice& slice = SliceOf(instance.concurrency);
-      const std::vector<Candidate> found = Find(slice.judge, space);
+      Slice& slice = SliceOf(instance.concurrency);
+      const std::vector<Candidate> found = Find(slice.judge, space, slice.bounds);
       if (!found.empty())
         instance = slice.judge.PlanOf(found.front().arrangement, found.front().totals);
     }
@@ -274,7 +279,7 @@ class Polish {
     }
     return free;
   }
-  const Slice& SliceOf(int requests) {
+  Slice& SliceOf(int requests) {
     auto& slice = slices_[requests];
     if (!slice) slice = std::make_unique<Slice>(cluster_, model_, workload_, entry_, requests);
     return *slice;

@@ -189,7 +189,8 @@ class Betterments {
 
  private:
   void Try(const ClusterProfile& better, Upgrade upgrade) {
-    const auto result = Make(better, model_, workload_, entry_, constraints_);
+    const auto result = Reconsider(better, model_, workload_, entry_, constraints_, chosen_,
+                                   {.gain = 0, .briefly = true});
     if (!result.ok()) return;
     const Plan& plan = result->chosen;
     upgrade.ttft_s = plan.ttft_s;

@@ -181,6 +181,11 @@ void CostTable::FillLinks() {
   }
 }
 
+bool CostTable::SameCosts(size_t a, size_t b) const {
+  return row_of_[a] == row_of_[b] &&
+         cluster_.nodes[a].device.memory_bytes == cluster_.nodes[b].device.memory_bytes;
+}
+
 StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {
   const CostModel& cost = stages > 1 ? piped_cost_ : cost_;
   if (!Fits(node, layers)) return cost.CostOf(cluster_.nodes[node].device, layers);

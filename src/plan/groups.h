@@ -72,6 +72,13 @@ class CostTable {
     return {&rows.chunk[at], &rows.whole[at], &rows.piped[at], &rows.step[at], &rows.one[at]};
   }
 
+  // As fast as one another, with as much memory.
+  bool SameCosts(size_t a, size_t b) const;
+  // Of two links, or of none where there are none.
+  bool SameLink(size_t from, size_t to, size_t other_from, size_t other_to) const {
+    return links_[from * nodes_ + to] == links_[other_from * nodes_ + other_to];
+  }
+
   // One way from node to node; infinite where there is no link.
   double ChunkHop(size_t from, size_t to) const { return links_[from * nodes_ + to].chunk_hop_s; }
   double StepHop(size_t from, size_t to) const { return links_[from * nodes_ + to].step_hop_s; }
@@ -107,6 +114,7 @@ class CostTable {
   struct Link {
     double chunk_hop_s, step_hop_s, token_hop_s;  // rows of a chunk, of a step; a token
     double bytes_per_s, half_rtt_s;
+    bool operator==(const Link&) const = default;
   };
   size_t Cell(LayerRange layers) const {
     return place_[static_cast<size_t>(layers.first)] * places_ +

@@ -23,16 +23,43 @@ void Lower(double& at, double value) {
   if (value < at) at = value;
 }
 
+// For each node the first that it can be exchanged for: as fast, as large, and linked alike.
+std::vector<size_t> KindsOf(const Judge& judge) {
+  const CostTable& costs = judge.costs();
+  const size_t count = costs.cluster().nodes.size();
+  const auto exchangeable = [&](size_t a, size_t b) {
+    if (!costs.SameCosts(a, b) || judge.ToEntry(a) != judge.ToEntry(b)) return false;
+    if (!costs.SameLink(a, b, b, a)) return false;
+    for (size_t other = 0; other < count; ++other) {
+      if (other == a || other == b) continue;
+      if (!costs.SameLink(a, other, b, other) || !costs.SameLink(other, a, other, b)) return false;
+    }
+    return true;
+  };
+  std::vector<size_t> kinds;
+  std::vector<size_t> firsts;
+  for (size_t node = 0; node < count; ++node) {
+    const auto first = std::find_if(firsts.begin(), firsts.end(),
+                                    [&](size_t other) { return exchangeable(other, node); });
+    kinds.push_back(first == firsts.end() ? node : *first);
+    if (first == firsts.end()) firsts.push_back(node);
+  }
+  return kinds;
+}
+
 }  // namespace
 
-OrderBook::Front OrderBook::Start() const {
+BoundsBook::BoundsBook(const Judge& judge)
+    : judge_(judge), kinds_(KindsOf(judge)), start_(Start()) {}
+
+BoundsBook::Front BoundsBook::Start() const {
   const auto width = static_cast<size_t>(judge_.costs().model().n_layers()) + 1;
   std::vector<double> nothing(width, kInfinity);
   nothing[0] = 0;
   return {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
 }
 
-bool OrderBook::Extend(const Front& before, const std::vector<size_t>& nodes, Front& after) const {
+bool BoundsBook::Extend(const Front& before, std::span<const size_t> nodes, Front& after) const {
   const CostTable& costs = judge_.costs();
   const int layers = costs.model().n_layers();
   const size_t node = nodes.back();
@@ -79,7 +106,7 @@ bool OrderBook::Extend(const Front& before, const std::vector<size_t>& nodes, Fr
   return any;
 }
 
-OrderBounds OrderBook::BoundsOf(const Front& front, const std::vector<size_t>& nodes) const {
+OrderBounds BoundsBook::BoundsOf(const Front& front, const std::vector<size_t>& nodes) const {
   const CostTable& costs = judge_.costs();
   const double later = costs.later_tokens();
   const double to_entry = judge_.ToEntry(nodes.back());
@@ -103,42 +130,47 @@ OrderBounds OrderBook::BoundsOf(const Front& front, const std::vector<size_t>& n
   return bounds;
 }
 
-void OrderBook::Keep(const Front& front, const std::vector<size_t>& nodes) {
-  if (!(front.fill.back() < kInfinity)) return;
-  if (known_.insert(nodes).second) orders_.push_back({nodes, BoundsOf(front, nodes)});
+const BoundsBook::Known& BoundsBook::Of(const std::vector<size_t>& nodes) {
+  std::u32string key;
+  for (const size_t node : nodes) key.push_back(static_cast<char32_t>(kinds_[node]));
+  const auto [at, is_new] = known_.try_emplace(key);
+  Known& known = at->second;
+  if (!is_new) return known;
+  size_t begun = 0;
+  while (begun < std::min(last_.size(), key.size()) && last_[begun] == key[begun]) ++begun;
+  if (fronts_.size() < nodes.size()) fronts_.resize(nodes.size());
+  known.leads_on = true;
+  for (size_t i = begun; i < nodes.size() && known.leads_on; ++i) {
+    last_ = key.substr(0, i);
+    known.leads_on = Extend(i == 0 ? start_ : fronts_[i - 1], {nodes.data(), i + 1}, fronts_[i]);
+  }
+  if (!known.leads_on) return known;
+  last_ = key;
+  const Front& front = fronts_[nodes.size() - 1];
+  if (front.fill.back() < kInfinity) known.bounds = BoundsOf(front, nodes);
+  return known;
 }
 
-void OrderBook::Grow(const Front& before, const std::vector<size_t>& from, size_t stages_max,
+void OrderBook::Grow(const std::vector<size_t>& from, size_t stages_max,
                      std::vector<size_t>& nodes) {
-  Front after;
   for (const size_t node : from) {
     if (std::find(nodes.begin(), nodes.end(), node) != nodes.end()) continue;
     nodes.push_back(node);
-    if (Extend(before, nodes, after)) {
-      Keep(after, nodes);
-      if (nodes.size() < stages_max) Grow(after, from, stages_max, nodes);
-    }
+    const BoundsBook::Known& known = bounds_.Of(nodes);
+    if (known.bounds && known_.insert(nodes).second) orders_.push_back({nodes, *known.bounds});
+    if (known.leads_on && nodes.size() < stages_max) Grow(from, stages_max, nodes);
     nodes.pop_back();
   }
 }
 
 void OrderBook::AddAll(const std::vector<size_t>& nodes, size_t stages_max) {
   std::vector<size_t> begun;
-  Grow(Start(), nodes, std::min(stages_max, static_cast<size_t>(judge_.costs().model().n_layers())),
-       begun);
+  Grow(nodes, stages_max, begun);
 }
 
 void OrderBook::Add(const std::vector<size_t>& nodes) {
-  if (known_.count(nodes) > 0) return;
-  Front before = Start();
-  Front after;
-  std::vector<size_t> begun;
-  for (const size_t node : nodes) {
-    begun.push_back(node);
-    if (!Extend(before, begun, after)) return;
-    std::swap(before, after);
-  }
-  Keep(before, nodes);
+  const BoundsBook::Known& known = bounds_.Of(nodes);
+  if (known.bounds && known_.insert(nodes).second) orders_.push_back({nodes, *known.bounds});
 }
 
 namespace {

@@ -133,19 +133,20 @@ std::vector<std::vector<size_t>> OneByOne(const ClusterProfile& cluster, const M
 
 // Of one instance and, where that is asked for, of several; best first.
 std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSpace space,
-                           const Constraints& constraints) {
+                           const Constraints& constraints, bool briefly) {
   const ClusterProfile& cluster = costs.cluster();
   const Workload& workload = costs.workload();
   const Judge judge(costs, entry);
+  BoundsBook bounds(judge);
   std::vector<Plan> plans;
   std::vector<Plan> divided;
   std::vector<std::vector<size_t>> sets = {space.nodes};
-  if (!constraints.told()) sets = OneByOne(cluster, costs.model(), space.nodes);
+  if (!constraints.told() && !briefly) sets = OneByOne(cluster, costs.model(), space.nodes);
   for (const std::vector<size_t>& nodes : sets) {
     space.nodes = nodes;
     plans.clear();
     std::vector<Arrangement> found;
-    for (Candidate& candidate : Find(judge, space)) {
+    for (Candidate& candidate : Find(judge, space, bounds)) {
       plans.push_back(judge.PlanOf(candidate.arrangement, candidate.totals));
       found.push_back(std::move(candidate.arrangement));
     }
@@ -161,10 +162,10 @@ std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSp
 
 Result<PlanResult> MakeAsAsked(const ClusterProfile& cluster, const ModelCost& model,
                                const Workload& workload, const NodeId& entry,
-                               const Constraints& constraints) {
+                               const Constraints& constraints, bool briefly) {
   const CostTable costs(cluster, model, workload);
   BATON_ASSIGN_OR_RETURN(SearchSpace space, SpaceOf(costs, constraints));
-  std::vector<Plan> plans = PlansFor(costs, entry, std::move(space), constraints);
+  std::vector<Plan> plans = PlansFor(costs, entry, std::move(space), constraints, briefly);
   if (plans.empty()) return NothingFits(costs);
   PlanResult result;
   result.chosen = std::move(plans.front());
@@ -300,17 +301,16 @@ bool SameArrangement(const Plan& a, const Plan& b) {
                     SameArrangement);
 }
 
-}  // namespace
-
-Result<PlanResult> Make(const ClusterProfile& cluster, const ModelCost& model,
-                        const Workload& workload, const NodeId& entry,
-                        const Constraints& constraints) {
+Result<PlanResult> MakeWithCare(const ClusterProfile& cluster, const ModelCost& model,
+                                const Workload& workload, const NodeId& entry,
+                                const Constraints& constraints, bool briefly) {
   CHECK(model.n_layers() > 0);
   const std::vector<Workload> variants = Variants(workload, model);
-  Result<PlanResult> best = MakeAsAsked(cluster, model, variants.front(), entry, constraints);
+  Result<PlanResult> best =
+      MakeAsAsked(cluster, model, variants.front(), entry, constraints, briefly);
   std::vector<Alternative> others;
   for (size_t i = 1; i < variants.size(); ++i) {
-    auto other = MakeAsAsked(cluster, model, variants[i], entry, constraints);
+    auto other = MakeAsAsked(cluster, model, variants[i], entry, constraints, briefly);
     if (!other.ok()) continue;
     if (!best.ok() ||
         ScoreOf(other->chosen, workload.objective) < ScoreOf(best->chosen, workload.objective))
@@ -328,10 +328,20 @@ Result<PlanResult> Make(const ClusterProfile& cluster, const ModelCost& model,
   return best;
 }
 
+}  // namespace
+
+Result<PlanResult> Make(const ClusterProfile& cluster, const ModelCost& model,
+                        const Workload& workload, const NodeId& entry,
+                        const Constraints& constraints) {
+  return MakeWithCare(cluster, model, workload, entry, constraints, /*briefly=*/false);
+}
+
 Result<PlanResult> Reconsider(const ClusterProfile& cluster, const ModelCost& model,
                               const Workload& workload, const NodeId& entry,
-                              const Constraints& constraints, const Plan& standing, double gain) {
-  auto result = Make(cluster, model, workload, entry, constraints);
+                              const Constraints& constraints, const Plan& standing,
+                              const ReconsiderOptions& options) {
+  const double gain = options.gain;
+  auto result = MakeWithCare(cluster, model, workload, entry, constraints, options.briefly);
   if (!result.ok()) return result;
   auto now = StandingNow(cluster, model, workload, entry, constraints, standing);
   if (!now) return result;

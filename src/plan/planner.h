@@ -38,15 +38,21 @@ Result<PlanResult> Make(const ClusterProfile& cluster, const ModelCost& model,
                         const Workload& workload, const NodeId& entry,
                         const Constraints& constraints = {});
 
-// What a move must gain, of the objective: loading anew costs minutes, and what is measured varies.
-inline constexpr double kMoveGain = 0.10;
+struct ReconsiderOptions {
+  // What a move must gain, of the objective: loading anew costs minutes, and what is measured
+  // varies.
+  double gain = 0.10;
+  // What stands is nearly as good as anything: less is done so as not to miss what is rarely
+  // missed.
+  bool briefly = false;
+};
 
 // Make(), but what stands is kept as long as it is possible and obeys the constraints, and nothing
-// is better by more than `gain`.
+// is better by more than `options.gain`.
 Result<PlanResult> Reconsider(const ClusterProfile& cluster, const ModelCost& model,
                               const Workload& workload, const NodeId& entry,
                               const Constraints& constraints, const Plan& standing,
-                              double gain = kMoveGain);
+                              const ReconsiderOptions& options = {});
 
 // The decision for one request under a standing plan: is handing over worth it for this prompt?
 struct RequestEstimate {

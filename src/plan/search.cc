@@ -56,9 +56,61 @@ std::vector<size_t> NodesOf(const Group& group) {
   return nodes;
 }
 
+// Seconds per request of stages that generate under one prefill group, and of the links to them:
+// asked for every range of layers.
+class BusyStages {
+ public:
+  BusyStages(const CostTable& costs, const Group& prefill, const std::vector<size_t>& decode)
+      : costs_(costs), decode_(decode), senders_(prefill.size()) {
+    const double batch = BatchOf(costs, decode.size());
+    answer_ = std::max(1, costs.workload().answer_tokens) / batch;
+    batch_ = costs.concurrency() > 1 ? (batch - 1) / (costs.concurrency() - 1) : 1;
+    for (const size_t to : decode) {
+      for (const GroupStage& from : prefill) {
+        const double bytes_per_s = costs.BytesPerSecond(from.node, to);
+        Sender& sender = senders_all_.emplace_back(Sender{.layers = from.layers});
+        if (from.node == to)
+          sender.computes_s = costs.PrefillOf(from.node, from.layers, prefill.size());
+        else
+          sender.token_s = bytes_per_s > 0 ? costs.SentTokenBytes() / bytes_per_s : kInfinity;
+      }
+    }
+  }
+
+  double At(size_t i, LayerRange layers) const {
+    const CostTable::Ranges ranges = costs_.RangesFrom(decode_[i], layers.first);
+    const double one = ranges.one[layers.last];
+    const double own = answer_ * (one + (ranges.step[layers.last] - one) * batch_);
+    double worst = own;
+    for (size_t s = i * senders_; s < (i + 1) * senders_; ++s) {
+      const Sender& sender = senders_all_[s];
+      const LayerRange sent{std::max(layers.first, sender.layers.first),
+                            std::min(layers.last, sender.layers.last)};
+      const double sends_s =
+          sender.token_s > 0 && sent.size() > 0 ? sender.token_s * costs_.SentTokens(sent) : 0;
+      worst = std::max({worst, own + sender.computes_s, sends_s});
+    }
+    return worst;
+  }
+
+ private:
+  struct Sender {
+    LayerRange layers;
+    double computes_s = 0;  // on the same node
+    double token_s = 0;     // of another: the KV of a token in one layer
+  };
+  const CostTable& costs_;
+  const std::vector<size_t>& decode_;
+  const size_t senders_;  // to each stage
+  std::vector<Sender> senders_all_;
+  double answer_;  // steps of a batch that a request takes
+  double batch_;   // from one request (0) to all at once (1)
+};
+
 class Search {
  public:
-  explicit Search(const Judge& judge) : judge_(judge), costs_(judge.costs()) {}
+  explicit Search(const Judge& judge, BoundsBook& bounds)
+      : judge_(judge), costs_(judge.costs()), bounds_(bounds) {}
 
   void Weigh(const SearchSpace& space);
   std::vector<Candidate> Found() &&;
@@ -89,11 +141,11 @@ class Search {
   void PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
   bool WorthWeighing(const Order& prefill, const Order& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
-  double BusyOf(const Group& prefill, const GroupStage& to, double batch) const;
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
   void WeighParts(const std::vector<size_t>& nodes);
+  bool IsFirst(const Order& order, const std::vector<size_t>& nodes) const;
   void Climb(const std::vector<size_t>& nodes, double cells);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
@@ -101,6 +153,7 @@ class Search {
 
   const Judge& judge_;
   const CostTable& costs_;
+  BoundsBook& bounds_;
   bool told_ = false;
   bool brief_ = false;          // the budget ends what has begun, too
   bool is_part_ = false;        // of a search of more nodes
@@ -213,25 +266,13 @@ void Search::Prepare(Prepared& order) const {
   order.prefill_cuts = std::move(sorted);
 }
 
-// Seconds per request of a stage that generates under `prefill`, and of the links to it.
-double Search::BusyOf(const Group& prefill, const GroupStage& to, double batch) const {
-  const double answer = std::max(1, costs_.workload().answer_tokens);
-  const double own = answer * costs_.DecodeBatch(to.node, to.layers, batch) / batch;
-  double worst = own;
-  for (const GroupStage& from : prefill) {
-    worst = std::max(worst, SendSeconds(costs_, from, to));
-    if (from.node == to.node)
-      worst = std::max(worst, own + costs_.PrefillOf(from.node, from.layers, prefill.size()));
-  }
-  return worst;
-}
-
 // Under one prefill group, from the quickest decode group to the one with the least exposed
 // transfer. Where the objective is throughput, only those whose busiest part beats the best so far.
 void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& decode) {
   constexpr double kMost = std::numeric_limits<double>::max();
   const bool throughput = objective() == Objective::kThroughput;
   const double batch = BatchOf(costs_, decode.nodes.size());
+  const BusyStages busy(costs_, prefill, decode.nodes);
   const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
   const auto best = [&] {
     return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
@@ -242,7 +283,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   };
   const auto exposed = [&](int i, LayerRange layers) {
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
-    if (throughput && !(BusyOf(prefill, to, batch) < best())) return kInfinity;
+    if (throughput && !(busy.At(static_cast<size_t>(i), layers) < best())) return kInfinity;
     double worst = 0;
     const int tokens = costs_.workload().prompt_tokens;
     for (size_t stage = 0; stage < prefill.size(); ++stage)
@@ -378,7 +419,7 @@ Search::Prepared* Search::Stepped(const NodeOrder& nodes) {
   auto [known, is_new] = stepped_.try_emplace(nodes);
   if (is_new) {
     cells_left_ -= CellsOf(nodes.size());
-    OrderBook book(judge_);
+    OrderBook book(bounds_);
     book.Add(nodes);
     if (!book.orders().empty()) {
       orders_.push_back(book.orders().front());
@@ -429,20 +470,26 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
 // What is best without some of them: a node more changes which orders promise most, and must not
 // hide what is good without it. Each alone is left out; where parts are few but their layers too
 // many to weigh everything, all parts are looked at, so that those of fewer nodes are among those
-// of more.
+// of more. Parts of the same kinds of nodes are as good as each other.
 void Search::WeighParts(const std::vector<size_t>& nodes) {
   const bool all = nodes.size() <= kNodesWeighedInFull + 1 && HasManyLayers();
   const uint32_t whole = (uint32_t{1} << nodes.size()) - 1;
+  std::set<std::vector<size_t>> weighed;
   for (uint32_t part = 1; part < whole; ++part) {
     if (!all && std::popcount(whole & ~part) > 1) continue;
     SearchSpace some;
+    std::vector<size_t> kinds;
     for (size_t i = 0; i < nodes.size(); ++i) {
-      if ((part >> i & 1) != 0) some.nodes.push_back(nodes[i]);
+      if ((part >> i & 1) == 0) continue;
+      some.nodes.push_back(nodes[i]);
+      kinds.push_back(bounds_.KindOf(nodes[i]));
     }
+    std::sort(kinds.begin(), kinds.end());
+    if (!weighed.insert(std::move(kinds)).second) continue;
     if (objective() != Objective::kFit && !kept_.empty() &&
         some.nodes.size() <= kNodesWeighedInFull)
       some.seconds_below = kept_.front().score.seconds;
-    Search search(judge_);
+    Search search(judge_, bounds_);
     search.is_part_ = true;
     search.Weigh(some);
     for (Candidate& candidate : search.kept_) Offer(std::move(candidate.arrangement));
@@ -511,6 +558,20 @@ size_t StagesAllowed(size_t nodes, int layers) {
   return nodes;
 }
 
+// Among orders of the same kinds of nodes: does it take those of a kind in the order of `nodes`?
+bool Search::IsFirst(const Order& order, const std::vector<size_t>& nodes) const {
+  for (size_t i = 0; i < order.nodes.size(); ++i) {
+    const auto begun = order.nodes.begin();
+    const auto reached = begun + static_cast<std::ptrdiff_t>(i);
+    for (const size_t node : nodes) {
+      if (node == *reached) break;
+      const bool before = bounds_.KindOf(node) == bounds_.KindOf(*reached);
+      if (before && std::find(begun, reached, node) == reached) return false;
+    }
+  }
+  return true;
+}
+
 void Search::Weigh(const SearchSpace& space) {
   told_ = space.prefill || space.decode || space.decode_group;
   seconds_below_ = space.seconds_below;
@@ -520,7 +581,7 @@ void Search::Weigh(const SearchSpace& space) {
     return costs_.cluster().nodes[a].id < costs_.cluster().nodes[b].id;
   });
   for (const Arrangement& arrangement : space.known) Offer(arrangement);
-  OrderBook free(judge_), as_prefill(judge_), as_decode(judge_);
+  OrderBook free(bounds_), as_prefill(bounds_), as_decode(bounds_);
   if (nodes.size() <= kNodesWeighedInFull) {
     if (!HasManyLayers()) cells_left_ = kPairCellsOfFew;
     free.AddAll(nodes, kNodesWeighedInFull);
@@ -549,6 +610,10 @@ void Search::Weigh(const SearchSpace& space) {
     for (const Order& order : book.orders()) list.push_back({.order = &order});
     return list;
   };
+  auto prefills = prepared(space.prefill ? as_prefill : free);
+  // Where all orders are there, those that generate can be told apart by these.
+  if (few && !told_)
+    std::erase_if(prefills, [&](const Prepared& each) { return !IsFirst(*each.order, nodes); });
   const OrderBook& decodes = space.decode ? as_decode : free;
   if (space.decode_group) {
     if (!space.prefill) return Offer({{}, *space.decode_group});
@@ -557,7 +622,7 @@ void Search::Weigh(const SearchSpace& space) {
     return;
   }
   if (!space.prefill) WeighBoth(decodes.orders());
-  WeighPairs(prepared(space.prefill ? as_prefill : free), prepared(decodes));
+  WeighPairs(std::move(prefills), prepared(decodes));
   if (told_ || space.cells > 0) return;
   const bool whole = !is_part_ && space.seconds_below == kInfinity;
   if (whole && (few ? HasManyLayers() : nodes.size() <= kNodesLeftOut)) WeighParts(nodes);
@@ -597,8 +662,8 @@ bool Better(const CostTable& costs, const Candidate& a, const Candidate& b) {
   return key(a.arrangement) < key(b.arrangement);
 }
 
-std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space) {
-  Search search(judge);
+std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds) {
+  Search search(judge, bounds);
   search.Weigh(space);
   return std::move(search).Found();
 }

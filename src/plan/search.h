@@ -2,12 +2,12 @@
 //
 // Of up to six nodes every order of every subset is weighed, in each role and in pairs of roles,
 // with the best boundaries; what cannot be better than the best so far, by a bound that never errs,
-// is left out. Of more nodes: every single one, every pair in both roles, every order of a few that
-// promise most, and the best of all subsets that follow a few fixed sequences; of up to twelve,
-// what a search without each of them finds; then, from the best few, whatever differs from one of
-// them in one step, while that finds better ones. Where layers are many, not all pairs of orders of
-// six nodes can be weighed: then all subsets are searched by themselves, too, so that a node more
-// never makes it worse, up to a seventh.
+// is left out, and of orders that differ in equal nodes only one computes prompts. Of more nodes:
+// every single one, every pair in both roles, every order of a few that promise most, and the best
+// of all subsets that follow a few fixed sequences; of up to twelve, what a search without each of
+// them finds; then, from the best few, whatever differs from one of them in one step, while that
+// finds better ones. Where layers are many, not all pairs of orders of six nodes can be weighed:
+// then all subsets are searched by themselves, too, up to a seventh node.
 #pragma once
 
 #include <limits>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "plan/evaluate.h"
+#include "plan/orders.h"
 
 namespace baton::plan {
 
@@ -43,8 +44,8 @@ struct SearchSpace {
 };
 
 // The best candidates of different nodes or roles, best first; among them every node alone that
-// holds the model. Empty if nothing fits.
-std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space);
+// holds the model. Empty if nothing fits. `bounds` is of this judge.
+std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds);
 
 // A total order: score, then fewer nodes, then the nodes and the boundaries themselves.
 bool Better(const CostTable& costs, const Candidate& a, const Candidate& b);

@@ -23,6 +23,20 @@ int Clusters(int usual) {
   return said == nullptr ? usual : std::atoi(said);
 }
 
+// Nodes that can be exchanged for one another: of two kinds, linked alike.
+void MakeAlike(Rng& rng, ClusterProfile& cluster) {
+  for (size_t i = 2; i < cluster.nodes.size(); ++i)
+    cluster.nodes[i].device = cluster.nodes[rng.Below(2)].device;
+  cluster.links.clear();
+  const LinkProfile link{.rtt_us = Ratio(rng, 20, 20000), .bytes_per_s = Ratio(rng, 2e6, 12e9)};
+  for (const NodeProfile& from : cluster.nodes) {
+    for (const NodeProfile& to : cluster.nodes) {
+      if (from.id != to.id)
+        cluster.links.push_back({from.id, to.id, link.rtt_us, link.bytes_per_s});
+    }
+  }
+}
+
 TEST(Search, EqualsTheOracle) {
   Rng rng(11);
   int fitting = 0;
@@ -30,7 +44,8 @@ TEST(Search, EqualsTheOracle) {
   for (int round = 0; round < Clusters(300); ++round) {
     const int nodes = Between(rng, 1, static_cast<int>(kNodesWeighedInFull));
     const int layers = Between(rng, 1, nodes >= 6 ? 6 : nodes == 5 ? 7 : 9);
-    const Case drawn = Draw(rng, nodes, layers, kObjectives[round % 3]);
+    Case drawn = Draw(rng, nodes, layers, kObjectives[round % 3]);
+    if (round % 4 == 3) MakeAlike(rng, drawn.cluster);
     SCOPED_TRACE(fmt::format("round {}: {} nodes, {} layers", round, nodes, layers));
     const CostTable costs(drawn.cluster, drawn.model, drawn.workload);
     const Judge judge(costs, drawn.cluster.nodes[0].id);
@@ -76,12 +91,12 @@ void Count(const Result<PlanResult>& after, const Result<PlanResult>& before, Ob
 }
 
 Worse WithADeviceMore(uint64_t seed, int fewest, int most, int rounds,
-                      const Constraints& constraints = {}) {
+                      const Constraints& constraints = {}, int layers_most = 9) {
   Rng rng(seed);
   Worse worse;
   for (int round = 0; round < rounds; ++round) {
     const Objective objective = kObjectives[round % 3];
-    Case drawn = Draw(rng, Between(rng, fewest, most), Between(rng, 1, 9), objective);
+    Case drawn = Draw(rng, Between(rng, fewest, most), Between(rng, 1, layers_most), objective);
     const NodeId entry = drawn.cluster.nodes[0].id;
     const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry, constraints);
     AddNode(
@@ -175,16 +190,22 @@ TEST(Search, ASlowerLinkNeverMakesThePlanBetter) {
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
-// Of more nodes not every order can be weighed: a plan may be missed, seldom.
+// Up to twelve nodes one behind all others cannot hide what they do without it, in one instance or
+// in several.
+TEST(Search, ADeviceBehindAllOthersNeverMakesThePlanWorse) {
+  const int rounds = std::max(9, Clusters(300) / 30);
+  for (const int layers : {9, 40}) {
+    const Worse worse = WithADeviceMore(16, 6, 11, rounds, {}, layers);
+    EXPECT_EQ(worse.clusters, 0) << worse.most;
+  }
+}
+
+// Of more than six nodes not every order can be weighed: a plan may be missed, seldom.
 TEST(Search, SeldomMissesAPlanOfManyNodes) {
-  const int rounds = std::max(30, Clusters(300) / 5);
-  const Worse device = WithADeviceMore(16, 6, 12, rounds);
+  const int rounds = std::max(15, Clusters(300) / 20);
   const Worse link = WithAQuickerLink(17, 7, 12, rounds);
-  fmt::print(
-      "of {} clusters, worse with a device more: {}, by {:.2f} % at most; with a quicker "
-      "link: {}, by {:.2f} % at most\n",
-      rounds, device.clusters, 100 * device.most, link.clusters, 100 * link.most);
-  EXPECT_LE(device.clusters, rounds / 10);
+  fmt::print("of {} clusters, worse with a quicker link: {}, by {:.2f} % at most\n", rounds,
+             link.clusters, 100 * link.most);
   EXPECT_LE(link.clusters, rounds / 10);
 }
 
@@ -224,12 +245,13 @@ void ExpectEqual(const Plan& a, const Plan& b) {
 // Equal inputs, and equal clusters that list their nodes and links in another order.
 TEST(Search, EqualInputsGiveEqualPlans) {
   Rng rng(14);
-  for (int round = 0; round < Clusters(150); ++round) {
+  for (int round = 0; round < Clusters(60); ++round) {
     Case drawn = Draw(rng, Between(rng, 1, 10), Between(rng, 1, 12), kObjectives[round % 3]);
     // Twins, so that there are ties.
     for (NodeProfile& node : drawn.cluster.nodes) {
       if (rng.Below(2) == 0) node.device = drawn.cluster.nodes[0].device;
     }
+    if (round % 4 == 3) MakeAlike(rng, drawn.cluster);
     const NodeId entry = drawn.cluster.nodes[0].id;
     const auto first = Make(drawn.cluster, drawn.model, drawn.workload, entry);
     std::reverse(drawn.cluster.nodes.begin(), drawn.cluster.nodes.end());
