@@ -35,6 +35,8 @@ constexpr double kPairCellsOfMany = 2e6;
 constexpr double kCellsOfSteps = 3e7;
 constexpr double kCellsOfStepsOfMany = 1e7;
 constexpr size_t kNodesOfSteps = 16;
+// What is as busy as the best, by another order of roundings, is not less busy.
+constexpr double kBelow = 1 - 1e-9;
 constexpr double kBusyTimes = 3;   // what else a range takes that must not be too busy
 constexpr size_t kStepsFrom = 16;  // of the best, so many have their neighbours looked at
 // Of up to so many nodes the best without some of them is looked for, too.
@@ -283,7 +285,8 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   };
   const auto exposed = [&](int i, LayerRange layers) {
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
-    if (throughput && !(busy.At(static_cast<size_t>(i), layers) < best())) return kInfinity;
+    if (throughput && !(busy.At(static_cast<size_t>(i), layers) < best() * kBelow))
+      return kInfinity;
     double worst = 0;
     const int tokens = costs_.workload().prompt_tokens;
     for (size_t stage = 0; stage < prefill.size(); ++stage)
