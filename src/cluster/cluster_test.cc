@@ -632,6 +632,18 @@ TEST_F(ClusterTest, CancelStopsTheWorkEverywhere) {
   EXPECT_EQ(nodes_[1]->cluster->Counters().engine_busy_s, busy);
 }
 
+// Planning may take seconds; tokens are not to wait for it.
+TEST_F(ClusterTest, PlansAreMadeOnAnotherThread) {
+  StartNodes(2);
+  std::optional<Result<plan::PlanResult>> planned;
+  nodes_[0]->cluster->Plan("gqa-untied", nodes_[0]->cluster->default_workload(), {}, nullptr,
+                           [&](Result<plan::PlanResult> result) { planned = std::move(result); });
+  EXPECT_FALSE(planned);
+  ASSERT_TRUE(RunUntil([&] { return planned.has_value(); }));
+  ASSERT_TRUE(planned->ok()) << planned->error().message();
+  EXPECT_FALSE((*planned)->explanation.bounds.empty());
+}
+
 TEST_F(ClusterTest, PlacesOnDemandAndExplainsRefusals) {
   StartNodes(1);
   const Answer answer = AskAndWait(0, Prompt(10, 1), 4, {}, "tied-head64");

@@ -552,7 +552,7 @@ void Coordinator::OnPeerDown(const NodeId& peer) {
   OnNews();
   ++losses_;
   for (auto& [id, placement] : placements_) {
-    placement.weighed.erase(peer);
+    placement.weighed.nodes.erase(peer);
     placement.refused.erase(peer);
     placement.unheard.clear();
   }
@@ -598,27 +598,32 @@ bool Coordinator::IsSteady(const NodeId& node) const {
   return now_ - found->second.since >= std::min(wanted, kForgotten);
 }
 
-// Measured, with the file, and spoken with; by and by, if not steady.
-std::set<NodeId> Coordinator::Usable(const std::string& fingerprint) const {
+bool Coordinator::Resources::Surpasses(const Resources& before) const {
+  return links > before.links ||
+         !std::includes(before.nodes.begin(), before.nodes.end(), nodes.begin(), nodes.end());
+}
+
+// Nodes that are measured, have the file and are spoken with; by and by, if not steady.
+Coordinator::Resources Coordinator::Usable(const std::string& fingerprint) const {
   const NodeId& self = host_.courier().self();
   const plan::ClusterProfile profile = ProfileOf(
       host_.book(), fingerprint, [this](const NodeId& node) { return host_.IsLive(node); }, {});
-  std::set<NodeId> usable;
+  Resources usable;
   for (const plan::NodeProfile& node : profile.nodes) {
     const bool linked = node.id == self || (profile.FindLink(self, node.id) != nullptr &&
                                             profile.FindLink(node.id, self) != nullptr);
-    if (node.has_model && linked && IsSteady(node.id)) usable.insert(node.id);
+    if (node.has_model && linked && IsSteady(node.id)) usable.nodes.insert(node.id);
   }
+  for (const plan::LinkProfile& link : profile.links)
+    usable.links += usable.nodes.contains(link.from) && usable.nodes.contains(link.to) ? 1 : 0;
   return usable;
 }
 
 // Since its placement was last planned.
 bool Coordinator::SomeCame(const InstanceRecord& record) const {
   const auto known = placements_.find(record.placement());
-  if (known == placements_.end()) return true;
-  const std::set<NodeId> usable = Usable(record.fingerprint());
-  const std::set<NodeId>& weighed = known->second.weighed;
-  return !std::includes(weighed.begin(), weighed.end(), usable.begin(), usable.end());
+  return known == placements_.end() ||
+         Usable(record.fingerprint()).Surpasses(known->second.weighed);
 }
 
 std::map<uint64_t, std::vector<InstanceId>> Coordinator::Placements() const {

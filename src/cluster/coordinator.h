@@ -80,9 +80,16 @@ class Coordinator {
     bool replanned = false;  // it waits for a plan: what its stages report is of the past
     bool moved = false;      // what it has left still ran
   };
+  // What a plan may be made of.
+  struct Resources {
+    std::set<NodeId> nodes;
+    size_t links = 0;  // between them, one direction each
+    // Has it something that `before` had not?
+    bool Surpasses(const Resources& before) const;
+  };
   // What is known of instances that were placed together.
   struct Placement {
-    std::set<NodeId> weighed;  // could have had a part in it when it was last planned
+    Resources weighed;         // when it was last planned
     std::set<NodeId> refused;  // could not load what a move gave them; until they are lost
     // Of a move that waits: who has not yet said whether requests are there, and does one say so?
     std::set<NodeId> unheard;
@@ -151,7 +158,7 @@ class Coordinator {
                        const plan::Constraints& constraints) const;
 
   bool IsSteady(const NodeId& node) const;
-  std::set<NodeId> Usable(const std::string& fingerprint) const;
+  Resources Usable(const std::string& fingerprint) const;
   bool SomeCame(const InstanceRecord& record) const;
   void Look();
   void BringBack();

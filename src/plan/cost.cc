@@ -65,6 +65,10 @@ CostModel::CostModel(const ModelCost& model, const Workload& workload)
   sums_.prompt_layers = SumsOf<double>(model, [&](int layer) { return model.PromptShare(layer); });
   sums_.prompt_bytes = SumsOf<double>(
       model, [&](int layer) { return model.PromptShare(layer) * model.SharedBytes(layer); });
+  sums_.expert_layers = SumsOf<double>(model, [&](int layer) { return model.ExpertShare(layer); });
+  sums_.prompt_expert_layers = SumsOf<double>(model, [&](int layer) {
+    return model.PromptShare(layer) < 1 ? 0 : model.ExpertShare(layer);
+  });
   sums_.chunk_bytes = prompt_experts(chunk_);
   sums_.rest_bytes = prompt_experts(rest_);
   sums_.decode_bytes = experts(std::max(1, workload.concurrency));
@@ -90,30 +94,42 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
 
 CostModel::Speed CostModel::SpeedOf(const DeviceProfile& device) const {
   const TypeRate& rate = device.RateFor(model_.weight_type);
-  return {rate.matmul_flops_per_s,
-          rate.read_bytes_per_s,
-          rate.Excess(chunk_),
-          rate.Excess(rest_),
-          rate.Excess(workload_.concurrency),
-          device.CorrectionFor(model_.weight_type)};
+  const auto excess = [&](double tokens) {
+    return Speed::Excess{rate.Excess(tokens), rate.Excess(model_.TokensPerExpert(tokens))};
+  };
+  return {.matmul_flops_per_s = rate.matmul_flops_per_s,
+          .read_bytes_per_s = rate.read_bytes_per_s,
+          .knows_few_tokens = !rate.batches.empty(),
+          .chunk = excess(chunk_),
+          .rest = excess(std::max(1.0, rest_)),
+          .decode = excess(std::max(1, workload_.concurrency)),
+          .correction = device.CorrectionFor(model_.weight_type)};
 }
 
-double CostModel::StepSeconds(const Speed& speed, double shared_bytes, double token_layers,
-                              double excess, double expert_bytes) const {
-  const double reading_s = Ratio(shared_bytes, speed.read_bytes_per_s);
-  const double computing_s =
-      Ratio(token_layers * model_.layer_flops_per_token, speed.matmul_flops_per_s);
-  return std::max(reading_s, computing_s) * excess + Ratio(expert_bytes, speed.read_bytes_per_s);
+double CostModel::StepSeconds(const Speed& speed, const Products& shared, const Products& experts,
+                              const Speed::Excess& excess) const {
+  const auto reading_s = [&](const Products& products) {
+    return Ratio(products.bytes, speed.read_bytes_per_s);
+  };
+  const auto computing_s = [&](double token_layers) {
+    return Ratio(token_layers * model_.layer_flops_per_token, speed.matmul_flops_per_s);
+  };
+  if (!speed.knows_few_tokens)
+    return std::max(reading_s(shared), computing_s(shared.token_layers + experts.token_layers)) *
+               excess.shared +
+           reading_s(experts);
+  return std::max(reading_s(shared), computing_s(shared.token_layers)) * excess.shared +
+         std::max(reading_s(experts), computing_s(experts.token_layers)) * excess.experts;
 }
 
 double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, LayerRange layers,
                              double requests, double expert_bytes) const {
   const bool heads = layers.last == model_.n_layers();
-  const double excess = requests > 1 ? speed.decode_excess : 1;
+  const Speed::Excess excess = requests > 1 ? speed.decode : Speed::Excess{};
   const double heads_s =
       heads ? std::max(Ratio(static_cast<double>(model_.head_bytes), speed.read_bytes_per_s),
                        Ratio(requests * model_.head_flops_per_token, speed.matmul_flops_per_s)) *
-                  excess
+                  excess.shared
             : 0;
   const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
   const double keys = Of(sums_.seen_tokens, layers);
@@ -123,8 +139,10 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
           ? Ratio(requests * keys * 4 * model_.q_width, attention.query_flops_per_s)
           : 0;
   const double kv_s = Ratio(requests * keys * kv_bytes, attention.read_bytes_per_s) + queries_s;
-  const double matrices_s = StepSeconds(speed, Of(sums_.shared_bytes, layers),
-                                        requests * layers.size(), excess, expert_bytes);
+  const double expert_layers = Of(sums_.expert_layers, layers);
+  const double matrices_s = StepSeconds(
+      speed, {Of(sums_.shared_bytes, layers), requests * (layers.size() - expert_layers)},
+      {expert_bytes, requests * expert_layers}, excess);
   const double elements_s = ElementSeconds(device, requests * layers.size());
   const double overhead_s = layers.size() * device.layer_overhead_us * 1e-6;
   return speed.correction.decode * (matrices_s + heads_s + kv_s + elements_s + overhead_s);
@@ -149,12 +167,15 @@ PromptCost CostModel::PromptOf(const DeviceProfile& device, const Speed& speed,
   const double keys = Of(sums_.prompt_keys, layers);
   const double attention_s = Ratio(
       keys * 4 * model_.q_width, device.AttentionOver(keys / layers.size() / prompt_).flops_per_s);
-  const auto step = [&](double tokens, double excess, const std::vector<double>& expert_bytes) {
-    return StepSeconds(speed, Of(sums_.prompt_bytes, layers),
-                       tokens * Of(sums_.prompt_layers, layers), excess, Of(expert_bytes, layers));
+  const double expert_layers = Of(sums_.prompt_expert_layers, layers);
+  const double shared_layers = Of(sums_.prompt_layers, layers) - expert_layers;
+  const auto step = [&](double tokens, const Speed::Excess& excess,
+                        const std::vector<double>& expert_bytes) {
+    return StepSeconds(speed, {Of(sums_.prompt_bytes, layers), tokens * shared_layers},
+                       {Of(expert_bytes, layers), tokens * expert_layers}, excess);
   };
-  const double matrices_s = full_chunks_ * step(chunk_, speed.chunk_excess, sums_.chunk_bytes) +
-                            (rest_ > 0 ? step(rest_, speed.rest_excess, sums_.rest_bytes) : 0);
+  const double matrices_s = full_chunks_ * step(chunk_, speed.chunk, sums_.chunk_bytes) +
+                            (rest_ > 0 ? step(rest_, speed.rest, sums_.rest_bytes) : 0);
   const double elements_s = ElementSeconds(device, prompt_ * Of(sums_.prompt_layers, layers));
   const double tokens_s = matrices_s + attention_s + elements_s;
   const double times = speed.correction.PrefillOf(chunk_);

@@ -10,8 +10,9 @@ namespace baton::plan {
 // Seconds of one device for some layers of a model, with what belongs to its first or last layer.
 //
 // The matrices of a step of T tokens take max(shared bytes / B, T x FLOPs / F) + bytes of experts /
-// B: large products hide their reading, an expert's few tokens do not. Beside them come attention,
-// the passes over activations between them, and what a layer takes whatever its size.
+// B: large products hide their reading, an expert's few tokens do not. Where products of few tokens
+// were measured, an expert's take what those do. Beside them come attention, the passes over
+// activations between them, and what a layer takes whatever its size.
 struct StageCost {
   double prefill_chunk_s = 0;  // one chunk at the middle of the prompt
   double prefill_whole_s = 0;  // all chunks of the prompt, one after the other
@@ -34,9 +35,12 @@ class CostModel {
   struct Speed {
     double matmul_flops_per_s = 0;
     double read_bytes_per_s = 0;
-    double chunk_excess = 1;
-    double rest_excess = 1;
-    double decode_excess = 1;
+    struct Excess {
+      double shared = 1;
+      double experts = 1;
+    };
+    bool knows_few_tokens = false;  // products of them were measured
+    Excess chunk, rest, decode;
     Correction correction;
   };
   // Both must outlive it.
@@ -68,12 +72,14 @@ class CostModel {
     std::vector<double> shared_bytes;
     std::vector<double> prompt_layers;  // as far as a prompt takes them
     std::vector<double> prompt_bytes;   // shared bytes, likewise
-    std::vector<double> chunk_bytes;    // of experts, that a full chunk reads
-    std::vector<double> rest_bytes;     // of experts, that the prompt's last, shorter chunk reads
-    std::vector<double> decode_bytes;   // of experts, that a decode step reads
-    std::vector<double> one_bytes;      // of experts, that a decode step of one request reads
-    std::vector<double> prompt_keys;    // that all tokens of a prompt attend to
-    std::vector<double> seen_tokens;    // that a decoded token attends to
+    std::vector<double> expert_layers;  // as far as they are experts
+    std::vector<double> prompt_expert_layers;
+    std::vector<double> chunk_bytes;   // of experts, that a full chunk reads
+    std::vector<double> rest_bytes;    // of experts, that the prompt's last, shorter chunk reads
+    std::vector<double> decode_bytes;  // of experts, that a decode step reads
+    std::vector<double> one_bytes;     // of experts, that a decode step of one request reads
+    std::vector<double> prompt_keys;   // that all tokens of a prompt attend to
+    std::vector<double> seen_tokens;   // that a decoded token attends to
   };
   Speed SpeedOf(const DeviceProfile& device) const;
   StageCost CostOf(const DeviceProfile& device, const Speed& speed, LayerRange layers) const;
@@ -83,9 +89,13 @@ class CostModel {
                     double requests, double expert_bytes) const;
   // What lies between the products of so many tokens, times layers.
   double ElementSeconds(const DeviceProfile& device, double token_layers) const;
-  // The matrices of one step of so many tokens, times layers.
-  double StepSeconds(const Speed& speed, double shared_bytes, double token_layers, double excess,
-                     double expert_bytes) const;
+  // Matrices that are multiplied in a step.
+  struct Products {
+    double bytes = 0;
+    double token_layers = 0;
+  };
+  double StepSeconds(const Speed& speed, const Products& shared, const Products& experts,
+                     const Speed::Excess& excess) const;
 
   const ModelCost& model_;
   const Workload& workload_;

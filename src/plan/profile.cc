@@ -194,10 +194,27 @@ double ModelCost::SharedBytes(int layer) const {
          experts * BytesOfOneExpert(*this, layer);
 }
 
+namespace {
+
+double ExpertsDrawn(const ModelCost& model, double tokens) {
+  const double not_by_one = 1.0 - static_cast<double>(model.experts_used) / model.experts;
+  return model.experts * (1 - std::pow(not_by_one, tokens));
+}
+
+}  // namespace
+
 double ModelCost::ExpertBytes(int layer, double tokens) const {
-  if (experts == 0) return 0;
-  const double undrawn = std::pow(1.0 - static_cast<double>(experts_used) / experts, tokens);
-  return experts * (1 - undrawn) * BytesOfOneExpert(*this, layer);
+  return experts == 0 ? 0 : ExpertsDrawn(*this, tokens) * BytesOfOneExpert(*this, layer);
+}
+
+double ModelCost::TokensPerExpert(double tokens) const {
+  return experts == 0 ? tokens : tokens * experts_used / ExpertsDrawn(*this, tokens);
+}
+
+double ModelCost::ExpertShare(int layer) const {
+  if (layer_active_bytes.empty()) return 0;
+  const auto active = static_cast<double>(layer_active_bytes[static_cast<size_t>(layer)]);
+  return active > 0 ? experts_used * BytesOfOneExpert(*this, layer) / active : 0;
 }
 
 }  // namespace baton::plan

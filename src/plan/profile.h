@@ -200,6 +200,10 @@ struct ModelCost {
   // `tokens` tokens does: each token draws for itself, so E (1 - (1 - k / E)^T) of E are drawn.
   double SharedBytes(int layer) const;
   double ExpertBytes(int layer, double tokens) const;
+  // Tokens that each expert which is drawn in such a step gets, and the share of a layer's FLOPs
+  // that are experts'.
+  double TokensPerExpert(double tokens) const;
+  double ExpertShare(int layer) const;
   // Tokens that one request of `workload` has room for in all of some layers: in those with a
   // window no more than what one chunk needs.
   uint64_t HeldTokens(LayerRange layers, const Workload& workload) const;
