@@ -109,6 +109,37 @@ TEST(CostModel, StepsOfSomeTokensTakeLonger) {
   EXPECT_NEAR(measured.prefill_whole_s, roofline.prefill_whole_s, 1e-12) << "chunks of 512";
 }
 
+// Sixteen experts, two of them for each token: of 64 tokens each gets eight. Where products of
+// eight tokens were measured, they take what those do; where not, experts are read before all.
+TEST(CostModel, ExpertsTakeWhatProductsOfTheirFewTokensTake) {
+  constexpr double kShared = 1e8, kExpert = 1e8, kFlops = 3e8;  // active: 3e8 bytes, two for each
+  ModelCost model = FourLayers();
+  model.experts = 16;
+  model.experts_used = 2;
+  model.layer_flops_per_token = kFlops;
+  model.layer_weight_bytes.assign(4, static_cast<uint64_t>(kShared + 16 * kExpert));
+  model.layer_active_bytes.assign(4, static_cast<uint64_t>(kShared + 2 * kExpert));
+  EXPECT_NEAR(model.ExpertShare(0), 2.0 / 3, 1e-12);
+  EXPECT_NEAR(model.TokensPerExpert(1), 1, 1e-12);
+  const double drawn = 16 * (1 - std::pow(7.0 / 8, 64));
+  const double each = 64 * 2 / drawn;
+  EXPECT_NEAR(model.TokensPerExpert(64), each, 1e-9);
+  const Workload workload{.prompt_tokens = 64, .chunk_tokens = 64};
+  DeviceProfile device = Device();
+  const TypeRate rate = device.rates[0];
+  const auto seconds = [&](double bytes, double flops) {
+    return std::max(bytes / rate.read_bytes_per_s, flops / rate.matmul_flops_per_s);
+  };
+  EXPECT_GT(rate.Excess(each), 1.1);
+  EXPECT_NEAR(CostOf(device, model, {0, 2}, workload).prefill_whole_s,
+              2 * (seconds(kShared, 64 * kFlops / 3) * rate.Excess(64) +
+                   seconds(drawn * kExpert, 64 * kFlops * 2 / 3) * rate.Excess(each)),
+              1e-9);
+  device.rates[0].batches.clear();
+  EXPECT_NEAR(CostOf(device, model, {0, 2}, workload).prefill_whole_s,
+              2 * (seconds(kShared, 64 * kFlops) + drawn * kExpert / rate.read_bytes_per_s), 1e-9);
+}
+
 // One token's attention reads K and V, and then takes as long as its queries are wide.
 TEST(CostModel, WideQueriesTakeLonger) {
   ModelCost model = FourLayers();
