@@ -98,6 +98,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   proto.set_kv_read_bytes_per_s(device.kv_read_bytes_per_s);
   proto.set_layer_overhead_us(device.layer_overhead_us);
   proto.set_element_ns(device.element_ns);
+  proto.set_send_ns(device.send_ns);
   return proto;
 }
 
@@ -139,6 +140,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.kv_read_bytes_per_s = proto.kv_read_bytes_per_s();
   device.layer_overhead_us = proto.layer_overhead_us();
   if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
+  if (IsRate(proto.send_ns())) device.send_ns = proto.send_ns();
   return device;
 }
 

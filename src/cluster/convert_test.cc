@@ -15,6 +15,7 @@ plan::DeviceProfile Device() {
   device.contexts = {{512, 1e11, 2e10, 3e10}};
   device.layer_overhead_us = 10;
   device.element_ns = 0.5;
+  device.send_ns = 0.25;
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
   return device;
 }
@@ -26,6 +27,7 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
   EXPECT_EQ(came.contexts, sent.contexts);
   EXPECT_EQ(came.layer_overhead_us, sent.layer_overhead_us);
   EXPECT_EQ(came.element_ns, sent.element_ns);
+  EXPECT_EQ(came.send_ns, sent.send_ns);
   EXPECT_EQ(came.corrections, sent.corrections);
 }
 
@@ -34,10 +36,12 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
 TEST(Convert, AnEarlierNodeSaysLess) {
   pb::DeviceProfile proto = ToProto(Device());
   proto.clear_element_ns();
+  proto.clear_send_ns();
   proto.mutable_contexts(0)->clear_query_flops_per_s();
   proto.mutable_corrections(0)->clear_fine_prefill();
   const plan::DeviceProfile came = FromProto(proto);
   EXPECT_EQ(came.element_ns, 0);
+  EXPECT_EQ(came.send_ns, 0);
   EXPECT_EQ(came.contexts[0].query_flops_per_s, 0);
   EXPECT_EQ(came.corrections[0].fine_prefill, 1.25);
 }
@@ -47,8 +51,10 @@ TEST(Convert, NoNonsenseIsBelieved) {
        {-1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     pb::DeviceProfile proto = ToProto(Device());
     proto.set_element_ns(nonsense);
+    proto.set_send_ns(nonsense);
     proto.mutable_contexts(0)->set_query_flops_per_s(nonsense);
     EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
+    EXPECT_EQ(FromProto(proto).send_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).contexts[0].query_flops_per_s, 0) << nonsense;
   }
   pb::DeviceProfile proto = ToProto(Device());

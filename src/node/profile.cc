@@ -11,6 +11,7 @@
 #include "os/file.h"
 #include "os/sensors.h"
 #include "os/system.h"
+#include "os/topology.h"
 
 namespace baton::node {
 namespace {
@@ -159,8 +160,19 @@ double PowerOf(const std::vector<os::SensorReading>& readings) {
   return 0;
 }
 
-plan::DeviceProfile WithNameAndMemory(plan::DeviceProfile profile, const Machine& machine) {
+// Packing, encrypting and the kernel's work for a byte of KV take so much of one core, and of each
+// of several their share. Where there are cores that compute nothing, those do it.
+double SendNs(int threads) {
+  constexpr double kOfOneCore = 2;  // 1.4 to 3 (bench/RESULTS.md, "Predictions")
+  const auto cores = static_cast<int>(os::ComputeProcessors().size());
+  if (threads <= 0) threads = cores;
+  return cores > threads ? 0 : kOfOneCore / threads;
+}
+
+plan::DeviceProfile WithWhatIsKnown(plan::DeviceProfile profile, const Machine& machine,
+                                    const ProfileOptions& options) {
   profile.name = machine.name;
+  profile.send_ns = SendNs(options.threads);
   profile.memory_bytes =
       static_cast<uint64_t>(static_cast<double>(os::SystemMemory().available_bytes) * kUsableShare);
   return profile;
@@ -171,7 +183,7 @@ plan::DeviceProfile WithNameAndMemory(plan::DeviceProfile profile, const Machine
 Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options) {
   BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
   auto cached = FromCache(options.cache_path, machine.key);
-  return WithNameAndMemory(cached ? *std::move(cached) : plan::DeviceProfile(), machine);
+  return WithWhatIsKnown(cached ? *std::move(cached) : plan::DeviceProfile(), machine, options);
 }
 
 Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock) {
@@ -188,7 +200,7 @@ Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const 
     const Status saved = os::WriteFileAtomically(options.cache_path, AsBytes(text));
     if (!saved.ok()) log::Warning("profile cache: {}", saved.error().message());
   }
-  return WithNameAndMemory(std::move(profile), machine);
+  return WithWhatIsKnown(std::move(profile), machine, options);
 }
 
 }  // namespace baton::node

@@ -146,6 +146,7 @@ DeviceProfile SpedUp(DeviceProfile device, double speed) {
   device.kv_read_bytes_per_s *= speed;
   device.layer_overhead_us /= speed;
   device.element_ns /= speed;
+  device.send_ns /= speed;
   return device;
 }
 

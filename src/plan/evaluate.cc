@@ -61,6 +61,34 @@ double BatchOf(const CostTable& costs, size_t stages) {
   return costs.concurrency() / batches;
 }
 
+namespace {
+
+// Of a prompt's first `tokens`, in some layers.
+double SentTokensOf(const CostTable& costs, LayerRange layers, int tokens) {
+  return tokens == costs.workload().prompt_tokens ? costs.SentTokens(layers)
+                                                  : costs.model().SeenTokens(layers, tokens);
+}
+
+double SendingSeconds(const CostTable& costs, const GroupStage& from, const Group& decode,
+                      int tokens) {
+  double sent = 0;
+  for (const GroupStage& to : decode) {
+    const LayerRange layers = Overlap(from.layers, to.layers);
+    if (layers.size() > 0 && from.node != to.node) sent += SentTokensOf(costs, layers, tokens);
+  }
+  return sent * costs.SentTokenBytes() * costs.cluster().nodes[from.node].device.send_ns * 1e-9;
+}
+
+}  // namespace
+
+double PrefillSecondsBeside(const CostTable& costs, const Group& prefill, const Group& decode,
+                            int tokens) {
+  double sending_s = 0;  // of stages that compute side by side
+  for (const GroupStage& stage : prefill)
+    sending_s = std::max(sending_s, SendingSeconds(costs, stage, decode, tokens));
+  return PrefillSeconds(costs, prefill) + sending_s;
+}
+
 Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
                     double prefill_s, int tokens) {
   const GroupStage& from = prefill[i];
@@ -68,9 +96,7 @@ Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, cons
   if (layers.size() <= 0 || from.node == to.node) return {0, true};
   const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
   const double unit_tokens = std::min(tokens, costs.workload().chunk_tokens);
-  const double sent = tokens == costs.workload().prompt_tokens
-                          ? costs.SentTokens(layers)
-                          : costs.model().SeenTokens(layers, tokens);
+  const double sent = SentTokensOf(costs, layers, tokens);
   // What the next stage of the prompt waits for goes the same way, and first.
   const bool shared = i + 1 < prefill.size() && prefill[i + 1].node == to.node;
   const double rows_bytes =
@@ -149,8 +175,10 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
     busiest = std::max(busiest, busy);
   }
   for (size_t i = 0; i < computing.size(); ++i) {
-    busiest = std::max(busiest,
-                       costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()));
+    double busy = costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size());
+    if (!arrangement.prefill.empty())
+      busy += SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens);
+    busiest = std::max(busiest, busy);
     if (i + 1 < computing.size())
       busiest = std::max(
           busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));
@@ -166,7 +194,10 @@ std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
   if (!FitsTogether(arrangement)) return std::nullopt;
   const Group& computing = arrangement.prefill.empty() ? arrangement.decode : arrangement.prefill;
   Totals totals;
-  totals.prefill_s = PrefillSeconds(costs_, computing);
+  totals.prefill_s = arrangement.prefill.empty()
+                         ? PrefillSeconds(costs_, computing)
+                         : PrefillSecondsBeside(costs_, computing, arrangement.decode,
+                                                costs_.workload().prompt_tokens);
   totals.exposure = ExposureBetween(costs_, arrangement.prefill, arrangement.decode,
                                     totals.prefill_s, costs_.workload().prompt_tokens);
   totals.ttft_s = totals.prefill_s + to_entry_[computing.back().node];

@@ -60,6 +60,9 @@ class Judge {
 LayerRange Hull(LayerRange a, LayerRange b);
 // Requests that one batch of a pipeline of so many stages has when all requests are spread over it.
 double BatchOf(const CostTable& costs, size_t stages);
+// Seconds to compute a prompt of which so many tokens' KV is sent to `decode` meanwhile.
+double PrefillSecondsBeside(const CostTable& costs, const Group& prefill, const Group& decode,
+                            int tokens);
 // What remains of the KV of a prompt that stage i of `prefill` computed, on its way to `to`.
 Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
                     double prefill_s, int tokens);

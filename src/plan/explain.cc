@@ -25,6 +25,7 @@ DeviceProfile Bettered(DeviceProfile device, Part part) {
   }
   if (part == Part::kCompute) device.attention_flops_per_s *= kTimes;
   if (part == Part::kCompute) device.element_ns /= kTimes;
+  if (part == Part::kCompute) device.send_ns /= kTimes;
   if (part == Part::kMemoryBandwidth) device.kv_read_bytes_per_s *= kTimes;
   if (part == Part::kOverhead) device.layer_overhead_us /= kTimes;
   if (part == Part::kMemory)

@@ -183,7 +183,8 @@ void CostTable::FillLinks() {
 
 bool CostTable::SameCosts(size_t a, size_t b) const {
   return row_of_[a] == row_of_[b] &&
-         cluster_.nodes[a].device.memory_bytes == cluster_.nodes[b].device.memory_bytes;
+         cluster_.nodes[a].device.memory_bytes == cluster_.nodes[b].device.memory_bytes &&
+         cluster_.nodes[a].device.send_ns == cluster_.nodes[b].device.send_ns;
 }
 
 StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {

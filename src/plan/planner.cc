@@ -377,7 +377,7 @@ RequestEstimate Estimate(const ClusterProfile& cluster, const ModelCost& model, 
   estimate.local_s = PrefillSeconds(CostTable(cluster, model, workload), *decode);
   workload.prompt_tokens = uncached_on_prefill;
   const CostTable costs(cluster, model, workload);
-  const double prefill_s = PrefillSeconds(costs, *prefill);
+  const double prefill_s = PrefillSecondsBeside(costs, *prefill, *decode, uncached_on_decode);
   const Exposure exposure =
       ExposureBetween(costs, *prefill, *decode, prefill_s, uncached_on_decode);
   const double grant_s = TransferSeconds(cluster, plan.decode.front().node,

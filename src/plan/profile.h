@@ -80,6 +80,8 @@ struct DeviceProfile {
   double layer_overhead_us = 0;       // per layer and step, whatever its size
   // Per element and pass of what lies between products: norms, rotation, conversion, gates.
   double element_ns = 0;
+  // What sending a byte of KV takes of what computes prompts meanwhile; 0: others do it.
+  double send_ns = 0;
   double watts = 0;  // at work; 0: not known
   // From steps that the node ran since (plan/feedback.h); for most types there is none.
   std::vector<Correction> corrections;

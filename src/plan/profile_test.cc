@@ -176,6 +176,31 @@ TEST(CostModel, ThePromptsLastLayerEndsEarly) {
   EXPECT_EQ(CostOf(device, model, {0, 3}, workload).prefill_whole_s, three.prefill_whole_s);
 }
 
+// A node that computes with all its cores sends KV with them, too: what it keeps costs nothing, and
+// of two stages the one that sends more counts.
+TEST(CostModel, SendingKvTakesOfThePrompt) {
+  const ModelCost model = FourLayers();
+  const NodeId a(std::array<uint8_t, NodeId::kBytes>{1}), b(std::array<uint8_t, NodeId::kBytes>{2});
+  ClusterProfile cluster;
+  cluster.nodes = {{a, "a", Device()}, {b, "b", Device()}};
+  cluster.links = {{a, b, 100, 1e9}, {b, a, 100, 1e9}};
+  cluster.nodes[0].device.send_ns = 2;
+  const Workload workload{.prompt_tokens = 1000};
+  const CostTable costs(cluster, model, workload);
+  const double layer_s = 1000 * 1024 * 2 * 2e-9;  // F16
+  const auto more = [&](const Group& prefill, const Group& decode) {
+    return PrefillSecondsBeside(costs, prefill, decode, 1000) - PrefillSeconds(costs, prefill);
+  };
+  EXPECT_NEAR(more({{0, {0, 4}}}, {{1, {0, 4}}}), 4 * layer_s, 1e-12);
+  EXPECT_NEAR(more({{0, {0, 4}}}, {{0, {0, 3}}, {1, {3, 4}}}), layer_s, 1e-12);
+  EXPECT_EQ(more({{1, {0, 4}}}, {{0, {0, 4}}}), 0);
+  EXPECT_NEAR(more({{1, {0, 2}}, {0, {2, 4}}}, {{1, {0, 4}}}), 2 * layer_s, 1e-12);
+  const Judge judge(costs, a);
+  const Arrangement apart{{{0, {0, 4}}}, {{1, {0, 4}}}}, alone{{}, {{0, {0, 4}}}};
+  EXPECT_NEAR(judge.TotalsOf(apart)->prefill_s - judge.TotalsOf(alone)->prefill_s, 4 * layer_s,
+              1e-12);
+}
+
 TEST(Workload, StagesCutAPromptFiner) {
   Workload workload;
   EXPECT_EQ(workload.ChunkOf(1024, 1), 512);

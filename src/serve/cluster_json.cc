@@ -76,6 +76,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"corrections", std::move(corrections)},
           {"layer_overhead_us", device.layer_overhead_us},
           {"element_ns", device.element_ns},
+          {"send_ns", device.send_ns},
           {"watts", device.watts}};
 }
 
