@@ -1,8 +1,8 @@
 // What the planner predicts against what real nodes do: two nodes that are unequal, on a shaped link
 // (network namespaces; needs root), several models, placements and prompts:
-//   node bench/predictions.mjs [--only WORDS ...] [--quick] [--placements n0,n0+n1] [--runs 3] [--steps]
+//   node bench/predictions.mjs [--only WORD]... [--quick] [--placements n0,n0+n1] [--runs 3] [--steps]
 //     [--patience 12] [--json FILE] [--folder DIR]
-// --only keeps the rows whose "devices, link, model" has one of these words. For every placement the node
+// --only keeps the rows whose "devices, link, model" has the word, or one of several. For every placement the node
 // is asked what it predicts, then it is placed and measured through the API. After that the planner is
 // asked what it would choose itself, which is measured too where it is none of these; and for all of it
 // once more, now that the nodes have seen their own steps ("then"). --steps shows where the time went: what

@@ -674,7 +674,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   bool ProbeWanted(const Link& link, os::TimePoint now) const {
-    if (link.meter.bytes_per_s() == 0) return true;
+    // The first pings come first: behind a probe's frames they would measure its queue.
+    if (link.meter.bytes_per_s() == 0) return link.pings_left == 0 && link.meter.rtt_min_us() > 0;
     return link.meter.ProbeDue(now) && (!link.meter.settled() || probe_budget_.Free(now));
   }
 
