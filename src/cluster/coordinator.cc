@@ -249,7 +249,8 @@ void Coordinator::Want(Wanted wanted) {
 // Is there still what it is for? It may have been stopped, or have another coordinator now.
 bool Coordinator::Holds(const Wanted& wanted) const {
   return std::all_of(wanted.members.begin(), wanted.members.end(), [&](const InstanceId& id) {
-    if (wanted.why == Wanted::Why::kBringBack) return ended_.contains(id);
+    if (wanted.why == Wanted::Why::kBringBack)
+      return ended_.contains(id) && !IsReplaced(ended_.at(id));
     const auto found = placed_.find(id);
     return found != placed_.end() && (wanted.why == Wanted::Why::kPlace || Runs(found->second));
   });
@@ -647,33 +648,29 @@ void Coordinator::Look() {
   if (!all_steady) OnNews();
 }
 
-// Have the others of its placement left it its share?
-bool Coordinator::HasRoomFor(const InstanceRecord& ended) const {
+// Has its placement given its share to others, or has the owner, or a request, had the model placed
+// anew?
+bool Coordinator::IsReplaced(const InstanceRecord& ended) const {
   int taken = 0;
-  for (const InstanceRecord& other : ActiveOf(ended.placement()))
+  for (const auto& [id, other] : host_.book().instances()) {
+    if (!IsActive(other) || other.fingerprint() != ended.fingerprint()) continue;
+    if (other.placement() != ended.placement()) return true;
     taken += other.plan().workload().concurrency();
-  return taken == 0 ||
-         taken + ended.plan().workload().concurrency() <= ended.whole_workload().concurrency();
+  }
+  return taken > 0 &&
+         taken + ended.plan().workload().concurrency() > ended.whole_workload().concurrency();
 }
 
 void Coordinator::BringBack() {
-  // What the owner, or a request, has had placed since takes its place.
-  std::erase_if(ended_, [&](const auto& item) {
-    const auto& instances = host_.book().instances();
-    return std::any_of(instances.begin(), instances.end(), [&](const auto& other) {
-      return IsActive(other.second) && other.second.fingerprint() == item.second.fingerprint() &&
-             other.second.placement() != item.second.placement();
-    });
-  });
   std::vector<InstanceId> wanted;
   for (const auto& [id, ended] : ended_) {
-    if (SomeCame(ended) && HasRoomFor(ended)) wanted.push_back(id);
+    if (SomeCame(ended) && !IsReplaced(ended)) wanted.push_back(id);
   }
   for (const InstanceId& id : wanted) Want({Wanted::Why::kBringBack, {id}});
 }
 
 // Might there be something better for these, which run? Then their nodes are asked whether they may
-// be moved: planning would hold up what they do.
+// be moved, before anything is planned on cores that they compute with.
 void Coordinator::LookAt(uint64_t number, const std::vector<InstanceId>& members) {
   const bool run = std::all_of(members.begin(), members.end(),
                                [&](const InstanceId& id) { return Runs(placed_.at(id)); });

@@ -162,7 +162,7 @@ class Coordinator {
   bool SomeCame(const InstanceRecord& record) const;
   void Look();
   void BringBack();
-  bool HasRoomFor(const InstanceRecord& ended) const;
+  bool IsReplaced(const InstanceRecord& ended) const;
   void LookAt(uint64_t placement, const std::vector<InstanceId>& members);
   std::map<uint64_t, std::vector<InstanceId>> Placements() const;
 
