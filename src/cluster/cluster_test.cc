@@ -442,6 +442,33 @@ TEST_F(ClusterTest, ANodeThatComesIsUsedIfThatGains) {
   }
 }
 
+// Its file is gone, which it has not noticed: what ran goes on without it.
+TEST_F(ClusterTest, ANodeThatCannotLoadIsDoneWithout) {
+  StartNodes(3);
+  nodes_.pop_back();
+  for (const auto& node : nodes_) node->cluster->SetDevice(Device(0.001));
+  ASSERT_TRUE(Place(0, "gqa-untied", {}).ok());
+  const auto prompt = Prompt(60, 1);
+  const Answer expected = AskAndWait(0, prompt, 20);
+  StartUpTo(3);
+  LocalModel gone = GoldenModel("gqa-untied");
+  gone.path = "/no/such/file.gguf";
+  nodes_[2]->cluster->SetLocalModels({gone});
+  nodes_[2]->cluster->SetDevice(Device(0.1));
+  const auto uses_it = [&] {
+    const auto used = plan::NodesUsed(nodes_[0]->cluster->View().instances.front().plan);
+    return std::find(used.begin(), used.end(), Id(2)) != used.end();
+  };
+  // The second epoch is the move, the third does without, and so do others.
+  ASSERT_TRUE(RunUntil([&] {
+    const auto instances = nodes_[0]->cluster->View().instances;
+    return instances.size() == 1 && instances[0].epoch >= 3 &&
+           instances[0].state == InstanceState::kReady && !uses_it();
+  }));
+  EXPECT_EQ(AskAndWait(0, prompt, 20).tokens, expected.tokens);
+  EXPECT_FALSE(RunUntil(uses_it, milliseconds(4500)));
+}
+
 TEST_F(ClusterTest, WhatEndedWithItsOnlyNodeComesBackWithIt) {
   StartNodes(2);
   ASSERT_TRUE(Place(0, "gqa-untied", {.decode_on = {Id(1)}}).ok());
