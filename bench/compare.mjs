@@ -236,17 +236,18 @@ function limitedBy({ decode }, type, { bf16_ops_per_s, float_ops_per_s }) {
   return weights === attention ? weights : `${weights}+${attention}`;
 }
 
-// Runs the peer with its settings, which warms it up, and returns the fastest. First what to do with
-// the weights, which is kept for later prefills, or decodes, of this file and thread count; then
-// other ways to attend.
+// Runs the peer with its settings, which warms it up, and returns the fastest, and the rate of the
+// file's own blocks where others were tried beside them. First what to do with the weights, which is
+// kept for later prefills, or decodes, of this file and thread count; then other ways to attend.
 function bestSettings(peer, file, threads, test) {
   const key = `${file} ${threads} ${test.decode > 0}`;
-  let best, why;
+  let best, plain, why;
   const attend = (attention, weights) => {
     const settings = [...attention, ...weights];
     try {
       const { rate } = peer.measure(file, threads, test, settings);
       process.stderr.write(`  peer ${settings.join(' ')}: ${rate.toFixed(2)}\n`);
+      if (weights.join(' ') === '-rtr 0') plain ??= rate;
       if (!best || rate > best.rate) best = { settings, weights, rate };
     } catch (error) {
       if (error instanceof Refusal) throw error;
@@ -260,7 +261,7 @@ function bestSettings(peer, file, threads, test) {
   for (const attention of others) attend(attention, weights);
   if (!best) throw why;
   peer.chosen.set(key, weights);
-  return best.settings;
+  return { settings: best.settings, plain };
 }
 
 // `doing`, unless it fails: then undefined, and why is noted in the row.
@@ -279,8 +280,9 @@ function compare(baton, peer, model, threads, test, runs) {
   const row = { model: model.name, type: model.type, file: model.file, threads, test: test.name,
     load: load(), baton_tokens_per_s: [], peer_tokens_per_s: [], ratios: [], limits_tokens_per_s: [],
     peaks: [] };
-  const settings = attempt(row, 'peer', () => bestSettings(peer, model.file, threads, test));
+  const { settings, plain } = attempt(row, 'peer', () => bestSettings(peer, model.file, threads, test)) ?? {};
   row.peer_settings = settings?.join(' ');
+  row.peer_plain_tokens_per_s = plain;
   const measureOurs = (what) => attempt(row, 'baton', () => baton.measure(model.file, threads, what));
   measureOurs(isLong(test) ? { ...test, depth: 0, prompt: Math.min(test.prompt, 512) } : test);  // warms up
   for (let run = 0; run < runs && row.baton_error === undefined; ++run) {
@@ -311,7 +313,10 @@ function line(row) {
     return `${(100 * median(shares)).toFixed(0)} % ${row.limited_by}`;
   };
   const cell = (values, show) => (values.length > 0 ? show(values) : '-');
-  const remark = row.baton_error ?? row.peer_error ?? row.peer_settings;
+  const plain = row.peer_plain_tokens_per_s;
+  const others = plain && row.peer_settings?.includes('-rtr 1')
+    ? ` (the file's own blocks: ${plain.toFixed(digits(plain))})` : '';
+  const remark = row.baton_error ?? row.peer_error ?? row.peer_settings + others;
   return `| ${[row.model, row.type, row.threads, row.test, cell(row.baton_tokens_per_s, (rates) => spread(rates)),
     cell(row.peer_tokens_per_s, (rates) => spread(rates)), cell(row.ratios, (ratios) => spread(ratios, 2)),
     cell(row.baton_tokens_per_s, share), cell(row.peer_tokens_per_s, share),

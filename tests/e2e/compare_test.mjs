@@ -82,9 +82,13 @@ test('turns, the best settings, the last sample, and the ratios of neighbours', 
     row.ratios.forEach((ratio, i) =>
       assert.equal(ratio, row.baton_tokens_per_s[i] / row.peer_tokens_per_s[i]));
     assert.equal(row.peer_settings, '-fa 1 -rtr 1');
+    // Asked of the first row of each phase.
+    const plain = { 'prefill 32': 1000, 'decode at 0': 100 }[row.test];
+    assert.equal(row.peer_plain_tokens_per_s && Math.round(row.peer_plain_tokens_per_s), plain);
     assert.equal(row.peer_build, 'abc');
   }
   assert.equal(stdout.match(/^\| tiny \| Q4_0 \| 1 \| /gm).length, 4, stdout);
+  assert.match(stdout, /% int8\+\w+ \| .*% int8\+\w+ \| -fa 1 -rtr 1 \(the file's own blocks: 1000\) \|$/m);
   assert.match(stdout, /% int8\+\w+ \| .*% int8\+\w+ \| -fa 1 -rtr 1 \|$/m);
   assert.match(stdout, /% read \| /);
   assert.match(stdout, /^Peaks with 1 thread: int8 \S+ Gop\/s, bf16 .* GB\/s\.$/m);
