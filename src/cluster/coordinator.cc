@@ -194,7 +194,8 @@ plan::Workload Coordinator::WorkloadFor(const std::vector<InstanceRecord>& membe
 
 // With what is there now; or what stands, where that is nearly as good. Of instances that are
 // placed together: one, or all.
-void Coordinator::Decide(const std::vector<InstanceRecord>& members, Planned done) {
+void Coordinator::Decide(const std::vector<InstanceRecord>& members,
+                         const plan::ReconsiderOptions& options, Planned done) {
   const InstanceRecord& record = members.front();
   std::set<NodeId> barred;
   if (const auto found = placements_.find(record.placement()); found != placements_.end())
@@ -223,11 +224,11 @@ void Coordinator::Decide(const std::vector<InstanceRecord>& members, Planned don
     where_else = fmt::format(
         "a node of it is lost and no other is free for it: its requests go to the other {} of '{}'",
         siblings.size() == 1 ? "instance" : "instances", record.model());
-  const auto work = [question = *std::move(asked), self = host_.courier().self(),
+  const auto work = [question = *std::move(asked), self = host_.courier().self(), options,
                      stands = plan::SideBySide(std::move(standing)),
                      where_else]() -> Result<plan::PlanResult> {
     auto result = plan::Reconsider(question.cluster, question.model, question.workload, self,
-                                   question.constraints, stands);
+                                   question.constraints, stands, options);
     if (!result.ok() && !where_else.empty()) return Error(result.error().code(), where_else);
     return result;
   };
@@ -264,15 +265,18 @@ void Coordinator::PlanNext() {
     const std::vector<InstanceRecord> records = wanted.why == Wanted::Why::kBringBack
                                                     ? std::vector{ended_.at(wanted.members.front())}
                                                     : RecordsOf(wanted.members);
+    // Where a node was lost, requests wait.
+    const bool has_run = wanted.why == Wanted::Why::kPlace && records.front().revision() > 0;
     planning_ = true;
-    Decide(records, [this, wanted, losses = losses_](const Result<plan::PlanResult>& decided) {
-      planning_ = false;
-      if (losses == losses_)
-        OnPlanned(wanted, decided);
-      else if (wanted.why == Wanted::Why::kPlace)
-        Want(wanted);
-      PlanNext();
-    });
+    Decide(records, {.briefly = has_run},
+           [this, wanted, losses = losses_](const Result<plan::PlanResult>& decided) {
+             planning_ = false;
+             if (losses == losses_)
+               OnPlanned(wanted, decided);
+             else if (wanted.why == Wanted::Why::kPlace)
+               Want(wanted);
+             PlanNext();
+           });
   }
 }
 

@@ -129,7 +129,8 @@ class Coordinator {
   std::vector<InstanceRecord> ActiveOf(uint64_t placement) const;
   std::vector<InstanceRecord> Siblings(const std::vector<InstanceRecord>& members) const;
   plan::Workload WorkloadFor(const std::vector<InstanceRecord>& members) const;
-  void Decide(const std::vector<InstanceRecord>& members, Planned done);
+  void Decide(const std::vector<InstanceRecord>& members, const plan::ReconsiderOptions& options,
+              Planned done);
   void Compute(os::Worker& worker, std::function<Result<plan::PlanResult>()> work, Planned done);
   std::vector<InstanceRecord> RecordsOf(const std::vector<InstanceId>& members) const;
   void PlaceEpoch(const InstanceId& instance);

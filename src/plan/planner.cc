@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kAlternativesShown = 16;
 // Of no more nodes than this all beginnings of their list are weighed by themselves.
-constexpr size_t kNodesOneByOne = 12;
+constexpr size_t kNodesOneByOne = 16;
 constexpr double kTokenMessageBytes = 64;
 
 // --- Reasons ---

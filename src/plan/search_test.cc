@@ -190,12 +190,12 @@ TEST(Search, ASlowerLinkNeverMakesThePlanBetter) {
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
-// Up to twelve nodes one behind all others cannot hide what they do without it, in one instance or
+// Up to sixteen nodes one behind all others cannot hide what they do without it, in one instance or
 // in several.
 TEST(Search, ADeviceBehindAllOthersNeverMakesThePlanWorse) {
   const int rounds = std::max(9, Clusters(300) / 30);
   for (const int layers : {9, 40}) {
-    const Worse worse = WithADeviceMore(16, 6, 11, rounds, {}, layers);
+    const Worse worse = WithADeviceMore(16, 6, 15, rounds, {}, layers);
     EXPECT_EQ(worse.clusters, 0) << worse.most;
   }
 }
