@@ -14,10 +14,8 @@ namespace {
 
 // Upgrades are planned one by one.
 constexpr size_t kNodesExplained = 8;
-// Who has come is given time to measure its links; who comes and goes, twice as long each time, up
-// to what makes its losses forgotten.
+// Who has come is given time to measure its links.
 constexpr std::chrono::seconds kSettling{2};
-constexpr std::chrono::seconds kForgotten{600};
 
 bool Names(const plan::Constraints& constraints, const NodeId& node) {
   for (const auto* list : {&constraints.nodes, &constraints.prefill_on, &constraints.decode_on}) {
@@ -149,6 +147,8 @@ void Coordinator::Plan(const std::string& model, const plan::Workload& workload,
 
 void Coordinator::Place(const std::string& model, const plan::Workload& workload,
                         const plan::Constraints& constraints, Done done) {
+  if (wanted_.size() >= kWantedMax)
+    return done(MakeError(Code::kResourceExhausted, "{} placements wait already", kWantedMax));
   const InstanceId id(os::RandomU64() | 1);
   Placed& placed = placed_[id];
   placed.record.set_instance(id.value());
@@ -546,13 +546,12 @@ void Coordinator::Adopt(const InstanceRecord& record) {
 }
 
 void Coordinator::OnPeerUp(const NodeId& peer) {
-  presence_[peer].since = now_;
+  presence_.OnUp(peer, now_);
   OnNews();
 }
 
 void Coordinator::OnPeerDown(const NodeId& peer) {
-  Presence& presence = presence_[peer];
-  presence.losses = now_ - presence.since > kForgotten ? 1 : presence.losses + 1;
+  presence_.OnDown(peer, now_);
   const NodeId& self = host_.courier().self();
   OnNews();
   ++losses_;
@@ -594,15 +593,6 @@ void Coordinator::Tick(os::TimePoint now) {
   Look();
 }
 
-// Does it stay? One that was lost once is believed at once, one that was lost often is not.
-bool Coordinator::IsSteady(const NodeId& node) const {
-  constexpr int kDoublingsMax = 16;
-  const auto found = presence_.find(node);
-  if (found == presence_.end() || found->second.losses <= 1) return true;
-  const auto wanted = kSettling * (1 << std::min(found->second.losses - 1, kDoublingsMax));
-  return now_ - found->second.since >= std::min(wanted, kForgotten);
-}
-
 bool Coordinator::Resources::Surpasses(const Resources& before) const {
   return links > before.links ||
          !std::includes(before.nodes.begin(), before.nodes.end(), nodes.begin(), nodes.end());
@@ -617,7 +607,7 @@ Coordinator::Resources Coordinator::Usable(const std::string& fingerprint) const
   for (const plan::NodeProfile& node : profile.nodes) {
     const bool linked = node.id == self || (profile.FindLink(self, node.id) != nullptr &&
                                             profile.FindLink(node.id, self) != nullptr);
-    if (node.has_model && linked && IsSteady(node.id)) usable.nodes.insert(node.id);
+    if (node.has_model && linked && presence_.IsSteady(node.id, now_)) usable.nodes.insert(node.id);
   }
   for (const plan::LinkProfile& link : profile.links)
     usable.links += usable.nodes.contains(link.from) && usable.nodes.contains(link.to) ? 1 : 0;
@@ -646,8 +636,9 @@ void Coordinator::Look() {
            std::none_of(ended_.begin(), ended_.end(),
                         [&](const auto& ended) { return ended.second.placement() == item.first; });
   });
-  const bool all_steady = std::all_of(presence_.begin(), presence_.end(), [&](const auto& item) {
-    return !host_.IsLive(item.first) || IsSteady(item.first);
+  const auto& nodes = host_.book().nodes();
+  const bool all_steady = std::all_of(nodes.begin(), nodes.end(), [&](const auto& item) {
+    return !host_.IsLive(item.first) || presence_.IsSteady(item.first, now_);
   });
   if (!all_steady) OnNews();
 }

@@ -24,6 +24,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/courier.h"
+#include "cluster/presence.h"
 #include "cluster/records.h"
 #include "os/clock.h"
 #include "os/worker.h"
@@ -73,6 +74,7 @@ class Coordinator {
 
  private:
   static constexpr size_t kAnswersMax = 64;
+  static constexpr size_t kWantedMax = 256;
 
   struct Placed {
     InstanceRecord record;
@@ -94,11 +96,6 @@ class Coordinator {
     // Of a move that waits: who has not yet said whether requests are there, and does one say so?
     std::set<NodeId> unheard;
     bool busy = false;
-  };
-  // Of another node: how often it was lost lately, and since when it is there.
-  struct Presence {
-    int losses = 0;
-    os::TimePoint since;
   };
   // Who waits for a placement, until its last instance is settled.
   struct Waiting {
@@ -158,7 +155,6 @@ class Coordinator {
   Status CheckSameFile(const Model& model, const std::string& name,
                        const plan::Constraints& constraints) const;
 
-  bool IsSteady(const NodeId& node) const;
   Resources Usable(const std::string& fingerprint) const;
   bool SomeCame(const InstanceRecord& record) const;
   void Look();
@@ -172,7 +168,7 @@ class Coordinator {
   std::map<InstanceId, InstanceRecord> ended_;  // for want of nodes that may come again
   std::map<uint64_t, Waiting> waiting_;         // by placement
   std::map<uint64_t, Placement> placements_;
-  std::map<NodeId, Presence> presence_;
+  Presence presence_;
   std::deque<Wanted> wanted_;  // in this order
   bool planning_ = false;
   uint64_t losses_ = 0;

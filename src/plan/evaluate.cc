@@ -69,6 +69,7 @@ double SentTokensOf(const CostTable& costs, LayerRange layers, int tokens) {
                                                   : costs.model().SeenTokens(layers, tokens);
 }
 
+// What a stage computes longer because it sends KV; nothing to itself.
 double SendingSeconds(const CostTable& costs, const GroupStage& from, const Group& decode,
                       int tokens) {
   double sent = 0;
@@ -175,10 +176,9 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
     busiest = std::max(busiest, busy);
   }
   for (size_t i = 0; i < computing.size(); ++i) {
-    double busy = costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size());
-    if (!arrangement.prefill.empty())
-      busy += SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens);
-    busiest = std::max(busiest, busy);
+    busiest = std::max(
+        busiest, costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()) +
+                     SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens));
     if (i + 1 < computing.size())
       busiest = std::max(
           busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));
@@ -194,10 +194,8 @@ std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
   if (!FitsTogether(arrangement)) return std::nullopt;
   const Group& computing = arrangement.prefill.empty() ? arrangement.decode : arrangement.prefill;
   Totals totals;
-  totals.prefill_s = arrangement.prefill.empty()
-                         ? PrefillSeconds(costs_, computing)
-                         : PrefillSecondsBeside(costs_, computing, arrangement.decode,
-                                                costs_.workload().prompt_tokens);
+  totals.prefill_s =
+      PrefillSecondsBeside(costs_, computing, arrangement.decode, costs_.workload().prompt_tokens);
   totals.exposure = ExposureBetween(costs_, arrangement.prefill, arrangement.decode,
                                     totals.prefill_s, costs_.workload().prompt_tokens);
   totals.ttft_s = totals.prefill_s + to_entry_[computing.back().node];
