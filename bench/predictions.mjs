@@ -22,11 +22,10 @@ const { values: options } = parseArgs({ options: {
 const [runs, answer, patience] = [options.runs, options.answer, options.patience].map(Number);
 const promised = 15;
 
-// Unequal by what a core can do, and by cores. In the second, n1 has one of n0's cores: what both compute
-// at once is not measured there.
+// Unequal by what a core can do, and by cores: in the second, n1 has one of n0's.
 const layouts = {
   'AVX-512 + AVX2': { devices: [{ processor: 0 }, { processor: 1, variables: { BATON_KERNELS: 'avx2' } }] },
-  '2 threads + 1': { devices: [{ processor: '0,1', threads: 2 }, { processor: 1 }], apart: true },
+  '2 threads + 1': { devices: [{ processor: '0,1', threads: 2 }, { processor: 1 }] },
 };
 const models = {
   'llama-1b-Q4_0': ['llama-3.2-1b', 'Q4_0'],
@@ -42,7 +41,7 @@ const series = [
   ['AVX-512 + AVX2', 'unshaped', ['llama-1b-Q4_0'], ['n0', 'n1>n0', 'n0+n1'], [512]],
   ['AVX-512 + AVX2', '1000 Mb/s', ['qwen3-0.6b-Q4_K', 'wide-F16'], ['n0', 'n1', 'n0>n1', 'n0+n1', 'n1+n0'], [192, 640]],
   ['AVX-512 + AVX2', '200 Mb/s', ['medium-Q8_0', 'wide-F16'], ['n0', 'n1', 'n0>n1', 'n0+n1'], [512]],
-  ['2 threads + 1', '1000 Mb/s', ['medium-Q8_0', 'qwen3-0.6b-Q4_K'], ['n0', 'n1', 'n0>n1', 'n1>n0'], [512]],
+  ['2 threads + 1', '1000 Mb/s', ['medium-Q8_0', 'qwen3-0.6b-Q4_K'], ['n0', 'n1', 'n0>n1', 'n1>n0', 'n0+n1'], [512]],
 ];
 
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
@@ -199,7 +198,7 @@ async function showCorrections(cluster) {
       `${each.decode.toFixed(2)} times as long in ${each.type} (fine chunks ${each.fine_prefill.toFixed(2)})`).join(', ') || 'what was predicted'}`);
 }
 
-async function compare(cluster, where, placements, prompts, apart) {
+async function compare(cluster, where, placements, prompts) {
   const { model, layers } = where;
   const context = prompts.at(-1) + answer + 64;
   const ask = async (wanted, length) => (await predict(cluster, model, wanted, length, context)).chosen;
@@ -210,9 +209,8 @@ async function compare(cluster, where, placements, prompts, apart) {
   for (const length of options.placements ? [] : prompts) {
     const plan = await ask({}, length);
     const identity = nameOf(plan);
-    const at_once = apart && toldBy(plan).split;
     chosen.set(length, identity);
-    if (!at_once && !tried.some((each) => each.identity === identity && each.lengths.includes(length)))
+    if (!tried.some((each) => each.identity === identity && each.lengths.includes(length)))
       tried.push({ name: identity, identity, told: toldBy(plan), lengths: [length] });
   }
   for (const each of tried) {
@@ -296,7 +294,7 @@ try {
       const path = join(folder, `${name}.gguf`);
       return existsSync(path) ? path : synth(folder, name, ...models[name]);
     });
-    const { devices: each, apart } = layouts[devices];
+    const { devices: each } = layouts[devices];
     await measureAlone(devices, each);
     const cluster = await Cluster.start(2, { models: files, isolated: true,
       mbit: link === 'unshaped' ? undefined : Number.parseInt(link, 10),
@@ -306,7 +304,7 @@ try {
       for (const [i, name] of kept.entries()) {
         const { layers } = JSON.parse(cluster.nodes[0].run('show', files[i], '--json'));
         await compare(cluster, { devices, link, model: name, layers }, options.placements?.split(',') ?? placements,
-          prompts, apart);
+          prompts);
       }
     } finally {
       await cluster.close();

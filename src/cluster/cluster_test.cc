@@ -159,6 +159,13 @@ class ClusterTest : public testing::Test {
     return answer;
   }
 
+  // Where this thread is not run in time, it sees whole answers at once: then they are asked for
+  // again, until `ask` says that it has caught them under way.
+  static void CatchUnderWay(const std::function<bool()>& ask) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!ask() && std::chrono::steady_clock::now() < deadline) continue;
+  }
+
   net::asio::io_context io_;
   os::SystemClock clock_;
   std::vector<net::Identity> identities_;
@@ -334,13 +341,12 @@ TEST_F(ClusterTest, ALostNodeDoesNotLoseTheAnswer) {
   ASSERT_TRUE(nodes_[0]->cluster->StopModel("gqa-untied").ok());
 
   ASSERT_TRUE(Place(0, "gqa-untied", {.prefill_on = {Id(1)}, .decode_on = {Id(2)}}).ok());
-  // Where this thread is not run in time, it sees the whole answer at once: then again.
   Answer answer;
-  for (int attempt = 0; attempt < 20 && (attempt == 0 || answer.ended()); ++attempt) {
+  CatchUnderWay([&] {
     answer = Answer();
     Ask(0, answer, prompt, 200, sampling);
-    ASSERT_TRUE(RunUntil([&] { return answer.tokens.size() >= 17; }));
-  }
+    return RunUntil([&] { return answer.tokens.size() >= 17; }) && !answer.ended();
+  });
   ASSERT_FALSE(answer.ended()) << "too fast to be interrupted";
   nodes_[2].reset();
   nodes_.pop_back();
@@ -587,19 +593,20 @@ TEST_F(InstancesTest, ALostNodeEndsItsInstanceAndNoAnswer) {
   const std::vector<Answer> expected = Alone(6, 300);
   StartNodes(3);
   PlaceOnAll(0);
-  std::vector<Answer> answers(6);
-  // Where this thread is not run in time, it sees whole answers at once: then again.
-  for (int attempt = 0; attempt < 20; ++attempt) {
+  std::vector<Answer> answers;
+  CatchUnderWay([&] {
+    // Those of the attempt before are over.
+    RunUntil([&] { return AllEnded(answers); }, milliseconds(30000));
     answers = std::vector<Answer>(6);
     for (int i = 0; i < 6; ++i) Ask(0, answers[i], Prompt(70 + i, i), 300);
-    ASSERT_TRUE(RunUntil([&] {
+    const bool begun = RunUntil([&] {
       return std::all_of(answers.begin(), answers.end(),
                          [](auto& a) { return a.tokens.size() >= 5; });
-    }));
-    if (std::none_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); })) break;
-    ASSERT_TRUE(RunUntil([&] { return AllEnded(answers); }, milliseconds(30000)));
-  }
-  ASSERT_FALSE(AllEnded(answers)) << "too fast to be interrupted";
+    });
+    return begun && std::none_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); });
+  });
+  ASSERT_TRUE(std::none_of(answers.begin(), answers.end(), [](auto& a) { return a.ended(); }))
+      << "too fast to be interrupted";
   int lost = 0;
   for (const InstanceView& view : Ready(0)) {
     if (view.plan.decode.front().node == Id(2)) lost = view.requests_running;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "plan/feedback.h"
 
@@ -99,8 +100,29 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   proto.set_layer_overhead_us(device.layer_overhead_us);
   proto.set_element_ns(device.element_ns);
   proto.set_send_ns(device.send_ns);
+  const plan::Processors& processors = device.processors;
+  proto.mutable_processors()->set_machine(processors.machine);
+  for (const int core : processors.cores)
+    proto.mutable_processors()->add_cores(static_cast<uint32_t>(core));
+  proto.mutable_processors()->set_threads(static_cast<uint32_t>(processors.threads));
   return proto;
 }
+
+namespace {
+
+plan::Processors FromProto(const pb::Processors& proto) {
+  constexpr uint32_t kMost = 1 << 14;  // cores, and threads
+  plan::Processors processors{.machine = proto.machine()};
+  std::set<uint32_t> cores(proto.cores().begin(), proto.cores().end());
+  const bool sane =
+      !cores.empty() && *cores.rbegin() < kMost && proto.threads() > 0 && proto.threads() <= kMost;
+  if (!sane) return {};
+  processors.cores.assign(cores.begin(), cores.end());
+  processors.threads = static_cast<int>(proto.threads());
+  return processors;
+}
+
+}  // namespace
 
 plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   plan::DeviceProfile device;
@@ -141,6 +163,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.layer_overhead_us = proto.layer_overhead_us();
   if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
   if (IsRate(proto.send_ns())) device.send_ns = proto.send_ns();
+  device.processors = FromProto(proto.processors());
   return device;
 }
 

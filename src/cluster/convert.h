@@ -21,6 +21,7 @@ namespace baton::cluster {
 namespace pb {
 using Constraints = ::baton::cluster::Constraints;
 using DeviceProfile = ::baton::cluster::DeviceProfile;
+using Processors = ::baton::cluster::Processors;
 using SequenceKey = ::baton::cluster::SequenceKey;
 using Workload = ::baton::cluster::Workload;
 }  // namespace pb

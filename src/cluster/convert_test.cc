@@ -16,6 +16,7 @@ plan::DeviceProfile Device() {
   device.layer_overhead_us = 10;
   device.element_ns = 0.5;
   device.send_ns = 0.25;
+  device.processors = {"machine", {0, 2, 3}, 2};
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
   return device;
 }
@@ -29,6 +30,7 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
   EXPECT_EQ(came.element_ns, sent.element_ns);
   EXPECT_EQ(came.send_ns, sent.send_ns);
   EXPECT_EQ(came.corrections, sent.corrections);
+  EXPECT_EQ(came.processors, sent.processors);
 }
 
 // What a node of an earlier version does not say costs nothing, and its one factor is of all
@@ -37,11 +39,13 @@ TEST(Convert, AnEarlierNodeSaysLess) {
   pb::DeviceProfile proto = ToProto(Device());
   proto.clear_element_ns();
   proto.clear_send_ns();
+  proto.clear_processors();
   proto.mutable_contexts(0)->clear_query_flops_per_s();
   proto.mutable_corrections(0)->clear_fine_prefill();
   const plan::DeviceProfile came = FromProto(proto);
   EXPECT_EQ(came.element_ns, 0);
   EXPECT_EQ(came.send_ns, 0);
+  EXPECT_EQ(came.processors, plan::Processors());
   EXPECT_EQ(came.contexts[0].query_flops_per_s, 0);
   EXPECT_EQ(came.corrections[0].fine_prefill, 1.25);
 }
@@ -60,6 +64,15 @@ TEST(Convert, NoNonsenseIsBelieved) {
   pb::DeviceProfile proto = ToProto(Device());
   proto.mutable_corrections(0)->set_fine_prefill(100);
   EXPECT_EQ(FromProto(proto).corrections[0].fine_prefill, 2);
+  pb::Processors& processors = *proto.mutable_processors();
+  processors.set_threads(std::numeric_limits<uint32_t>::max());
+  EXPECT_EQ(FromProto(proto).processors, plan::Processors());
+  processors.set_threads(2);
+  processors.clear_cores();
+  for (const uint32_t core : {7, 1, 7}) processors.add_cores(core);
+  EXPECT_EQ(FromProto(proto).processors, (plan::Processors{"machine", {1, 7}, 2}));
+  processors.add_cores(std::numeric_limits<uint32_t>::max());
+  EXPECT_EQ(FromProto(proto).processors, plan::Processors());
 }
 
 }  // namespace

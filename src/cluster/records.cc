@@ -4,6 +4,7 @@
 #include <map>
 
 #include "plan/model_cost.h"
+#include "plan/pools.h"
 
 namespace baton::cluster {
 namespace {
@@ -71,6 +72,21 @@ bool IsActive(const InstanceRecord& record) {
   return record.state() == InstanceRecord::LOADING || record.state() == InstanceRecord::READY;
 }
 
+namespace {
+
+// Fine chunks are those of pipelines. Where a pipeline's nodes share processors, what they took was
+// seen beside each other and says nothing of the device: the planner counts the turns itself.
+void LeaveTurnsOut(plan::ClusterProfile& profile) {
+  const plan::Pools pools(profile);
+  for (size_t node = 0; node < profile.nodes.size(); ++node) {
+    if (pools.ShareOf(node) == 0) continue;
+    for (plan::Correction& correction : profile.nodes[node].device.corrections)
+      correction.fine_prefill = correction.prefill;
+  }
+}
+
+}  // namespace
+
 plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& fingerprint,
                                const std::function<bool(const NodeId&)>& is_live,
                                const std::set<InstanceId>& replanned) {
@@ -100,6 +116,7 @@ plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& finger
         profile.links.push_back({id, *peer, link.rtt_us(), link.bytes_per_s()});
     }
   }
+  LeaveTurnsOut(profile);
   return profile;
 }
 

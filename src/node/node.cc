@@ -1,5 +1,7 @@
 #include "node/node.h"
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <thread>
 
@@ -15,6 +17,7 @@
 #include "node/sensor_watch.h"
 #include "os/file.h"
 #include "os/system.h"
+#include "os/turn.h"
 
 namespace baton::node {
 namespace {
@@ -23,6 +26,8 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 
 constexpr uint16_t kMeshPort = 7412;
+// For its turn to measure, a node waits no longer.
+constexpr std::chrono::seconds kTurnMost(60);
 constexpr std::string_view kLoopback = "127.0.0.1";
 
 bool IsLoopback(std::string_view address) {
@@ -141,6 +146,7 @@ class Node::Impl {
   }
 
   ~Impl() {
+    stopping_ = true;
     if (measurer_.joinable()) measurer_.join();
     discovery_.reset();
     sensors_.reset();
@@ -167,9 +173,12 @@ class Node::Impl {
  private:
   std::string settings_path() const { return options_.home + "/settings.json"; }
 
-  // Thread of its own: the node is found by others meanwhile.
+  // Thread of its own: the node is found by others meanwhile. Nodes of one machine that start
+  // together measure one after the other: they have its memory, if not its processors, in common.
   void Measure(const ProfileOptions& measuring) {
     os::NameThisThread("measurer");
+    const os::Turn turn(stopping_, kTurnMost);
+    if (stopping_) return;
     log::Info("measuring this device, a few seconds");
     auto profile = MeasureProfile(measuring, clock_);
     if (!profile.ok())
@@ -338,6 +347,7 @@ class Node::Impl {
   std::unique_ptr<net::Discovery> discovery_;
   std::unique_ptr<SensorWatch> sensors_;
   std::thread thread_;
+  std::atomic<bool> stopping_{false};
   std::thread measurer_;
 };
 

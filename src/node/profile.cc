@@ -165,14 +165,19 @@ double PowerOf(const std::vector<os::SensorReading>& readings) {
 double SendNs(int threads) {
   constexpr double kOfOneCore = 2;  // 1.4 to 3 (bench/RESULTS.md, "Predictions")
   const auto cores = static_cast<int>(os::ComputeProcessors().size());
-  if (threads <= 0) threads = cores;
   return cores > threads ? 0 : kOfOneCore / threads;
+}
+
+int ThreadsOf(const ProfileOptions& options) {
+  return options.threads > 0 ? options.threads : static_cast<int>(os::ComputeProcessors().size());
 }
 
 plan::DeviceProfile WithWhatIsKnown(plan::DeviceProfile profile, const Machine& machine,
                                     const ProfileOptions& options) {
   profile.name = machine.name;
-  profile.send_ns = SendNs(options.threads);
+  const int threads = ThreadsOf(options);
+  profile.send_ns = SendNs(threads);
+  profile.processors = {os::MachineId(), os::AllowedCores(), threads};
   profile.memory_bytes =
       static_cast<uint64_t>(static_cast<double>(os::SystemMemory().available_bytes) * kUsableShare);
   return profile;

@@ -88,6 +88,13 @@ std::string HostName() {
   return name;
 }
 
+std::string MachineId() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  file >> id;
+  return id;
+}
+
 std::string ProcessorName() {
   std::ifstream file("/proc/cpuinfo");
   std::string line;

@@ -28,6 +28,9 @@ void PinThisThread(int processor);
 void NameThisThread(const char* name);
 
 std::string HostName();
+// The same for all processes of this machine until it starts anew, whatever container they are in;
+// no other machine's. Empty if the system does not say.
+std::string MachineId();
 // "Intel(R) Xeon(R) ...", empty if the system does not say.
 std::string ProcessorName();
 

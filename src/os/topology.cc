@@ -42,6 +42,14 @@ size_t CgroupProcessors() {
   return static_cast<size_t>(std::max(1.0, std::ceil(quota / period)));
 }
 
+// Null where nothing is known of the processor or its core.
+hwloc_obj_t CoreOf(hwloc_topology* topology, int processor) {
+  const hwloc_obj_t unit = topology == nullptr ? nullptr
+                                               : hwloc_get_pu_obj_by_os_index(
+                                                     topology, static_cast<unsigned>(processor));
+  return unit == nullptr ? nullptr : hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, unit);
+}
+
 // Of several kinds of cores, is this processor of the slowest?
 bool IsSlowest(hwloc_topology* topology, unsigned processor) {
   const int kinds = hwloc_cpukinds_get_nr(topology, 0);
@@ -65,16 +73,11 @@ std::vector<int> ChooseProcessors(hwloc_topology* topology, const std::vector<in
   std::vector<int> chosen, slow;
   std::set<hwloc_obj_t> cores;
   for (const int processor : allowed) {
-    const hwloc_obj_t unit = topology == nullptr ? nullptr
-                                                 : hwloc_get_pu_obj_by_os_index(
-                                                       topology, static_cast<unsigned>(processor));
-    if (unit != nullptr) {
-      const hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, unit);
-      if (core != nullptr && !cores.insert(core).second) continue;
-      if (IsSlowest(topology, static_cast<unsigned>(processor))) {
-        slow.push_back(processor);
-        continue;
-      }
+    const hwloc_obj_t core = CoreOf(topology, processor);
+    if (core != nullptr && !cores.insert(core).second) continue;
+    if (topology != nullptr && IsSlowest(topology, static_cast<unsigned>(processor))) {
+      slow.push_back(processor);
+      continue;
     }
     chosen.push_back(processor);
   }
@@ -87,6 +90,19 @@ const std::vector<int>& ComputeProcessors() {
   static const std::vector<int> processors =
       ChooseProcessors(ThisMachine(), AllowedProcessors(), CgroupProcessors());
   return processors;
+}
+
+std::vector<int> CoresOf(hwloc_topology* topology, const std::vector<int>& processors) {
+  std::set<int> cores;
+  for (const int processor : processors) {
+    const hwloc_obj_t core = CoreOf(topology, processor);
+    cores.insert(core == nullptr ? processor : hwloc_bitmap_first(core->complete_cpuset));
+  }
+  return {cores.begin(), cores.end()};
+}
+
+std::vector<int> AllowedCores() {
+  return CoresOf(ThisMachine(), AllowedProcessors());
 }
 
 void SpreadOverMemoryNodes(void* data, size_t bytes) {

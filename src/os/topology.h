@@ -18,6 +18,12 @@ const std::vector<int>& ComputeProcessors();
 std::vector<int> ChooseProcessors(hwloc_topology* topology, const std::vector<int>& allowed,
                                   size_t most);
 
+// The cores that this process may run on, each by the lowest number of its processors, ascending:
+// two processes of one machine share those that both name.
+std::vector<int> AllowedCores();
+// Likewise, of some processors.
+std::vector<int> CoresOf(hwloc_topology* topology, const std::vector<int>& processors);
+
 // Where the machine has several memory nodes: the pages of [data, data + bytes) will come from all
 // of them in turn, since every core reads every weight. A hint.
 void SpreadOverMemoryNodes(void* data, size_t bytes);

@@ -56,6 +56,14 @@ TEST(ChooseProcessors, WithoutTheSlowestKind) {
       << "better than none";
 }
 
+TEST(CoresOf, ThreadsOfOneCoreAreOne) {
+  Machine machine("package:1 core:4 pu:2");
+  EXPECT_THAT(CoresOf(machine.topology(), {1, 2, 3, 7}), ElementsAre(0, 2, 6));
+  EXPECT_THAT(CoresOf(machine.topology(), {5}), ElementsAre(4)) << "whichever of its processors";
+  EXPECT_THAT(CoresOf(machine.topology(), {0, 77}), ElementsAre(0, 77));
+  EXPECT_THAT(CoresOf(nullptr, {3, 5}), ElementsAre(3, 5));
+}
+
 TEST(ChooseProcessors, AsManyAsArePaidFor) {
   Machine machine("package:2 core:8 pu:1");
   EXPECT_THAT(machine.Choose(3), ElementsAre(0, 1, 2));

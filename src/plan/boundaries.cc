@@ -59,6 +59,23 @@ std::vector<Group> Frontier(const CostTable& costs, const std::vector<size_t>& n
   return cuts;
 }
 
+// As Frontier(); where nodes share processors, with the cuts of the least sum that they take in
+// turns, too: there, every chunk waits for what its sharers compute of the others.
+template <typename Sum, typename Chunk, typename Most, typename Last>
+std::vector<Group> FrontierOfTurns(const CostTable& costs, const std::vector<size_t>& nodes,
+                                   const Sum& sum, const Chunk& chunk, const Most& most,
+                                   const Last& last_that_fits) {
+  std::vector<Group> cuts = Frontier(costs, nodes, sum, most, last_that_fits);
+  if (costs.pools().empty()) return cuts;
+  const auto in_turns = [&](int i, LayerRange layers) {
+    const double share = costs.pools().ShareOf(nodes[static_cast<size_t>(i)]);
+    return sum(i, layers) + (costs.chunks() - 1) * share * chunk(i, layers);
+  };
+  for (Group& group : Frontier(costs, nodes, in_turns, most, last_that_fits))
+    cuts.push_back(std::move(group));
+  return cuts;
+}
+
 bool CountsThroughput(const CostTable& costs) {
   return costs.workload().objective == Objective::kThroughput;
 }
@@ -96,8 +113,8 @@ std::vector<Group> PrefillCutsBeside(const CostTable& costs, const std::vector<s
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs, nodes[static_cast<size_t>(i)], first, decode);
   };
-  return CountsThroughput(costs) ? Frontier(costs, nodes, chunk, whole, last)
-                                 : Frontier(costs, nodes, chunk, chunk, last);
+  return CountsThroughput(costs) ? FrontierOfTurns(costs, nodes, chunk, chunk, whole, last)
+                                 : FrontierOfTurns(costs, nodes, chunk, chunk, chunk, last);
 }
 
 std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>& nodes) {
@@ -124,8 +141,8 @@ std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>
   const auto last = [&](int i, int first) {
     return costs.LastThatFits(nodes[static_cast<size_t>(i)], first);
   };
-  return CountsThroughput(costs) ? Frontier(costs, nodes, request, busy, last)
-                                 : Frontier(costs, nodes, request, chunk, last);
+  return CountsThroughput(costs) ? FrontierOfTurns(costs, nodes, request, busy, busy, last)
+                                 : FrontierOfTurns(costs, nodes, request, chunk, chunk, last);
 }
 
 std::optional<Group> DecodeCuts(const CostTable& costs, const std::vector<size_t>& nodes) {

@@ -308,6 +308,33 @@ std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Object
   return plans;
 }
 
+Plan InTurns(const ClusterProfile& cluster, Plan plan) {
+  const Pools pools(cluster);
+  if (pools.empty() || plan.instances.empty()) return plan;
+  const auto index = [&](const NodeId& id) {
+    return static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data());
+  };
+  Pools::Load load(pools);  // of a second
+  for (const Plan& instance : plan.instances) {
+    const auto add = [&](const StagePlan& stage, double seconds) {
+      load.Add(index(stage.node), seconds / instance.request_s);
+    };
+    for (const StagePlan& stage : instance.disaggregated() ? instance.prefill : instance.decode)
+      add(stage, stage.prefill_s);
+    for (const StagePlan& stage : instance.decode)
+      add(stage, instance.answer_tokens * stage.decode_s / instance.concurrency);
+  }
+  std::vector<Plan> instances = std::move(plan.instances);
+  for (Plan& instance : instances) {
+    double times = 1;
+    for (const NodeId& id : NodesUsed(instance)) times = std::max(times, load.SecondsAt(index(id)));
+    for (double Plan::*seconds :
+         {&Plan::prefill_s, &Plan::ttft_s, &Plan::decode_step_s, &Plan::total_s, &Plan::request_s})
+      instance.*seconds *= times;
+  }
+  return SideBySide(std::move(instances));
+}
+
 Workload ShareOf(const Workload& workload, int requests) {
   Workload share = workload;
   const int all = std::max(1, workload.concurrency);
@@ -316,9 +343,11 @@ Workload ShareOf(const Workload& workload, int requests) {
   return share;
 }
 
-std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
-                         const Workload& workload, const NodeId& entry,
-                         const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+namespace {
+
+std::vector<Plan> DivideApart(const ClusterProfile& cluster, const ModelCost& model,
+                              const Workload& workload, const NodeId& entry,
+                              const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
   if (workload.concurrency < 2 || nodes.size() < 2 || workload.objective == Objective::kFit)
     return {};
   const std::vector<size_t> sorted = ById(cluster, nodes);
@@ -338,6 +367,16 @@ std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
   for (size_t i = 0; i < plans.size() && i < kPolished; ++i)
     polished.push_back(polish.Polished(plans[i]));
   return Merged(std::move(plans), std::move(polished), workload.objective);
+}
+
+}  // namespace
+
+std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
+                         const Workload& workload, const NodeId& entry,
+                         const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+  std::vector<Plan> plans = DivideApart(cluster, model, workload, entry, nodes, whole);
+  for (Plan& plan : plans) plan = InTurns(cluster, std::move(plan));
+  return Merged(std::move(plans), {}, workload.objective);
 }
 
 }  // namespace baton::plan

@@ -10,7 +10,8 @@
 // in which a set is searched as one instance only for what beats the best of its own divisions. Of
 // more layers that search is brief; of more nodes families.h has what is weighed, besides a brief
 // partition of the six that promise most; and each instance of the best few divisions is searched
-// once more among its own nodes and those that are free.
+// once more among its own nodes and those that are free. That instances on nodes of one machine may
+// share its processors is seen once they are chosen: what is divided may lose by it.
 #pragma once
 
 #include <vector>
@@ -28,6 +29,9 @@ std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
 
 // Of each number of instances the better one; best first.
 std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective);
+
+// The same, where instances have nodes that share processors: they take longer side by side.
+Plan InTurns(const ClusterProfile& cluster, Plan plan);
 
 // What an instance that takes `requests` of the workload's is planned for.
 Workload ShareOf(const Workload& workload, int requests);

@@ -69,13 +69,16 @@ double SentTokensOf(const CostTable& costs, LayerRange layers, int tokens) {
                                                   : costs.model().SeenTokens(layers, tokens);
 }
 
-// What a stage computes longer because it sends KV; nothing to itself.
+// What a stage computes longer because it sends KV; nothing to itself. Who receives takes as much
+// of a processor, which counts where the sender leaves none of those that both share.
 double SendingSeconds(const CostTable& costs, const GroupStage& from, const Group& decode,
                       int tokens) {
   double sent = 0;
   for (const GroupStage& to : decode) {
     const LayerRange layers = Overlap(from.layers, to.layers);
-    if (layers.size() > 0 && from.node != to.node) sent += SentTokensOf(costs, layers, tokens);
+    if (layers.size() > 0 && from.node != to.node)
+      sent +=
+          SentTokensOf(costs, layers, tokens) * (costs.pools().Fills(from.node, to.node) ? 2 : 1);
   }
   return sent * costs.SentTokenBytes() * costs.cluster().nodes[from.node].device.send_ns * 1e-9;
 }
@@ -162,6 +165,7 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   const double answer = std::max(1, costs_.workload().answer_tokens);
   double busiest = 0;
   double step = 0;
+  Pools::Load shared(costs_.pools());
   for (size_t i = 0; i < decode.size(); ++i) {
     const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
     step += stage;
@@ -171,14 +175,17 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
                                     : costs_.TokenHop(decode[i].node, next);
     }
     double busy = answer * stage / batch;
+    shared.Add(decode[i].node, busy);
     if (const GroupStage* twin = StageOn(computing, decode[i].node))
       busy += costs_.PrefillOf(twin->node, twin->layers, computing.size());
     busiest = std::max(busiest, busy);
   }
   for (size_t i = 0; i < computing.size(); ++i) {
-    busiest = std::max(
-        busiest, costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()) +
-                     SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens));
+    const double busy =
+        costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()) +
+        SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens);
+    busiest = std::max(busiest, busy);
+    shared.Add(computing[i].node, busy);
     if (i + 1 < computing.size())
       busiest = std::max(
           busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));
@@ -186,6 +193,7 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   for (const GroupStage& from : arrangement.prefill) {
     for (const GroupStage& to : decode) busiest = std::max(busiest, SendSeconds(costs_, from, to));
   }
+  busiest = std::max(busiest, shared.Seconds());
   const double alone = totals.ttft_s + totals.exposure.seconds + costs_.later_tokens() * step;
   return std::max(busiest, alone / costs_.concurrency());
 }

@@ -22,8 +22,9 @@ struct Totals {
   double ttft_s = 0;
   double decode_step_s = 0;
   double total_s = 0;
-  // With `concurrency` requests at once, spread over the stages: the busiest node's or link's
-  // seconds per request, or one request's time by all of them, whichever is more.
+  // With `concurrency` requests at once, spread over the stages: seconds per request of the busiest
+  // node or link, or of nodes that share processors; or one request's time by all of them,
+  // whichever is more.
   double request_s = 0;
 };
 

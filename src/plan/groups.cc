@@ -33,6 +33,7 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
       piped_(InPipelines(workload)),
       cost_(model, workload),
       piped_cost_(model, piped_),
+      pools_(cluster),
       nodes_(cluster.nodes.size()),
       chunk_tokens_(std::max(1, std::min(piped_.chunk_tokens, workload.prompt_tokens))),
       chunks_(std::ceil(std::max(1, workload.prompt_tokens) / chunk_tokens_)),
@@ -184,7 +185,7 @@ void CostTable::FillLinks() {
 bool CostTable::SameCosts(size_t a, size_t b) const {
   return row_of_[a] == row_of_[b] &&
          cluster_.nodes[a].device.memory_bytes == cluster_.nodes[b].device.memory_bytes &&
-         cluster_.nodes[a].device.send_ns == cluster_.nodes[b].device.send_ns;
+         cluster_.nodes[a].device.send_ns == cluster_.nodes[b].device.send_ns && pools_.Alike(a, b);
 }
 
 StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {
@@ -208,13 +209,15 @@ double PrefillSeconds(const CostTable& costs, const Group& group) {
   if (group.size() == 1) return costs.At(group[0].node, group[0].layers, 1).prefill_whole_s;
   double fill = 0;
   double slowest = 0;
+  Pools::Load shared(costs.pools());
   for (size_t i = 0; i < group.size(); ++i) {
     const double stage = costs.At(group[i].node, group[i].layers, group.size()).prefill_chunk_s;
     const double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
     fill += stage + hop;
     slowest = std::max({slowest, stage, hop});
+    shared.Add(group[i].node, stage);
   }
-  return fill + (costs.chunks() - 1) * slowest;
+  return fill + (costs.chunks() - 1) * std::max(slowest, shared.Seconds());
 }
 
 double DecodeSeconds(const CostTable& costs, const Group& group) {

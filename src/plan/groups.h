@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plan/cost.h"
+#include "plan/pools.h"
 
 namespace baton::plan {
 
@@ -72,7 +73,7 @@ class CostTable {
     return {&rows.chunk[at], &rows.whole[at], &rows.piped[at], &rows.step[at], &rows.one[at]};
   }
 
-  // As fast as one another, with as much memory.
+  // As fast as one another, with as much memory, and in the same pools.
   bool SameCosts(size_t a, size_t b) const;
   // Of two links, or of none where there are none.
   bool SameLink(size_t from, size_t to, size_t other_from, size_t other_to) const {
@@ -102,6 +103,7 @@ class CostTable {
   double later_tokens() const { return later_tokens_; }
   int concurrency() const { return concurrency_; }
 
+  const Pools& pools() const { return pools_; }
   const ClusterProfile& cluster() const { return cluster_; }
   const ModelCost& model() const { return model_; }
   const Workload& workload() const { return workload_; }
@@ -137,6 +139,7 @@ class CostTable {
   const Workload& workload_;
   const Workload piped_;  // with the chunks of a pipeline
   const CostModel cost_, piped_cost_;
+  const Pools pools_;
   size_t nodes_;
   double chunk_tokens_, chunks_, later_tokens_, sent_token_bytes_;
   int concurrency_;
@@ -151,7 +154,8 @@ class CostTable {
   std::vector<double> sent_tokens_;  // of the first n layers
 };
 
-// Seconds to compute the prompt on `group`, chunks in a pipeline.
+// Seconds to compute the prompt on `group`, chunks in a pipeline, as far apart as the slowest stage
+// or hop takes, or what shares processors.
 double PrefillSeconds(const CostTable& costs, const Group& group);
 // Seconds per generated token of one stream, hops included; all requests go in one batch.
 double DecodeSeconds(const CostTable& costs, const Group& group);

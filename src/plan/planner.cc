@@ -57,6 +57,17 @@ std::string WhyChosen(const ClusterProfile& cluster, const Plan& plan, Objective
                      alone / seconds, NamesOf(cluster, single->decode), Time(alone));
 }
 
+// Of what nodes take turns with, if there is any: "; a and b share cores".
+std::string WhoSharesCores(const CostTable& costs) {
+  std::string text;
+  for (const std::vector<size_t>& sharers : costs.pools().Sharers()) {
+    std::vector<std::string> names;
+    for (const size_t node : sharers) names.push_back(costs.cluster().nodes[node].name);
+    text += fmt::format("; {} share cores", fmt::join(names, " and "));
+  }
+  return text;
+}
+
 std::string AsTold(const ClusterProfile& cluster, const Plan& plan) {
   return fmt::format("{}, as its owner says; predicted {}", Describe(cluster, plan),
                      Time(plan.total_s));
@@ -173,6 +184,7 @@ Result<PlanResult> MakeAsAsked(const ClusterProfile& cluster, const ModelCost& m
   result.chosen.reason = constraints.told()
                              ? AsTold(cluster, result.chosen)
                              : WhyChosen(cluster, result.chosen, workload.objective, plans);
+  result.chosen.reason += WhoSharesCores(costs);
   for (Plan& plan : plans) {
     // Every single node is shown, whatever its rank: it is what people compare with.
     if (result.alternatives.size() >= kAlternativesShown && NodesUsed(plan).size() > 1) continue;
@@ -284,7 +296,7 @@ std::optional<Plan> StandingNow(const ClusterProfile& cluster, const ModelCost& 
     if (!now) return std::nullopt;
     instances.push_back(*std::move(now));
   }
-  return SideBySide(std::move(instances));
+  return InTurns(cluster, SideBySide(std::move(instances)));
 }
 
 bool SameStages(const std::vector<StagePlan>& a, const std::vector<StagePlan>& b) {

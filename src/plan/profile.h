@@ -69,6 +69,14 @@ struct Correction {
   bool operator==(const Correction&) const = default;
 };
 
+// Where a node's threads compute. Nodes of one machine may have processors in common.
+struct Processors {
+  std::string machine;     // the same for all nodes of one; empty: not known, none in common
+  std::vector<int> cores;  // that its threads may run on, ascending
+  int threads = 0;
+  bool operator==(const Processors&) const = default;
+};
+
 // Measured on the device itself when its node starts.
 struct DeviceProfile {
   std::string name;           // "AMD Ryzen 7 7840U, avx512, 8 threads"
@@ -83,6 +91,7 @@ struct DeviceProfile {
   // What sending a byte of KV takes of what computes prompts meanwhile; 0: others do it.
   double send_ns = 0;
   double watts = 0;  // at work; 0: not known
+  Processors processors;
   // From steps that the node ran since (plan/feedback.h); for most types there is none.
   std::vector<Correction> corrections;
 

@@ -59,6 +59,10 @@ json::object ToJson(const plan::DeviceProfile& device) {
                         {"read_bytes_per_s", context.read_bytes_per_s},
                         {"query_flops_per_s", context.query_flops_per_s}});
   }
+  const json::object processors = {
+      {"machine", device.processors.machine},
+      {"cores", json::array(device.processors.cores.begin(), device.processors.cores.end())},
+      {"threads", device.processors.threads}};
   json::array corrections;
   for (const plan::Correction& correction : device.corrections) {
     corrections.push_back({{"type", json::string(InfoOf(correction.type).name)},
@@ -77,6 +81,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"layer_overhead_us", device.layer_overhead_us},
           {"element_ns", device.element_ns},
           {"send_ns", device.send_ns},
+          {"processors", processors},
           {"watts", device.watts}};
 }
 
