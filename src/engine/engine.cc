@@ -15,6 +15,11 @@ Readiness ReadinessOf(const Slot& slot) {
   return step.readiness ? step.readiness() : Readiness::kNow;
 }
 
+template <typename Slot>
+bool IsOfPrompt(const Slot& slot) {
+  return slot.steps.front().first_position < slot.prompt_tokens;
+}
+
 // One token that neither waits for KV nor sends any.
 template <typename Slot>
 bool CanShare(const Slot& slot) {
@@ -74,7 +79,10 @@ Result<Engine::Opened> Engine::Open(std::shared_ptr<LoadedStage> stage,
   sequence->SetTextTokens(prompt_tokens);
   BATON_RETURN_IF_ERROR(kv::ReserveEvicting(*sequence, tokens_room, stage->cache()));
   const SlotId id = next_id_++;
-  slots_[id] = {std::move(stage), std::move(sequence), kv::PageHashes(prefixes, prompt_tokens), {}};
+  slots_[id] = {.stage = std::move(stage),
+                .sequence = std::move(sequence),
+                .page_hashes = kv::PageHashes(prefixes, prompt_tokens),
+                .prompt_tokens = prompt_tokens};
   return Opened{id, cached_tokens};
 }
 
@@ -121,7 +129,10 @@ kv::Sequence* Engine::Find(SlotId slot) {
 
 void Engine::Submit(SlotId slot, Step step) {
   const auto found = slots_.find(slot);
-  if (found != slots_.end()) found->second.steps.push_back(std::move(step));
+  if (found == slots_.end()) return;
+  Slot& its = found->second;
+  if (!its.due) its.due = prompt_tokens_run_ + its.prompt_tokens - step.first_position;
+  its.steps.push_back(std::move(step));
 }
 
 void Engine::CancelSteps(SlotId slot) {
@@ -164,18 +175,25 @@ void Engine::Loop() {
 }
 
 SlotId Engine::NextSlot() const {
-  const auto first_of = [&](Readiness wanted) {
-    SlotId first = 0;
-    uint64_t turn = 0;
-    for (const auto& [id, slot] : slots_) {
-      if (ReadinessOf(slot) != wanted || (first != 0 && slot.last_turn >= turn)) continue;
-      first = id;
-      turn = slot.last_turn;
+  for (const Readiness wanted : {Readiness::kNow, Readiness::kIfIdle}) {
+    const std::pair<const SlotId, Slot>* prompt = nullptr;
+    const std::pair<const SlotId, Slot>* answer = nullptr;
+    uint64_t prompts = 0;
+    for (const auto& each : slots_) {
+      const Slot& slot = each.second;
+      if (ReadinessOf(slot) != wanted) continue;
+      if (IsOfPrompt(slot)) {
+        ++prompts;
+        if (prompt == nullptr || *slot.due < *prompt->second.due) prompt = &each;
+      } else {
+        if (answer == nullptr || slot.last_turn < answer->second.last_turn) answer = &each;
+      }
     }
-    return first;
-  };
-  const SlotId now = first_of(Readiness::kNow);
-  return now != 0 ? now : first_of(Readiness::kIfIdle);
+    const bool prompts_turn = answer == nullptr || turn_ - answer_turn_ < prompts;
+    const auto* const next = prompt != nullptr && prompts_turn ? prompt : answer;
+    if (next != nullptr) return next->first;
+  }
+  return 0;
 }
 
 std::vector<SlotId> Engine::BatchWith(SlotId id) const {
@@ -203,6 +221,7 @@ std::vector<SlotId> Engine::BatchWith(SlotId id) const {
 void Engine::RunTurn(SlotId id) {
   const std::vector<SlotId> ids = BatchWith(id);
   ++turn_;
+  if (!IsOfPrompt(slots_.at(id))) answer_turn_ = turn_;
   for (const SlotId member : ids) slots_.at(member).last_turn = turn_;
   if (ids.size() > 1 && RunBatch(ids)) return;
   RunStep(id);
@@ -272,6 +291,7 @@ void Engine::RunStep(SlotId id) {
                                    *slot.sequence, stage->workspace(), hooks);
   const int tokens = step.token_count(stage->stage().spec().hidden_width);
   Note(begin, step.layers, step.first_position, tokens, /*batch=*/false);
+  if (step.first_position < slot.prompt_tokens) prompt_tokens_run_ += tokens;
   const bool counts = output.ok() && !step.readiness;
   step.done(std::move(output));
   // A token is drawn in there.

@@ -1,6 +1,10 @@
-// Engine: the one thread that steps a device. Whatever computes on this node is a step of a slot;
-// slots take turns, so that a long prompt (one chunk per step) never stops a running stream. Single
-// tokens of several sequences at the same layers run as one batch: whoever is ready joins the next.
+// Engine: the one thread that steps a device. Whatever computes on this node is a step of a slot.
+// Every prompt and all answers together have a turn in turn, so that a long prompt (one chunk per
+// step) never stops a running stream. Single tokens of several sequences at the same layers run as
+// one batch: whoever is ready joins the next. The turns of prompts go to one after the other, each
+// due when as many tokens have been computed as it has, counted from its arrival: those of a length
+// in order, a short one before what is left of a long one, and none is overtaken by more tokens
+// than its own.
 //
 // Everything but Post(), Wake() and the constructor runs on the engine's thread: callers elsewhere
 // post a task that does it.
@@ -11,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -121,13 +126,15 @@ class Engine {
     std::shared_ptr<LoadedStage> stage;
     std::unique_ptr<kv::Sequence> sequence;
     std::vector<uint64_t> page_hashes;  // of the prompt
+    int prompt_tokens = 0;
     std::deque<Step> steps;
     uint64_t last_turn = 0;
+    std::optional<int64_t> due;  // by prompt_tokens_run_
   };
   void Loop();
   std::vector<std::function<void()>> TakeTasks(bool wait) BATON_EXCLUDES(mutex_);
-  // The slot whose turn it is: of those that can run the one that has waited longest. 0 if none
-  // can.
+  // The slot whose turn it is: of the prompts that can run the one that is due first, of the
+  // answers the one that has waited longest. 0 if none can.
   SlotId NextSlot() const;
   // It and whoever can share its run.
   std::vector<SlotId> BatchWith(SlotId id) const;
@@ -148,6 +155,8 @@ class Engine {
   // Engine thread only:
   std::map<SlotId, Slot> slots_;
   uint64_t turn_ = 0;
+  uint64_t answer_turn_ = 0;  // the last that answers had
+  int64_t prompt_tokens_run_ = 0;
   SlotId next_id_ = 1;
 
   Mutex mutex_;

@@ -1,6 +1,7 @@
 // Whoever is ready shares a run, gets its own results, and nobody starves.
 #include "engine/engine.h"
 
+#include <cctype>
 #include <future>
 
 #include <gmock/gmock.h>
@@ -122,6 +123,87 @@ TEST_F(EngineTest, AMemberThatCannotRunHarmsNobodyElse) {
   EXPECT_EQ(refused.get_future().get().code(), Code::kInvalidArgument);
   good.finished.get_future().wait();
   EXPECT_EQ(good.tokens, alone);
+}
+
+// --- Whose turn it is ---
+
+// Prompts in chunks of three tokens, and answers, each step a letter of `order`.
+class TurnsTest : public EngineTest {
+ protected:
+  // On the engine's thread. `answers` steps follow the prompt.
+  void Begin(char name, int prompt_tokens, int answers = 0) {
+    const std::vector<TokenId> prompt(static_cast<size_t>(prompt_tokens), name);
+    const auto opened = engine_.Open(stage_, kv::HashPrefixes(model_->fingerprint(), prompt),
+                                     prompt_tokens, prompt_tokens + answers);
+    CHECK(opened.ok(), "{}", opened.error().message());
+    for (int at = 0; at < prompt_tokens; at += kChunk)
+      Run(opened->slot, name, at, std::min(kChunk, prompt_tokens - at));
+    for (int at = prompt_tokens; at < prompt_tokens + answers; ++at)
+      Run(opened->slot, static_cast<char>(std::tolower(name)), at, 1);
+  }
+
+  // Ends when so many steps have run.
+  std::string OrderOf(size_t steps, const std::function<void()>& begin) {
+    steps_ = steps;
+    engine_.Post(begin);
+    ended_.get_future().wait();
+    return order_;
+  }
+
+  std::function<void(char)> on_run_ = [](char) {};
+
+ private:
+  static constexpr int kChunk = 3;
+
+  void Run(SlotId slot, char letter, int at, int count) {
+    Step step;
+    step.layers = layers_;
+    step.first_position = at;
+    step.tokens.assign(static_cast<size_t>(count), letter);
+    step.done = [this, letter](const Result<StageOutput>& output) {
+      CHECK(output.ok(), "{}", output.error().message());
+      order_ += letter;
+      on_run_(letter);
+      if (order_.size() == steps_) ended_.set_value();
+    };
+    engine_.Submit(slot, std::move(step));
+  }
+
+  size_t steps_ = 0;
+  std::string order_;
+  std::promise<void> ended_;
+  Engine engine_{clock_};
+};
+
+TEST_F(TurnsTest, PromptsInOrderOfArrivalAShortOneBefore) {
+  const std::string order = OrderOf(9, [&] {
+    Begin('A', 12);
+    Begin('B', 12);
+    Begin('C', 3);
+  });
+  EXPECT_EQ(order, "CAAAABBBB");
+}
+
+TEST_F(TurnsTest, AnswersTakeTurnsWithPrompts) {
+  const std::string order = OrderOf(11, [&] {
+    Begin('D', 3, 4);
+    Begin('A', 9);
+    Begin('B', 9);
+  });
+  EXPECT_EQ(order, "DAdAAdBdBdB") << "two turns of prompts while there are two";
+}
+
+// Short ones keep coming: the long one waits for as many of their tokens as it has, and no more.
+TEST_F(TurnsTest, NobodyIsOvertakenForEver) {
+  int begun = 0;
+  on_run_ = [&](char letter) {
+    if (letter == 'S' && ++begun < 8) Begin('S', 3);
+  };
+  const std::string order = OrderOf(12, [&] {
+    Begin('L', 12);
+    Begin('S', 3);
+  });
+  EXPECT_EQ(order, "SSSLLLLSSSSS");
 }
 
 // --- Windows ---

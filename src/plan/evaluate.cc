@@ -158,13 +158,40 @@ bool Judge::FitsTogether(const Arrangement& arrangement) const {
   return true;
 }
 
+std::vector<double> PromptSecondsOn(const CostTable& costs, const Group& computing,
+                                    const std::vector<size_t>& nodes) {
+  std::vector<double> seconds;
+  for (const size_t node : nodes) {
+    const GroupStage* twin = StageOn(computing, node);
+    seconds.push_back(twin == nullptr ? 0 : costs.PrefillOf(node, twin->layers, computing.size()));
+  }
+  return seconds;
+}
+
+double BusySecondsBeside(const CostTable& costs, std::span<const double> prompts, double chunks,
+                         size_t stage, double generating_s) {
+  const double pass_s =
+      generating_s * costs.concurrency() / std::max(1, costs.workload().answer_tokens);
+  double beside_s = prompts[stage];
+  for (size_t other = 0; other < prompts.size(); ++other) {
+    if (other != stage) beside_s = std::max(beside_s, prompts[other] - chunks * pass_s);
+  }
+  return generating_s + beside_s;
+}
+
 double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals) const {
   const Group& decode = arrangement.decode;
   const Group& computing = arrangement.prefill.empty() ? decode : arrangement.prefill;
   const double batch = BatchOf(costs_, decode.size());
   const double answer = std::max(1, costs_.workload().answer_tokens);
+  std::vector<size_t> nodes;
+  for (const GroupStage& stage : decode) nodes.push_back(stage.node);
+  const std::vector<double> prompts = PromptSecondsOn(costs_, computing, nodes);
+  const double chunks = costs_.ChunksOf(computing.size());
   double busiest = 0;
   double step = 0;
+  double stops = 0;        // of answers, by the prompt's stage that takes longest
+  double chunks_wait = 0;  // of one prompt, for steps
   Pools::Load shared(costs_.pools());
   for (size_t i = 0; i < decode.size(); ++i) {
     const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
@@ -174,11 +201,11 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
       step += i + 1 < decode.size() ? costs_.StepHop(decode[i].node, next)
                                     : costs_.TokenHop(decode[i].node, next);
     }
-    double busy = answer * stage / batch;
-    shared.Add(decode[i].node, busy);
-    if (const GroupStage* twin = StageOn(computing, decode[i].node))
-      busy += costs_.PrefillOf(twin->node, twin->layers, computing.size());
-    busiest = std::max(busiest, busy);
+    const double generating = answer * stage / batch;
+    shared.Add(decode[i].node, generating);
+    busiest = std::max(busiest, BusySecondsBeside(costs_, prompts, chunks, i, generating));
+    stops = std::max(stops, prompts[i]);
+    if (prompts[i] > 0) chunks_wait = std::max(chunks_wait, chunks * stage);
   }
   for (size_t i = 0; i < computing.size(); ++i) {
     const double busy =
@@ -194,8 +221,17 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
     for (const GroupStage& to : decode) busiest = std::max(busiest, SendSeconds(costs_, from, to));
   }
   busiest = std::max(busiest, shared.Seconds());
-  const double alone = totals.ttft_s + totals.exposure.seconds + costs_.later_tokens() * step;
-  return std::max(busiest, alone / costs_.concurrency());
+  // All requests are somewhere: with R from one to the next, each takes C x R. While it generates,
+  // others begin, and each of them stops it: C x R = first + rest / (1 - stops / R). Its own chunks
+  // wait for a step each, where steps are run.
+  const double all = costs_.concurrency();
+  const double others = 1 - 1 / all;
+  const double first = totals.ttft_s + totals.exposure.seconds + others * chunks_wait;
+  const double rest = costs_.later_tokens() * step;
+  stops *= others;
+  const double sum = all * stops + first + rest;
+  const double around = (sum + std::sqrt(sum * sum - 4 * all * stops * first)) / (2 * all);
+  return std::max(busiest, around);
 }
 
 std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <tuple>
 
 #include "plan/groups.h"
@@ -70,6 +71,15 @@ Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, cons
 // The worst over all pairs of a prefill and a decode stage on different nodes.
 Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
                          double prefill_s, int tokens);
+// Seconds of each of these nodes for its stage of a prompt; 0 where it has none.
+std::vector<double> PromptSecondsOn(const CostTable& costs, const Group& computing,
+                                    const std::vector<size_t>& nodes);
+// Seconds per request of a stage that generates for so many, in a pipeline whose nodes spend
+// `prompts` on a prompt of so many chunks. Chunks and steps take turns on a node: it is busy with
+// both. And while another runs a chunk, the batches of the pipeline soon wait there: this one has a
+// pass of all of them to do meanwhile, and no more.
+double BusySecondsBeside(const CostTable& costs, std::span<const double> prompts, double chunks,
+                         size_t stage, double generating_s);
 // Seconds that the KV of a prompt takes from one stage to another; nothing on the same node.
 double SendSeconds(const CostTable& costs, const GroupStage& from, const GroupStage& to);
 

@@ -37,6 +37,8 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
       nodes_(cluster.nodes.size()),
       chunk_tokens_(std::max(1, std::min(piped_.chunk_tokens, workload.prompt_tokens))),
       chunks_(std::ceil(std::max(1, workload.prompt_tokens) / chunk_tokens_)),
+      chunks_alone_(std::ceil(std::max(1, workload.prompt_tokens) /
+                              std::max(1.0, 1.0 * workload.chunk_tokens))),
       later_tokens_(std::max(0, workload.answer_tokens - 1)),
       sent_token_bytes_(static_cast<double>(model.KvBytesPerTokenPerLayer(workload.TravelType()))),
       concurrency_(std::max(1, workload.concurrency)) {

@@ -99,6 +99,8 @@ class CostTable {
   // Of a prompt in a pipeline.
   double chunk_tokens() const { return chunk_tokens_; }
   double chunks() const { return chunks_; }
+  // Of a prompt that so many stages share.
+  double ChunksOf(size_t stages) const { return stages > 1 ? chunks_ : chunks_alone_; }
   // Tokens that follow the first.
   double later_tokens() const { return later_tokens_; }
   int concurrency() const { return concurrency_; }
@@ -141,7 +143,7 @@ class CostTable {
   const CostModel cost_, piped_cost_;
   const Pools pools_;
   size_t nodes_;
-  double chunk_tokens_, chunks_, later_tokens_, sent_token_bytes_;
+  double chunk_tokens_, chunks_, chunks_alone_, later_tokens_, sent_token_bytes_;
   int concurrency_;
   // Of each boundary between layers, among those that ranges may have: tables have no other cells.
   std::vector<uint32_t> place_;

@@ -247,6 +247,20 @@ TEST(Estimate, DecidesPerPrompt) {
       << "the decode node has the prefix already";
 }
 
+// Two of a kind: a prompt is there sooner where it is needed, but it would stop all answers there.
+TEST(Estimate, ForThroughputAnswersAreNotStopped) {
+  ClusterProfile cluster = SparkAndMac(10);
+  cluster.nodes[1].device = cluster.nodes[0].device;
+  const Constraints apart{.prefill_on = {Id(1)}, .decode_on = {Id(2)}};
+  Workload workload = Demonstration();
+  workload.concurrency = workload.slots = 4;
+  const auto result = Make(cluster, Llama8B(), workload, Id(2), apart);
+  ASSERT_TRUE(result.ok());
+  EXPECT_FALSE(Estimate(cluster, Llama8B(), result->chosen, workload, 2048, 2048).remote_prefill);
+  workload.objective = Objective::kThroughput;
+  EXPECT_TRUE(Estimate(cluster, Llama8B(), result->chosen, workload, 2048, 2048).remote_prefill);
+}
+
 // gpt-oss: every other layer sees 128 tokens. Its pages hold that and a chunk, whatever the
 // context.
 TEST(Memory, LayersWithAWindowHoldTheirWindow) {

@@ -395,7 +395,10 @@ RequestEstimate Estimate(const ClusterProfile& cluster, const ModelCost& model, 
   const double grant_s = TransferSeconds(cluster, plan.decode.front().node,
                                          plan.prefill.front().node, kTokenMessageBytes);
   estimate.remote_s = 2 * grant_s + prefill_s + exposure.seconds;
-  estimate.remote_prefill = estimate.remote_s < estimate.local_s;
+  // What the decode group computes itself stops all that it generates.
+  const bool many = workload.objective == Objective::kThroughput;
+  const double stopped = many ? std::max(1, workload.concurrency) : 1;
+  estimate.remote_prefill = estimate.remote_s < estimate.local_s * stopped;
   return estimate;
 }
 

@@ -54,7 +54,8 @@ Result<PlanResult> Reconsider(const ClusterProfile& cluster, const ModelCost& mo
                               const Constraints& constraints, const Plan& standing,
                               const ReconsiderOptions& options = {});
 
-// The decision for one request under a standing plan: is handing over worth it for this prompt?
+// The decision for one request under a standing plan: is handing over worth it for this prompt? For
+// the request itself or, where the objective is throughput, for all of them.
 struct RequestEstimate {
   bool remote_prefill = false;
   double local_s = 0;   // until the decode group could emit its second token, prompt included

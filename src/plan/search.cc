@@ -63,18 +63,21 @@ std::vector<size_t> NodesOf(const Group& group) {
 class BusyStages {
  public:
   BusyStages(const CostTable& costs, const Group& prefill, const std::vector<size_t>& decode)
-      : costs_(costs), decode_(decode), senders_(prefill.size()) {
+      : costs_(costs),
+        prefill_(prefill),
+        decode_(decode),
+        prompts_(PromptSecondsOn(costs, prefill, decode)),
+        chunks_(costs.ChunksOf(prefill.size())) {
     const double batch = BatchOf(costs, decode.size());
     answer_ = std::max(1, costs.workload().answer_tokens) / batch;
     batch_ = costs.concurrency() > 1 ? (batch - 1) / (costs.concurrency() - 1) : 1;
     for (const size_t to : decode) {
       for (const GroupStage& from : prefill) {
         const double bytes_per_s = costs.BytesPerSecond(from.node, to);
-        Sender& sender = senders_all_.emplace_back(Sender{.layers = from.layers});
         if (from.node == to)
-          sender.computes_s = costs.PrefillOf(from.node, from.layers, prefill.size());
+          token_s_.push_back(0);
         else
-          sender.token_s = bytes_per_s > 0 ? costs.SentTokenBytes() / bytes_per_s : kInfinity;
+          token_s_.push_back(bytes_per_s > 0 ? costs.SentTokenBytes() / bytes_per_s : kInfinity);
       }
     }
   }
@@ -83,30 +86,26 @@ class BusyStages {
     const CostTable::Ranges ranges = costs_.RangesFrom(decode_[i], layers.first);
     const double one = ranges.one[layers.last];
     const double own = answer_ * (one + (ranges.step[layers.last] - one) * batch_);
-    double worst = own;
-    for (size_t s = i * senders_; s < (i + 1) * senders_; ++s) {
-      const Sender& sender = senders_all_[s];
-      const LayerRange sent{std::max(layers.first, sender.layers.first),
-                            std::min(layers.last, sender.layers.last)};
-      const double sends_s =
-          sender.token_s > 0 && sent.size() > 0 ? sender.token_s * costs_.SentTokens(sent) : 0;
-      worst = std::max({worst, own + sender.computes_s, sends_s});
+    double worst = BusySecondsBeside(costs_, prompts_, chunks_, i, own);
+    for (size_t s = 0; s < prefill_.size(); ++s) {
+      const double token_s = token_s_[i * prefill_.size() + s];
+      const LayerRange sent{std::max(layers.first, prefill_[s].layers.first),
+                            std::min(layers.last, prefill_[s].layers.last)};
+      if (token_s > 0 && sent.size() > 0)
+        worst = std::max(worst, token_s * costs_.SentTokens(sent));
     }
     return worst;
   }
 
  private:
-  struct Sender {
-    LayerRange layers;
-    double computes_s = 0;  // on the same node
-    double token_s = 0;     // of another: the KV of a token in one layer
-  };
   const CostTable& costs_;
+  const Group& prefill_;
   const std::vector<size_t>& decode_;
-  const size_t senders_;  // to each stage
-  std::vector<Sender> senders_all_;
-  double answer_;  // steps of a batch that a request takes
-  double batch_;   // from one request (0) to all at once (1)
+  const std::vector<double> prompts_;
+  const double chunks_;
+  std::vector<double> token_s_;  // by receiver and sender: the KV of a token in one layer
+  double answer_;                // steps of a batch that a request takes
+  double batch_;                 // from one request (0) to all at once (1)
 };
 
 class Search {

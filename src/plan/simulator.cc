@@ -70,7 +70,7 @@ struct Request {
   double prompt_began_s = -1;  // of this attempt
 };
 
-enum class What : uint8_t { kArrival, kReady, kStepDone, kFailure, kRepair };
+enum class What : uint8_t { kArrival, kReady, kTurn, kStepDone, kFailure, kRepair };
 
 // Something that an engine has to do.
 struct Task {
@@ -96,10 +96,62 @@ struct Event {
   }
 };
 
+// As engine/engine.h has it: every prompt and all answers together have a turn in turn; those of
+// prompts go to the one that is due first, that of answers to the one that has waited longest, with
+// all others of its stage.
 struct Engine {
   std::deque<Task> ready;
   std::vector<Task> running;
   double busy_s = 0;
+  struct Prompt {
+    int64_t due = 0;  // by tokens_run
+    int tokens_left = 0;
+  };
+  std::map<int64_t, Prompt> prompts;  // by their requests
+  int64_t tokens_run = 0;             // of prompts
+  size_t prompt_turns = 0;            // since answers had one
+  bool turn_comes = false;
+
+  void Clear() {
+    turn_comes = false;
+    ready.clear();
+    running.clear();
+    prompts.clear();
+  }
+  void Add(const Task& task, int prompt_tokens) {
+    ready.push_back(task);
+    if (!task.decode)
+      prompts.try_emplace(task.request, Prompt{tokens_run + prompt_tokens, prompt_tokens});
+  }
+  // Takes the next out of `ready`, where there is one.
+  Task Next() {
+    auto prompt = ready.end(), answer = ready.end();
+    std::set<int64_t> waiting;  // prompts
+    for (auto at = ready.begin(); at != ready.end(); ++at) {
+      if (at->decode && answer == ready.end()) answer = at;
+      if (at->decode) continue;
+      waiting.insert(at->request);
+      if (prompt == ready.end() || DueOf(*at) < DueOf(*prompt)) prompt = at;
+    }
+    const bool prompts_turn = answer == ready.end() || prompt_turns < waiting.size();
+    const auto next = prompt != ready.end() && prompts_turn ? prompt : answer;
+    const Task task = *next;
+    ready.erase(next);
+    prompt_turns = task.decode ? 0 : prompt_turns + 1;
+    if (!task.decode) Count(task);
+    return task;
+  }
+
+ private:
+  std::pair<int64_t, int64_t> DueOf(const Task& task) const {
+    return {prompts.at(task.request).due, task.request};
+  }
+  void Count(const Task& chunk) {
+    tokens_run += chunk.count;
+    const auto prompt = prompts.find(chunk.request);
+    prompt->second.tokens_left -= chunk.count;
+    if (prompt->second.tokens_left == 0) prompts.erase(prompt);
+  }
 };
 
 // An instance of the plan.
@@ -254,6 +306,17 @@ class Simulator {
           .task = task});
   }
 
+  // Once all is ready that gets ready now: tokens of one batch go on in one.
+  void PushTurn(int replica, size_t node) {
+    Engine& engine = replicas_[replica].engines[node];
+    if (!engine.running.empty() || std::exchange(engine.turn_comes, true)) return;
+    Push({.at_s = now_s_,
+          .what = What::kTurn,
+          .replica = replica,
+          .node = node,
+          .epoch = replicas_[replica].epoch});
+  }
+
   void Handle(const Event& event) {
     Replica& replica = replicas_[event.replica];
     switch (event.what) {
@@ -261,7 +324,11 @@ class Simulator {
         return OnArrival();
       case What::kReady:
         if (event.epoch != replica.epoch) return;
-        replica.engines[event.node].ready.push_back(event.task);
+        replica.engines[event.node].Add(event.task,
+                                        requests_[static_cast<size_t>(event.task.request)].prompt);
+        return PushTurn(event.replica, event.node);
+      case What::kTurn:
+        if (event.epoch != replica.epoch) return;
         return StartStep(event.replica, event.node);
       case What::kStepDone:
         if (event.epoch != replica.epoch) return;
@@ -331,12 +398,11 @@ class Simulator {
     PushReady(now_s_, {.request = id, .attempt = request.attempt, .first = first, .count = count});
   }
 
-  // The engine takes what has waited longest, and with a token all others of that stage.
   void StartStep(int index, size_t node) {
     Engine& engine = replicas_[index].engines[node];
-    if (!engine.running.empty() || engine.ready.empty()) return;
-    const Task task = engine.ready.front();
-    engine.ready.pop_front();
+    engine.turn_comes = false;
+    if (engine.ready.empty()) return;
+    const Task task = engine.Next();
     engine.running = {task};
     StageModel& stage = GroupOf(task)[task.stage];
     const bool draws = task.stage + 1 == GroupOf(task).size();
@@ -379,7 +445,7 @@ class Simulator {
         OnChunkDone(task);
       }
     }
-    StartStep(index, node);
+    PushTurn(index, node);
   }
 
   void OnChunkDone(const Task& task) {
@@ -501,10 +567,7 @@ class Simulator {
           .replica = index,
           .node = node});
     free_.erase({LoadOf(index), index});
-    for (Engine& engine : replica.engines) {
-      engine.ready.clear();
-      engine.running.clear();
-    }
+    for (Engine& engine : replica.engines) engine.Clear();
     for (double& free_s : replica.stream_free_s) free_s = now_s_;
     // The oldest first.
     for (auto id = replica.requests.rbegin(); id != replica.requests.rend(); ++id) {

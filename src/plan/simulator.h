@@ -3,11 +3,10 @@
 // Discrete events, no clock, no chance but the seed: equal inputs give equal results. Pure.
 //
 // What it has of the real thing: prompts in chunks through the stages of a group, decode steps that
-// batch whatever waits, one engine per node that serves the longest waiting, KV streams that share
-// their link, slots, a router that prefers the idlest instance for what it is planned for, and
-// requests of lost instances that
-// go on elsewhere with the tokens that they have. What it has not: prefix caches, links that
-// activations have to share.
+// batch whatever waits, one engine per node that lets them take turns as the real one does, KV
+// streams that share their link, slots, a router that prefers the idlest instance for what it is
+// planned for, and requests of lost instances that go on elsewhere with the tokens that they have.
+// What it has not: prefix caches, links that activations have to share.
 #pragma once
 
 #include <cstdint>

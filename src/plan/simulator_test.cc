@@ -4,6 +4,7 @@
 
 #include "plan/catalogue.h"
 #include "plan/cluster_file.h"
+#include "plan/oracle.h"
 #include "plan/step_cost.h"
 
 namespace baton::plan {
@@ -145,11 +146,83 @@ TEST(Simulator, OneSlotWaitsAsQueueingTheorySays) {
   EXPECT_NEAR(result.busy_share, load, 0.02);
 }
 
+// As many requests as there are slots, all the time.
+constexpr SimulationOptions kFlood{.requests = 400, .requests_per_s = 1e9};
+
+Workload Crowd(int slots) {
+  Workload crowd = Asked(slots);
+  crowd.concurrency = slots;
+  crowd.objective = Objective::kThroughput;
+  return crowd;
+}
+
+// Tokens of one step go on in one: batches do not fall apart as requests come and go.
 TEST(Simulator, SlotsShareReadingTheWeights) {
-  const SimulationOptions flood{.requests = 200, .requests_per_s = 1000};
-  const double alone = Fleet(kOne, Asked(1)).Run(flood).tokens_per_s();
-  const double eight = Fleet(kOne, Asked(8)).Run(flood).tokens_per_s();
-  EXPECT_GT(eight, 1.1 * alone);
+  for (const int slots : {1, 3, 8}) {
+    const Fleet fleet(kOne, Crowd(slots));
+    EXPECT_NEAR(fleet.Run(kFlood).tokens_per_s() / fleet.plan.throughput_tokens_per_s(), 1, 0.05)
+        << slots;
+  }
+}
+
+// Two of a kind, in every way that they share the work: nodes of both roles, and a pipeline through
+// a node that computes prompts, are not as quick as their busiest node alone would let them be.
+TEST(Simulator, BusyPairsDoWhatThePlanSays) {
+  constexpr const char* kTwins =
+      "[[device]]\nis = \"m4-max\"\ncount = 2\n[[link]]\nis = \"25gbe\"\n";
+  const ClusterProfile twins = Devices(kTwins);
+  const NodeId a = twins.nodes[0].id, b = twins.nodes[1].id;
+  const Constraints ways[] = {{.nodes = {a}},
+                              {.prefill_on = {a}, .decode_on = {b}},
+                              {.decode_on = {a, b}, .split = {16, 16}},
+                              {.prefill_on = {a}, .decode_on = {b, a}, .split = {26, 6}},
+                              {.prefill_on = {a}, .decode_on = {a, b}, .split = {6, 26}},
+                              {.prefill_on = {b, a}, .decode_on = {b}},
+                              {.prefill_on = {a, b}, .decode_on = {b}}};
+  for (const int slots : {2, 4, 8}) {
+    double best = 0;
+    for (const Constraints& told : ways) {
+      const Fleet fleet(kTwins, Crowd(slots), told);
+      const double tokens_per_s = fleet.Run(kFlood).tokens_per_s();
+      EXPECT_NEAR(fleet.plan.throughput_tokens_per_s() / tokens_per_s, 1, 0.2)
+          << slots << " at once: " << fleet.plan.reason;
+      best = std::max(best, tokens_per_s);
+    }
+    const Fleet chosen(kTwins, Crowd(slots), {.one_instance = true});
+    EXPECT_GT(chosen.Run(kFlood).tokens_per_s(), 0.95 * best) << chosen.plan.reason;
+  }
+}
+
+// Whatever nodes there are. (Links are quick: that activations share them is not simulated.)
+TEST(Simulator, BusyClustersDoWhatThePlanSays) {
+  Rng rng(27);
+  int plans = 0, near = 0;
+  for (int round = 0; round < 80; ++round) {
+    drawn::Case drawn = drawn::Draw(rng, drawn::Between(rng, 2, 4), drawn::Between(rng, 4, 12),
+                                    Objective::kThroughput);
+    drawn.cluster.links.clear();
+    for (const NodeProfile& from : drawn.cluster.nodes) {
+      for (const NodeProfile& to : drawn.cluster.nodes) {
+        if (from.id != to.id) drawn.cluster.links.push_back({from.id, to.id, 50, 2e10});
+      }
+    }
+    Workload& workload = drawn.workload;
+    workload.concurrency = workload.slots = drawn::Between(rng, 2, 8);
+    workload.prompt_tokens = drawn::Between(rng, 64, 4000);
+    workload.answer_tokens = drawn::Between(rng, 32, 256);
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto made = Make(drawn.cluster, drawn.model, workload, entry, {.one_instance = true});
+    if (!made.ok()) continue;
+    SimulationOptions flood = kFlood;
+    flood.requests = 40 * workload.slots;
+    const auto result = Simulate(drawn.cluster, drawn.model, workload, made->chosen, entry, flood);
+    ASSERT_TRUE(result.ok()) << result.error().message();
+    const double off = made->chosen.throughput_tokens_per_s() / result->tokens_per_s() - 1;
+    ++plans;
+    near += std::abs(off) < 0.15 ? 1 : 0;
+    EXPECT_LT(std::abs(off), 0.6) << round << ": " << made->chosen.reason;
+  }
+  EXPECT_GT(near, 0.8 * plans) << "of " << plans;
 }
 
 TEST(Simulator, FailuresCostTimeAndNoTokens) {
