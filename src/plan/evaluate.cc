@@ -140,8 +140,29 @@ size_t NodeCount(const Arrangement& arrangement) {
 }
 
 Judge::Judge(const CostTable& costs, const NodeId& entry) : costs_(costs) {
-  for (const NodeProfile& node : costs.cluster().nodes)
+  for (const NodeProfile& node : costs.cluster().nodes) {
     to_entry_.push_back(TransferSeconds(costs.cluster(), node.id, entry, kTokenMessageBytes));
+    from_entry_.push_back(TransferSeconds(costs.cluster(), entry, node.id, kTokenMessageBytes));
+  }
+}
+
+bool Judge::CanHandOver(size_t from, size_t first, size_t last) const {
+  return costs_.TokenHop(from, first) + costs_.TokenHop(from, last) < kInfinity;
+}
+
+bool Judge::IsLinked(const Arrangement& arrangement) const {
+  for (const Group* group : {&arrangement.prefill, &arrangement.decode}) {
+    for (const GroupStage& stage : *group) {
+      if (!IsInReach(stage.node)) return false;
+    }
+    // Credits of chunks, and tokens, go round.
+    const bool round =
+        group->empty() || costs_.TokenHop(group->back().node, group->front().node) < kInfinity;
+    if (!round) return false;
+  }
+  const Group& decode = arrangement.decode;
+  return arrangement.prefill.empty() ||
+         CanHandOver(arrangement.prefill.back().node, decode.front().node, decode.back().node);
 }
 
 bool Judge::FitsTogether(const Arrangement& arrangement) const {
@@ -235,7 +256,7 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
 }
 
 std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
-  if (!FitsTogether(arrangement)) return std::nullopt;
+  if (!FitsTogether(arrangement) || !IsLinked(arrangement)) return std::nullopt;
   const Group& computing = arrangement.prefill.empty() ? arrangement.decode : arrangement.prefill;
   Totals totals;
   totals.prefill_s =

@@ -1,6 +1,7 @@
 // What an arrangement of stages takes: the one judge of all plans. Pure.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -47,16 +48,25 @@ class Judge {
   std::optional<Totals> TotalsOf(const Arrangement& arrangement) const;
   Score ScoreOf(const Arrangement& arrangement, const Totals& totals) const;
   Plan PlanOf(const Arrangement& arrangement, const Totals& totals) const;
+  // Do the entry and the node speak with each other, as it does with all that it uses?
+  bool IsInReach(size_t node) const {
+    return to_entry_[node] + from_entry_[node] < std::numeric_limits<double>::infinity();
+  }
+  // Can the last of those who compute prompts send the first token to whoever runs it and to
+  // whoever draws the next?
+  bool CanHandOver(size_t from, size_t first, size_t last) const;
   // The first token's way from where it is drawn.
   double ToEntry(size_t node) const { return to_entry_[node]; }
   const CostTable& costs() const { return costs_; }
 
  private:
   bool FitsTogether(const Arrangement& arrangement) const;
+  // Can all who have something to say to each other do so? The entry speaks with every node.
+  bool IsLinked(const Arrangement& arrangement) const;
   double RequestSeconds(const Arrangement& arrangement, const Totals& totals) const;
 
   const CostTable& costs_;
-  std::vector<double> to_entry_;
+  std::vector<double> to_entry_, from_entry_;
 };
 
 LayerRange Hull(LayerRange a, LayerRange b);

@@ -58,7 +58,9 @@ class Families {
     for (const size_t node : nodes) index.emplace(cluster.nodes[node].id, node);
     for (const LinkProfile& link : cluster.links) {
       const auto from = index.find(link.from);
+      const auto to = index.find(link.to);
       if (from != index.end()) links_[from->second].push_back(&link);
+      if (link.from == entry && to != index.end()) from_entry_[to->second] = &link;
     }
   }
 
@@ -116,6 +118,11 @@ class Families {
         if (link->to == entry_ || cluster.FindNode(link->to) != nullptr)
           cluster.links.push_back(*link);
       }
+    }
+    if (cluster.FindNode(entry_) != nullptr) return cluster;
+    for (const size_t node : nodes) {
+      const auto link = from_entry_.find(node);
+      if (link != from_entry_.end()) cluster.links.push_back(*link->second);
     }
     return cluster;
   }
@@ -293,6 +300,7 @@ class Families {
   const NodeId& entry_;
   const std::vector<size_t>& nodes_;
   std::map<size_t, std::vector<const LinkProfile*>> links_;  // from each node
+  std::map<size_t, const LinkProfile*> from_entry_;          // to each
   std::vector<std::unique_ptr<Unit>> units_;
   std::vector<Unit*> singles_;
   std::map<size_t, Plan> best_;  // by instances

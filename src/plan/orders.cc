@@ -29,7 +29,7 @@ std::vector<size_t> KindsOf(const Judge& judge) {
   const size_t count = costs.cluster().nodes.size();
   const auto exchangeable = [&](size_t a, size_t b) {
     if (!costs.SameCosts(a, b) || judge.ToEntry(a) != judge.ToEntry(b)) return false;
-    if (!costs.SameLink(a, b, b, a)) return false;
+    if (judge.IsInReach(a) != judge.IsInReach(b) || !costs.SameLink(a, b, b, a)) return false;
     for (size_t other = 0; other < count; ++other) {
       if (other == a || other == b) continue;
       if (!costs.SameLink(a, other, b, other) || !costs.SameLink(other, a, other, b)) return false;
@@ -66,7 +66,7 @@ bool BoundsBook::Extend(const Front& before, std::span<const size_t> nodes, Fron
   const size_t previous = nodes.size() > 1 ? nodes[nodes.size() - 2] : node;
   const double chunk_hop = costs.ChunkHop(previous, node);
   const double step_hop = costs.StepHop(previous, node);
-  if (!(chunk_hop < kInfinity)) return false;
+  if (!(chunk_hop < kInfinity) || !judge_.IsInReach(node)) return false;
   const double later = costs.later_tokens();
   const double per_request =
       std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
@@ -119,7 +119,7 @@ OrderBounds BoundsBook::BoundsOf(const Front& front, const std::vector<size_t>& 
   } else {
     const double ring = costs.TokenHop(nodes.back(), nodes.front());
     const double later_chunks = (costs.chunks() - 1) * front.slowest.back();
-    bounds.prefill_s = front.fill.back() + later_chunks + to_entry;
+    bounds.prefill_s = ring < kInfinity ? front.fill.back() + later_chunks + to_entry : kInfinity;
     bounds.decode_s = ring < kInfinity ? later * (front.decode.back() + ring) : kInfinity;
     bounds.both_s =
         ring < kInfinity ? front.both.back() + later * ring + later_chunks + to_entry : kInfinity;

@@ -247,6 +247,30 @@ TEST(Estimate, DecidesPerPrompt) {
       << "the decode node has the prefix already";
 }
 
+// Whoever has something to say to another needs a link for it, however little it is.
+TEST(Plan, NobodyIsOutOfReach) {
+  ClusterProfile cluster = SparkAndMac(10);
+  cluster.nodes.push_back(cluster.nodes[0]);
+  cluster.nodes[2].id = Id(3);
+  for (const int other : {1, 2}) {
+    cluster.links.push_back({Id(3), Id(other), 50, 1e9});
+    cluster.links.push_back({Id(other), Id(3), 50, 1e9});
+  }
+  const Constraints told{.prefill_on = {Id(1), Id(3)}, .decode_on = {Id(2)}};
+  const NodeId entry = Id(2);
+  EXPECT_TRUE(Make(cluster, Llama8B(), Demonstration(), entry, told).ok());
+  const std::pair<NodeId, NodeId> needed[] = {{Id(3), Id(1)},   // credits
+                                              {Id(2), Id(1)},   // requests
+                                              {Id(3), Id(2)}};  // tokens
+  for (const auto& [from, to] : needed) {
+    ClusterProfile lacking = cluster;
+    std::erase_if(lacking.links,
+                  [&](const LinkProfile& link) { return link.from == from && link.to == to; });
+    EXPECT_FALSE(Make(lacking, Llama8B(), Demonstration(), entry, told).ok())
+        << from.Short() << " to " << to.Short();
+  }
+}
+
 // Two of a kind: a prompt is there sooner where it is needed, but it would stop all answers there.
 TEST(Estimate, ForThroughputAnswersAreNotStopped) {
   ClusterProfile cluster = SparkAndMac(10);

@@ -525,6 +525,8 @@ bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
   if (!CouldBeBetter(0, p.prefill_s + d.decode_s, busy_s)) return false;
   const size_t nodes = NodesOfBoth(prefill.nodes, decode.nodes);
   if (!CouldBeBetter(nodes, p.prefill_s + d.decode_s, busy_s)) return false;
+  if (!judge_.CanHandOver(prefill.nodes.back(), decode.nodes.front(), decode.nodes.back()))
+    return false;
   if (nodes < prefill.nodes.size() + decode.nodes.size()) return true;
   const double send_s = SendBound(prefill.nodes, decode.nodes);
   return CouldBeBetter(nodes, d.decode_s + std::max(p.prefill_s, send_s), std::max(busy_s, send_s));
@@ -579,6 +581,7 @@ void Search::Weigh(const SearchSpace& space) {
   seconds_below_ = space.seconds_below;
   // By identity, so that the order in which a cluster lists its nodes decides nothing.
   std::vector<size_t> nodes = space.nodes;
+  std::erase_if(nodes, [&](size_t node) { return !judge_.IsInReach(node); });
   std::sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
     return costs_.cluster().nodes[a].id < costs_.cluster().nodes[b].id;
   });
