@@ -211,23 +211,24 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   const double chunks = costs_.ChunksOf(computing.size());
   double busiest = 0;
   double step = 0;
-  double stops = 0;        // of answers, by the prompt's stage that takes longest
-  double chunks_wait = 0;  // of one prompt, for steps
+  double hops = 0;
+  double stops = 0;  // of answers, by the prompt's stage that takes longest
   Pools::Load shared(costs_.pools());
   for (size_t i = 0; i < decode.size(); ++i) {
     const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
     step += stage;
     if (decode.size() > 1) {
       const size_t next = decode[(i + 1) % decode.size()].node;
-      step += i + 1 < decode.size() ? costs_.StepHop(decode[i].node, next)
+      hops += i + 1 < decode.size() ? costs_.StepHop(decode[i].node, next)
                                     : costs_.TokenHop(decode[i].node, next);
     }
     const double generating = answer * stage / batch;
     shared.Add(decode[i].node, generating);
     busiest = std::max(busiest, BusySecondsBeside(costs_, prompts, chunks, i, generating));
     stops = std::max(stops, prompts[i]);
-    if (prompts[i] > 0) chunks_wait = std::max(chunks_wait, chunks * stage);
   }
+  // Where steps are run, each chunk waits for one, of a stage as they are on average.
+  const double chunks_wait = stops > 0 ? chunks * step / static_cast<double>(decode.size()) : 0;
   for (size_t i = 0; i < computing.size(); ++i) {
     const double busy =
         costs_.PrefillOf(computing[i].node, computing[i].layers, computing.size()) +
@@ -243,16 +244,15 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   }
   busiest = std::max(busiest, shared.Seconds());
   // All requests are somewhere: with R from one to the next, each takes C x R. While it generates,
-  // others begin, and each of them stops it: C x R = first + rest / (1 - stops / R). Its own chunks
-  // wait for a step each, where steps are run.
+  // others begin, and each of them stops it: C x R = first + rest / (1 - stops / R).
   const double all = costs_.concurrency();
   const double others = 1 - 1 / all;
   const double first = totals.ttft_s + totals.exposure.seconds + others * chunks_wait;
-  const double rest = costs_.later_tokens() * step;
+  const double rest = costs_.later_tokens() * (step + hops);
   stops *= others;
   const double sum = all * stops + first + rest;
-  const double around = (sum + std::sqrt(sum * sum - 4 * all * stops * first)) / (2 * all);
-  return std::max(busiest, around);
+  const double apart = std::max(0.0, sum * sum - 4 * all * stops * first);  // but for rounding
+  return std::max(busiest, (sum + std::sqrt(apart)) / (2 * all));
 }
 
 std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
