@@ -25,7 +25,7 @@ constexpr size_t kFewRows = 16;            // of products that hardly compute
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
-constexpr int kBatches[] = {4, 16, 64};
+constexpr int kBatches[] = {4, 8, 16, 64};
 constexpr double kPatienceSeconds = 0.3;
 // Where many cores share a product this small, waking them and waiting for the last is much of it.
 constexpr double kTooShortSeconds = 0.0015;

@@ -21,7 +21,7 @@ namespace json = boost::json;
 // What of the free memory models may take: the rest is for the system and for us.
 constexpr double kUsableShare = 0.9;
 // How it is measured: what was measured in another way is measured anew.
-constexpr int kMethod = 5;
+constexpr int kMethod = 6;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   json::array rates, contexts;
