@@ -25,8 +25,8 @@ struct Totals {
   double decode_step_s = 0;
   double total_s = 0;
   // With `concurrency` requests at once, spread over the stages: seconds per request of the busiest
-  // node or link, or of nodes that share processors; or one request's time by all of them,
-  // whichever is more.
+  // node or link, or of nodes that share processors; or one request's time by all of them, with
+  // what others' prompts stop it; whichever is most.
   double request_s = 0;
 };
 
