@@ -10,12 +10,13 @@ import { Cluster, randomPrompts, synth, until } from './harness.mjs';
 
 const model = 'wide';
 const folder = mkdtempSync(join(tmpdir(), 'baton-models-'));
-const told = { concurrency: 6, objective: 'throughput', prompt_tokens: 32, answer_tokens: 128, context_tokens: 1024 };
+// Long answers to long prompts: a batch reads weights once for all, but everybody's KV, which several nodes do faster.
+const told = { concurrency: 6, objective: 'throughput', prompt_tokens: 4096, answer_tokens: 4096, context_tokens: 8192 };
 const prompts = randomPrompts(6, 4096, 60);
 let cluster, expected;
 
 const ready = async (node) => (await node.get('/api/cluster')).instances.filter((each) => each.state === 'ready');
-const ask = (tokens) => cluster.nodes[0].tokens(model, tokens, 400);
+const ask = (tokens) => cluster.nodes[0].tokens(model, tokens, 900);
 
 before(async () => {
   // One layer: nothing to split, so that the choice does not hang on what this machine measures.
@@ -77,14 +78,24 @@ test('kill -9 of a node: its instance ends, and no answer', { timeout: 120000 },
   const before_kill = await ready(cluster.nodes[0]);
   const lost = before_kill.find((each) => each.plan.stages.every((stage) => stage.node !== 'n0'));
   const victim = cluster.nodes.find((node) => node.name === lost.plan.stages[0].node);
-  const asked = Promise.all(prompts.map(ask));
-  await until('the instance to have requests', async () =>
-    (await ready(cluster.nodes[0])).find((each) => each.id === lost.id).requests_running > 0);
-  await victim.kill();
-  const answers = await asked;
-  for (const [i, answer] of answers.entries()) assert.deepEqual(answer.tokens, expected[i]);
-  const resumed = answers.filter((answer) => answer.timings.attempts > 1).length;
-  t.diagnostic(`${resumed} of ${answers.length} answers went on elsewhere`);
+  const back = () => until('the instance to be back', async () =>
+    (await ready(cluster.nodes[0])).find((each) => each.id === lost.id), 60000);
+  let resumed = 0;
+  // Where this process is not run in time, the instance has answered before it is killed: then again.
+  for (let attempt = 0; resumed === 0 && attempt < 5; ++attempt) {
+    if (attempt > 0) {
+      await victim.start();
+      await back();
+    }
+    const asked = Promise.all(prompts.map(ask));
+    await until('the instance to have requests', async () =>
+      (await ready(cluster.nodes[0])).find((each) => each.id === lost.id).requests_running > 0);
+    await victim.kill();
+    const answers = await asked;
+    for (const [i, answer] of answers.entries()) assert.deepEqual(answer.tokens, expected[i]);
+    resumed = answers.filter((answer) => answer.timings.attempts > 1).length;
+  }
+  t.diagnostic(`${resumed} of ${prompts.length} answers went on elsewhere`);
   assert.ok(resumed > 0, 'the kill came in time');
   const left = await ready(cluster.nodes[0]);
   const others = before_kill.filter((each) => each.id !== lost.id);
@@ -92,8 +103,7 @@ test('kill -9 of a node: its instance ends, and no answer', { timeout: 120000 },
     assert.equal(left.find((each) => each.id === other.id)?.epoch, other.epoch, 'the others go on as they are');
   // The node is back, and with it the instance.
   await victim.start();
-  const again = await until('the instance to be back', async () =>
-    (await ready(cluster.nodes[0])).find((each) => each.id === lost.id), 60000);
+  const again = await back();
   assert.equal(again.placement, lost.placement);
   assert.equal((await ready(cluster.nodes[0])).length, before_kill.length);
   for (const [i, answer] of (await Promise.all(prompts.map(ask))).entries())
