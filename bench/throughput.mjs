@@ -15,6 +15,9 @@ const { values: options } = parseArgs({ options: {
   speed: { type: 'string', default: '1' }, file: { type: 'string' } } });
 const [clients, length, answer, rounds] =
   [options['at-once'], options.prompt, options.answer, options.rounds].map(Number);
+for (const [name, value] of Object.entries({ 'at-once': clients, prompt: length, answer, rounds })) {
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${options[name]}: a number from 1 on`);
+}
 const model = options.file ? basename(options.file, '.gguf') : options.shape.replace(':', '-');
 const pretended = ['--phantom', options.phantom, '--model-shape', options.shape, '--speed', options.speed];
 const part = (layers, share) => [layers - Math.round(layers * share), Math.round(layers * share)];

@@ -200,6 +200,19 @@ double BusySecondsBeside(const CostTable& costs, std::span<const double> prompts
   return generating_s + beside_s;
 }
 
+namespace {
+
+// Seconds from one request to the next, if each of `all` is somewhere all the time: with R from one
+// to the next, each takes all x R. While it generates, others begin, each of which stops it:
+// all x R = first + rest / (1 - stops / R).
+double SecondsAround(double all, double first, double rest, double stops) {
+  const double sum = all * stops + first + rest;
+  const double apart = std::max(0.0, sum * sum - 4 * all * stops * first);  // but for rounding
+  return (sum + std::sqrt(apart)) / (2 * all);
+}
+
+}  // namespace
+
 double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals) const {
   const Group& decode = arrangement.decode;
   const Group& computing = arrangement.prefill.empty() ? decode : arrangement.prefill;
@@ -243,16 +256,10 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
     for (const GroupStage& to : decode) busiest = std::max(busiest, SendSeconds(costs_, from, to));
   }
   busiest = std::max(busiest, shared.Seconds());
-  // All requests are somewhere: with R from one to the next, each takes C x R. While it generates,
-  // others begin, and each of them stops it: C x R = first + rest / (1 - stops / R).
-  const double all = costs_.concurrency();
-  const double others = 1 - 1 / all;
+  const double others = 1 - 1.0 / costs_.concurrency();
   const double first = totals.ttft_s + totals.exposure.seconds + others * chunks_wait;
   const double rest = costs_.later_tokens() * (step + hops);
-  stops *= others;
-  const double sum = all * stops + first + rest;
-  const double apart = std::max(0.0, sum * sum - 4 * all * stops * first);  // but for rounding
-  return std::max(busiest, (sum + std::sqrt(apart)) / (2 * all));
+  return std::max(busiest, SecondsAround(costs_.concurrency(), first, rest, others * stops));
 }
 
 std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
