@@ -47,11 +47,12 @@ std::vector<Group> Frontier(const CostTable& costs, const std::vector<size_t>& n
   std::vector<Group> cuts;
   double limit = kInfinity;
   for (int step = 0; step < kFrontierSteps; ++step) {
-    auto group = LeastSum(costs.model().n_layers(), nodes, sum, most, limit, last_that_fits);
+    auto group = LeastSum<true>(costs.model().n_layers(), nodes, sum, most, limit, last_that_fits);
     if (!group) break;
     double largest = 0;
     for (size_t i = 0; i < group->size(); ++i)
-      largest = std::max(largest, most(static_cast<int>(i), (*group)[i].layers));
+      largest = std::max(
+          largest, most(static_cast<int>(i), (*group)[i].layers.first)((*group)[i].layers.last));
     cuts.push_back(*std::move(group));
     limit = kFrontierStep * largest;
     if (nodes.size() == 1) break;
@@ -67,17 +68,22 @@ std::vector<Group> FrontierOfTurns(const CostTable& costs, const std::vector<siz
                                    const Last& last_that_fits) {
   std::vector<Group> cuts = Frontier(costs, nodes, sum, most, last_that_fits);
   if (costs.pools().empty()) return cuts;
-  const auto in_turns = [&](int i, LayerRange layers) {
+  const auto in_turns = [&](int i, int first) {
     const double share = costs.pools().ShareOf(nodes[static_cast<size_t>(i)]);
-    return sum(i, layers) + (costs.chunks() - 1) * share * chunk(i, layers);
+    const double times = (costs.chunks() - 1) * share;
+    return [times, sum_to = sum(i, first), chunk_to = chunk(i, first)](int last) {
+      return sum_to(last) + times * chunk_to(last);
+    };
   };
   for (Group& group : Frontier(costs, nodes, in_turns, most, last_that_fits))
     cuts.push_back(std::move(group));
   return cuts;
 }
 
-bool CountsThroughput(const CostTable& costs) {
-  return costs.workload().objective == Objective::kThroughput;
+// Seconds of a chunk on stage i, by the layer that it ends at.
+auto ChunkFrom(const CostTable& costs, const std::vector<size_t>& nodes, int i, int first) {
+  const double* const seconds = costs.RangesFrom(nodes[static_cast<size_t>(i)], first).chunk;
+  return [seconds](int last) { return seconds[last]; };
 }
 
 }  // namespace
@@ -104,17 +110,17 @@ std::vector<Group> PrefillCutsBeside(const CostTable& costs, const std::vector<s
     if (decode.empty()) AddAllCuts(costs, nodes, begun, cuts);
     return cuts;
   }
-  const auto chunk = [&](int i, LayerRange layers) {
-    return costs.PrefillChunk(nodes[static_cast<size_t>(i)], layers);
-  };
-  const auto whole = [&](int i, LayerRange layers) {
-    return costs.PrefillOf(nodes[static_cast<size_t>(i)], layers, nodes.size());
+  const auto chunk = [&](int i, int first) { return ChunkFrom(costs, nodes, i, first); };
+  const auto whole = [&](int i, int first) {
+    const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
+    const double* const seconds = nodes.size() > 1 ? ranges.piped : ranges.whole;
+    return [seconds](int last) { return seconds[last]; };
   };
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs, nodes[static_cast<size_t>(i)], first, decode);
   };
-  return CountsThroughput(costs) ? FrontierOfTurns(costs, nodes, chunk, chunk, whole, last)
-                                 : FrontierOfTurns(costs, nodes, chunk, chunk, chunk, last);
+  return costs.counts_throughput() ? FrontierOfTurns(costs, nodes, chunk, chunk, whole, last)
+                                   : FrontierOfTurns(costs, nodes, chunk, chunk, chunk, last);
 }
 
 std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>& nodes) {
@@ -126,33 +132,38 @@ std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>
     return cuts;
   }
   const double batch = BatchOf(costs, nodes.size());
-  const auto chunk = [&](int i, LayerRange layers) {
-    return costs.PrefillChunk(nodes[static_cast<size_t>(i)], layers);
+  const double later = costs.later_tokens();
+  const double steps = costs.workload().answer_tokens / batch;
+  const double others = costs.concurrency() > 1 ? (batch - 1) / (costs.concurrency() - 1) : 0;
+  const auto chunk = [&](int i, int first) { return ChunkFrom(costs, nodes, i, first); };
+  const auto request = [&](int i, int first) {
+    const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
+    return [ranges, later](int last) { return ranges.chunk[last] + later * ranges.step[last]; };
   };
-  const auto request = [&](int i, LayerRange layers) {
-    return chunk(i, layers) +
-           costs.later_tokens() * costs.DecodeStep(nodes[static_cast<size_t>(i)], layers);
-  };
-  const auto busy = [&](int i, LayerRange layers) {
-    const size_t node = nodes[static_cast<size_t>(i)];
-    return costs.PrefillOf(node, layers, nodes.size()) +
-           costs.workload().answer_tokens * costs.DecodeBatch(node, layers, batch) / batch;
+  const auto busy = [&](int i, int first) {
+    const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
+    const double* const prompt = nodes.size() > 1 ? ranges.piped : ranges.whole;
+    return [ranges, prompt, steps, others](int last) {
+      const double one = ranges.one[last];
+      return prompt[last] + steps * (one + (ranges.step[last] - one) * others);
+    };
   };
   const auto last = [&](int i, int first) {
     return costs.LastThatFits(nodes[static_cast<size_t>(i)], first);
   };
-  return CountsThroughput(costs) ? FrontierOfTurns(costs, nodes, request, busy, busy, last)
-                                 : FrontierOfTurns(costs, nodes, request, chunk, chunk, last);
+  return costs.counts_throughput() ? FrontierOfTurns(costs, nodes, request, busy, busy, last)
+                                   : FrontierOfTurns(costs, nodes, request, chunk, chunk, last);
 }
 
 std::optional<Group> DecodeCuts(const CostTable& costs, const std::vector<size_t>& nodes) {
-  const auto step = [&](int i, LayerRange layers) {
-    return costs.DecodeStep(nodes[static_cast<size_t>(i)], layers);
+  const auto step = [&](int i, int first) {
+    const double* const seconds = costs.RangesFrom(nodes[static_cast<size_t>(i)], first).step;
+    return [seconds](int last) { return seconds[last]; };
   };
   const auto last = [&](int i, int first) {
     return costs.LastThatFits(nodes[static_cast<size_t>(i)], first);
   };
-  return LeastSum(costs.model().n_layers(), nodes, step, step, kInfinity, last);
+  return LeastSum<true>(costs.model().n_layers(), nodes, step, step, kInfinity, last);
 }
 
 }  // namespace baton::plan

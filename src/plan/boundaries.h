@@ -10,10 +10,11 @@
 
 namespace baton::plan {
 
-// The boundaries with the least sum of `sum(i, layers)` over the stages i of `nodes`, each with at
-// least one layer, among those where `most(i, layers)` stays below `limit` everywhere.
-// `last_that_fits(i, first)` says how far a stage may go. Nothing if there are none.
-template <typename Sum, typename Most, typename LastThatFits>
+// The boundaries with the least sum of `sum(i, first)(last)` over the stages i of `nodes`, each
+// with at least one layer, among those where `most(i, first)(last)` stays below `limit` everywhere.
+// `last_that_fits(i, first)` says how far a stage may go. Nothing if there are none. If `kGrows`,
+// `most` is larger of more layers.
+template <bool kGrows, typename Sum, typename Most, typename LastThatFits>
 std::optional<Group> LeastSum(int layers, const std::vector<size_t>& nodes, const Sum& sum,
                               const Most& most, double limit, const LastThatFits& last_that_fits) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -32,11 +33,13 @@ std::optional<Group> LeastSum(int layers, const std::vector<size_t>& nodes, cons
     for (int first = i; first < furthest; ++first) {
       if (!(before[first] < kInfinity)) continue;
       const int last_of_all = std::min(last_that_fits(i, first), furthest);
+      const auto sum_to = sum(i, first);
+      const auto most_to = most(i, first);
       for (int last = first + 1; last <= last_of_all; ++last) {
-        const LayerRange range{first, last};
-        const double value = before[first] + sum(i, range);
+        if (kGrows && !(most_to(last) < limit)) break;
+        const double value = before[first] + sum_to(last);
         if (!(value < after[last])) continue;
-        if (limit < kInfinity && !(most(i, range) < limit)) continue;
+        if (!kGrows && limit < kInfinity && !(most_to(last) < limit)) continue;
         after[last] = value;
         cuts[last] = first;
       }

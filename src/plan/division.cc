@@ -64,24 +64,47 @@ struct Slice {
   BoundsBook bounds;
 };
 
-// Every partition of a few nodes.
-class Partitions {
+}  // namespace
+
+// Of each share, computed once.
+class Division::Slices {
  public:
-  Partitions(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
-             const NodeId& entry, std::vector<size_t> nodes, bool briefly)
-      : cluster_(cluster),
-        model_(model),
-        workload_(workload),
-        entry_(entry),
+  Slices(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+         const NodeId& entry)
+      : cluster_(cluster), model_(model), workload_(workload), entry_(entry) {}
+
+  Slice& Of(int requests) {
+    auto& slice = slices_[requests];
+    if (!slice) slice = std::make_unique<Slice>(cluster_, model_, workload_, entry_, requests);
+    return *slice;
+  }
+  const ClusterProfile& cluster() const { return cluster_; }
+  const ModelCost& model() const { return model_; }
+  const Workload& workload() const { return workload_; }
+
+ private:
+  const ClusterProfile& cluster_;
+  const ModelCost& model_;
+  const Workload& workload_;
+  const NodeId& entry_;
+  std::map<int, std::unique_ptr<Slice>> slices_;  // by requests
+};
+
+// Every partition of a few nodes.
+class Division::Partitions {
+ public:
+  Partitions(Slices& slices, std::vector<size_t> nodes, bool briefly)
+      : slices_(slices),
+        model_(slices.model()),
+        workload_(slices.workload()),
         nodes_(std::move(nodes)),
-        index_of_(static_cast<size_t>(workload.concurrency) + 1, kNoShare) {
-    const int all = workload.concurrency;
+        index_of_(static_cast<size_t>(workload_.concurrency) + 1, kNoShare) {
+    const int all = workload_.concurrency;
     for (int requests = 1; requests < all; ++requests) {
       if (!IsPart(requests, kSharesMost)) continue;
       index_of_[static_cast<size_t>(requests)] = shares_.size();
       shares_.push_back(requests);
     }
-    slices_.resize(shares_.size());
     best_.resize((size_t{1} << nodes_.size()) * shares_.size());
     if (briefly) Limit();
   }
@@ -138,11 +161,7 @@ class Partitions {
 
   Found& At(Set set, size_t share) { return best_[set * shares_.size() + share]; }
   size_t ShareOf(int requests) const { return index_of_[static_cast<size_t>(requests)]; }
-  Slice& SliceOf(size_t share) {
-    if (!slices_[share])
-      slices_[share] = std::make_unique<Slice>(cluster_, model_, workload_, entry_, shares_[share]);
-    return *slices_[share];
-  }
+  Slice& SliceOf(size_t share) { return slices_.Of(shares_[share]); }
 
   // Two parts of `set`, each as it is best.
   template <typename Visit>
@@ -205,25 +224,18 @@ class Partitions {
     return SideBySide(std::move(instances));
   }
 
-  const ClusterProfile& cluster_;
+  Slices& slices_;
   const ModelCost& model_;
   const Workload& workload_;
-  const NodeId& entry_;
   const std::vector<size_t> nodes_;
   std::vector<int> shares_;       // requests that an instance may take, ascending
   std::vector<size_t> index_of_;  // of a share, by requests
-  std::vector<std::unique_ptr<Slice>> slices_;
-  std::vector<Found> best_;  // by set of nodes and share
+  std::vector<Found> best_;       // by set of nodes and share
   bool searches_few_ = false;
   int nodes_searched_ = static_cast<int>(kNodesWeighedInFull);
 };
 
-// By identity, so that the order in which a cluster lists its nodes decides nothing.
-std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> nodes) {
-  std::sort(nodes.begin(), nodes.end(),
-            [&](size_t a, size_t b) { return cluster.nodes[a].id < cluster.nodes[b].id; });
-  return nodes;
-}
+namespace {
 
 // The nodes of the best plans of one instance, then those that hold most: there may be no such
 // plan, where only a part of the requests fits.
@@ -246,19 +258,20 @@ std::vector<size_t> Promising(const ClusterProfile& cluster, std::vector<size_t>
   return chosen;
 }
 
+}  // namespace
+
 // Every instance searched once more among its own nodes and those that no other has.
-class Polish {
+class Division::Polish {
  public:
-  Polish(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
-         const NodeId& entry, const std::vector<size_t>& nodes)
-      : cluster_(cluster), model_(model), workload_(workload), entry_(entry), nodes_(nodes) {}
+  Polish(Slices& slices, const std::vector<size_t>& nodes) : slices_(slices), nodes_(nodes) {}
 
   Plan Polished(Plan plan) {
+    const Objective objective = slices_.workload().objective;
     std::vector<Plan> instances = std::move(plan.instances);
     for (Plan& instance : instances) {
       SearchSpace space{.nodes = FreeFor(instance, instances),
-                        .seconds_below = SecondsOf(instance, workload_.objective)};
-      Slice& slice = SliceOf(instance.concurrency);
+                        .seconds_below = SecondsOf(instance, objective)};
+      Slice& slice = slices_.Of(instance.concurrency);
       const std::vector<Candidate> found = Find(slice.judge, space, slice.bounds);
       if (!found.empty())
         instance = slice.judge.PlanOf(found.front().arrangement, found.front().totals);
@@ -275,26 +288,18 @@ class Polish {
     }
     std::vector<size_t> free;
     for (const size_t node : nodes_) {
-      if (taken.count(cluster_.nodes[node].id) == 0) free.push_back(node);
+      if (taken.count(slices_.cluster().nodes[node].id) == 0) free.push_back(node);
     }
     return free;
   }
-  Slice& SliceOf(int requests) {
-    auto& slice = slices_[requests];
-    if (!slice) slice = std::make_unique<Slice>(cluster_, model_, workload_, entry_, requests);
-    return *slice;
-  }
 
-  const ClusterProfile& cluster_;
-  const ModelCost& model_;
-  const Workload& workload_;
-  const NodeId& entry_;
+  Slices& slices_;
   const std::vector<size_t>& nodes_;
-  std::map<int, std::unique_ptr<Slice>> slices_;  // by requests
 };
 
-}  // namespace
+namespace {
 
+// Of each number of instances the better one; best first.
 std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Objective objective) {
   std::move(more.begin(), more.end(), std::back_inserter(plans));
   const auto key = [&](const Plan& plan) {
@@ -307,6 +312,8 @@ std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Object
                 [&](const Plan& plan) { return !counts.insert(plan.instances.size()).second; });
   return plans;
 }
+
+}  // namespace
 
 Plan InTurns(const ClusterProfile& cluster, Plan plan) {
   const Pools pools(cluster);
@@ -343,40 +350,52 @@ Workload ShareOf(const Workload& workload, int requests) {
   return share;
 }
 
-namespace {
+Division::Division(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+                   const NodeId& entry)
+    : cluster_(cluster),
+      model_(model),
+      workload_(workload),
+      entry_(entry),
+      with_care_(HasTimeForCare(cluster, model)),
+      slices_(std::make_unique<Slices>(cluster, model, workload, entry)),
+      families_(std::make_unique<Families>(cluster, model, workload, entry)) {}
 
-std::vector<Plan> DivideApart(const ClusterProfile& cluster, const ModelCost& model,
-                              const Workload& workload, const NodeId& entry,
-                              const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
-  if (workload.concurrency < 2 || nodes.size() < 2 || workload.objective == Objective::kFit)
-    return {};
-  const std::vector<size_t> sorted = ById(cluster, nodes);
-  const bool few = sorted.size() <= kNodesWeighedInFull;
-  const bool briefly = !few || model.n_layers() > kLayersMany;
-  std::vector<Plan> plans;
-  if (sorted.size() <= kNodesMany) {
-    const auto some = few ? sorted : ById(cluster, Promising(cluster, sorted, whole));
-    plans = Partitions(cluster, model, workload, entry, some, briefly).Best();
-  }
-  if (!briefly) return plans;
-  plans = Merged(std::move(plans), DivideMany(cluster, model, workload, entry, sorted, whole),
-                 workload.objective);
-  if (sorted.size() > kNodesMany || plans.empty()) return plans;
-  Polish polish(cluster, model, workload, entry, sorted);
-  std::vector<Plan> polished;
-  for (size_t i = 0; i < plans.size() && i < kPolished; ++i)
-    polished.push_back(polish.Polished(plans[i]));
-  return Merged(std::move(plans), std::move(polished), workload.objective);
+Division::~Division() = default;
+
+bool Division::MayDivide() const {
+  return workload_.concurrency > 1 && workload_.objective != Objective::kFit;
 }
 
-}  // namespace
+void Division::Add(std::vector<Plan> plans) {
+  for (Plan& plan : plans) plan = InTurns(cluster_, std::move(plan));
+  best_ = Merged(std::move(best_), std::move(plans), workload_.objective);
+}
 
-std::vector<Plan> Divide(const ClusterProfile& cluster, const ModelCost& model,
-                         const Workload& workload, const NodeId& entry,
-                         const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
-  std::vector<Plan> plans = DivideApart(cluster, model, workload, entry, nodes, whole);
-  for (Plan& plan : plans) plan = InTurns(cluster, std::move(plan));
-  return Merged(std::move(plans), {}, workload.objective);
+void Division::Weigh(const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+  if (!MayDivide() || nodes.size() < 2) return;
+  if (!with_care_ && nodes.size() <= kNodesMany) return;
+  const std::vector<size_t> sorted = ById(cluster_, nodes);
+  const bool few = sorted.size() <= kNodesWeighedInFull;
+  const bool briefly = !few || model_.n_layers() > kLayersMany;
+  std::vector<Plan> plans;
+  const bool with_care = with_care_ && sorted.size() <= kNodesMany;
+  if (with_care) {
+    const auto some = few ? sorted : ById(cluster_, Promising(cluster_, sorted, whole));
+    plans = Partitions(*slices_, some, briefly).Best();
+    if (!briefly) return Add(std::move(plans));
+  }
+  plans = Merged(std::move(plans), families_->Best(sorted, whole), workload_.objective);
+  if (with_care) {
+    Polish polish(*slices_, sorted);
+    const size_t count = std::min(plans.size(), kPolished);
+    for (size_t i = 0; i < count; ++i) plans.push_back(polish.Polished(plans[i]));
+  }
+  Add(std::move(plans));
+}
+
+void Division::WeighNewest(size_t node, const std::vector<Plan>& whole) {
+  if (!MayDivide()) return;
+  Add(families_->With(node, best_, whole));
 }
 
 }  // namespace baton::plan

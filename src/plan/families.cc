@@ -11,7 +11,6 @@
 #include "plan/boundaries.h"
 #include "plan/division.h"
 #include "plan/evaluate.h"
-#include "plan/orders.h"
 
 namespace baton::plan {
 namespace {
@@ -49,13 +48,16 @@ std::vector<LayerRange> RangesOf(const Arrangement& arrangement) {
   return ranges;
 }
 
-class Families {
+}  // namespace
+
+class Families::Impl {
  public:
-  Families(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
-           const NodeId& entry, const std::vector<size_t>& nodes)
-      : cluster_(cluster), model_(model), workload_(workload), entry_(entry), nodes_(nodes) {
+  Impl(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+       const NodeId& entry)
+      : cluster_(cluster), model_(model), workload_(workload), entry_(entry) {
     std::map<NodeId, size_t> index;
-    for (const size_t node : nodes) index.emplace(cluster.nodes[node].id, node);
+    for (size_t node = 0; node < cluster.nodes.size(); ++node)
+      index.emplace(cluster.nodes[node].id, node);
     for (const LinkProfile& link : cluster.links) {
       const auto from = index.find(link.from);
       const auto to = index.find(link.to);
@@ -64,17 +66,18 @@ class Families {
     }
   }
 
-  std::vector<Plan> Best(const std::vector<Plan>& whole) {
-    for (const size_t node : nodes_) {
-      if (Unit* unit = Add({node}, {{}, {{0, {0, model_.n_layers()}}}}); PlanOf(*unit, 1))
-        singles_.push_back(unit);
+  std::vector<Plan> Best(const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+    Begin();
+    std::vector<Unit*> singles;
+    for (const size_t node : nodes) {
+      if (Unit* unit = Alone(node)) singles.push_back(unit);
     }
     std::vector<Unit*> first;
-    for (const auto& sequence : SequencesOf(Without(singles_))) {
+    for (const auto& sequence : SequencesOf(Without(nodes, singles))) {
       for (const int requests : {(workload_.concurrency + 1) / 2, 1}) {
         const std::vector<Unit*> packed = Pack(sequence, requests);
         if (first.empty()) first = packed;
-        Deal(Joined(singles_, packed));
+        Deal(Joined(singles, packed));
       }
     }
     size_t begun = 0;
@@ -82,16 +85,39 @@ class Families {
       if (begun == kBegun) break;
       if (NodesUsed(plan).size() == 1) continue;
       ++begun;
-      Deal(Joined({Begin(plan)}, Joined(singles_, first)));
+      Deal(Joined({UnitOf(plan)}, Joined(singles, first)));
     }
+    return Dealt();
+  }
+
+  std::vector<Plan> With(size_t newest, const std::vector<Plan>& divided,
+                         const std::vector<Plan>& whole) {
+    Begin();
+    Unit* const alone = Alone(newest);
+    for (size_t i = 0; alone != nullptr && i < std::min(divided.size(), kBegun); ++i)
+      Deal(Joined(UnitsOf(divided[i]), {alone}));
+    if (whole.empty()) return Dealt();
+    Unit* const best = UnitOf(whole.front());
+    if (best->nodes.count(newest) > 0 && !divided.empty())
+      Deal(Joined({best}, UnitsOf(divided.front())));
+    return Dealt();
+  }
+
+ private:
+  void Begin() {
+    best_.clear();
+    cells_left_ = kCellsOfGroups;
+    plan_cells_left_ = kCellsOfPlans;
+  }
+
+  std::vector<Plan> Dealt() const {
     std::vector<Plan> plans;
-    for (auto& [count, plan] : best_) plans.push_back(std::move(plan));
+    for (const auto& [count, plan] : best_) plans.push_back(plan);
     std::stable_sort(plans.begin(), plans.end(),
                      [&](const Plan& a, const Plan& b) { return SecondsOf(a) < SecondsOf(b); });
     return plans;
   }
 
- private:
   double SecondsOf(const Plan& plan) const {
     return baton::plan::SecondsOf(plan, workload_.objective);
   }
@@ -142,8 +168,23 @@ class Families {
     return unit.plans[requests] = std::move(plan);
   }
 
+  // Nothing if the node does not hold the model with a request.
+  Unit* Alone(size_t node) {
+    const auto [known, is_new] = alone_.try_emplace(node, nullptr);
+    if (!is_new) return known->second;
+    Unit* const unit = Add({node}, {{}, {{0, {0, model_.n_layers()}}}});
+    if (PlanOf(*unit, 1)) known->second = unit;
+    return known->second;
+  }
+
+  std::vector<Unit*> UnitsOf(const Plan& divided) {
+    std::vector<Unit*> units;
+    for (const Plan& plan : divided.instances) units.push_back(UnitOf(plan));
+    return units;
+  }
+
   // The unit of a plan of one instance.
-  Unit* Begin(const Plan& plan) {
+  Unit* UnitOf(const Plan& plan) {
     std::vector<size_t> nodes;
     const auto group_of = [&](const std::vector<StagePlan>& stages) {
       Group group;
@@ -164,9 +205,10 @@ class Families {
 
   // --- Families ---
 
-  std::vector<size_t> Without(const std::vector<Unit*>& units) const {
+  static std::vector<size_t> Without(const std::vector<size_t>& nodes,
+                                     const std::vector<Unit*>& units) {
     std::vector<size_t> rest;
-    for (const size_t node : nodes_) {
+    for (const size_t node : nodes) {
       const bool used = std::any_of(units.begin(), units.end(),
                                     [&](const Unit* unit) { return unit->nodes.count(node) > 0; });
       if (!used) rest.push_back(node);
@@ -188,9 +230,21 @@ class Families {
     return family;
   }
 
+  // As given (by identity, which is how files list racks), by what they read, and by what they
+  // hold.
   std::vector<std::vector<size_t>> SequencesOf(const std::vector<size_t>& nodes) const {
     if (nodes.empty()) return {{}};
-    return Sequences(cluster_, model_, nodes);
+    const auto sorted_by = [&](const auto& value) {
+      std::vector<size_t> sequence = nodes;
+      std::stable_sort(sequence.begin(), sequence.end(), [&](size_t a, size_t b) {
+        return value(cluster_.nodes[a].device) > value(cluster_.nodes[b].device);
+      });
+      return sequence;
+    };
+    return {nodes, sorted_by([&](const DeviceProfile& device) {
+              return device.RateFor(model_.weight_type).read_bytes_per_s;
+            }),
+            sorted_by([](const DeviceProfile& device) { return device.memory_bytes; })};
   }
 
   // Groups of nodes that follow each other, as few as hold the model with so many requests.
@@ -223,10 +277,11 @@ class Families {
     const Judge judge(costs, entry_);
     std::vector<size_t> order;
     for (size_t i = 0; i < nodes.size(); ++i) order.push_back(i);
-    const auto busy = [&](int i, LayerRange range) {
-      const auto node = static_cast<size_t>(i);
-      return costs.PrefillOf(node, range, order.size()) +
-             costs.later_tokens() * costs.DecodeStep(node, range) / costs.concurrency();
+    const double steps = costs.later_tokens() / costs.concurrency();
+    const auto busy = [&](int i, int first) {
+      const CostTable::Ranges ranges = costs.RangesFrom(static_cast<size_t>(i), first);
+      const double* const prompt = order.size() > 1 ? ranges.piped : ranges.whole;
+      return [ranges, prompt, steps](int to) { return prompt[to] + steps * ranges.step[to]; };
     };
     const auto last = [&](int i, int first) {
       return costs.LastThatFits(static_cast<size_t>(i), first);
@@ -234,11 +289,12 @@ class Families {
     std::optional<std::pair<double, Group>> best;
     double limit = kInfinity;
     for (int step = 0; step < kCutSteps; ++step) {
-      const auto group = LeastSum(layers, order, busy, busy, limit, last);
+      const auto group = LeastSum<true>(layers, order, busy, busy, limit, last);
       if (!group) break;
       double most = 0;
       for (size_t i = 0; i < group->size(); ++i)
-        most = std::max(most, busy(static_cast<int>(i), (*group)[i].layers));
+        most = std::max(
+            most, busy(static_cast<int>(i), (*group)[i].layers.first)((*group)[i].layers.last));
       limit = kCutStep * most;
       const auto totals = judge.TotalsOf({{}, *group});
       if (!totals) continue;
@@ -298,22 +354,28 @@ class Families {
   const ModelCost& model_;
   const Workload& workload_;
   const NodeId& entry_;
-  const std::vector<size_t>& nodes_;
   std::map<size_t, std::vector<const LinkProfile*>> links_;  // from each node
   std::map<size_t, const LinkProfile*> from_entry_;          // to each
   std::vector<std::unique_ptr<Unit>> units_;
-  std::vector<Unit*> singles_;
+  std::map<size_t, Unit*> alone_;
   std::map<size_t, Plan> best_;  // by instances
-  double cells_left_ = kCellsOfGroups;
-  double plan_cells_left_ = kCellsOfPlans;
+  double cells_left_ = 0;
+  double plan_cells_left_ = 0;
 };
 
-}  // namespace
+Families::Families(const ClusterProfile& cluster, const ModelCost& model, const Workload& workload,
+                   const NodeId& entry)
+    : impl_(std::make_unique<Impl>(cluster, model, workload, entry)) {}
 
-std::vector<Plan> DivideMany(const ClusterProfile& cluster, const ModelCost& model,
-                             const Workload& workload, const NodeId& entry,
-                             const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
-  return Families(cluster, model, workload, entry, nodes).Best(whole);
+Families::~Families() = default;
+
+std::vector<Plan> Families::Best(const std::vector<size_t>& nodes, const std::vector<Plan>& whole) {
+  return impl_->Best(nodes, whole);
+}
+
+std::vector<Plan> Families::With(size_t newest, const std::vector<Plan>& divided,
+                                 const std::vector<Plan>& whole) {
+  return impl_->With(newest, divided, whole);
 }
 
 }  // namespace baton::plan

@@ -2,6 +2,7 @@
 // Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -104,6 +105,11 @@ class CostTable {
   // Tokens that follow the first.
   double later_tokens() const { return later_tokens_; }
   int concurrency() const { return concurrency_; }
+  // Of all requests together, those that a request takes for itself.
+  double steps_per_request() const {
+    return std::max(1, workload_.answer_tokens) / static_cast<double>(concurrency_);
+  }
+  bool counts_throughput() const { return workload_.objective == Objective::kThroughput; }
 
   const Pools& pools() const { return pools_; }
   const ClusterProfile& cluster() const { return cluster_; }

@@ -5,10 +5,6 @@
 namespace baton::plan {
 namespace {
 
-bool Contains(const NodeOrder& order, size_t node) {
-  return std::find(order.begin(), order.end(), node) != order.end();
-}
-
 NodeOrder Without(NodeOrder order, size_t place) {
   order.erase(order.begin() + static_cast<std::ptrdiff_t>(place));
   return order;
@@ -29,6 +25,10 @@ void GiveAway(const NodeOrder& from, const NodeOrder& to,
 }
 
 }  // namespace
+
+bool Contains(const NodeOrder& order, size_t node) {
+  return std::find(order.begin(), order.end(), node) != order.end();
+}
 
 std::vector<NodeOrder> Neighbours(const NodeOrder& order, const std::vector<size_t>& nodes) {
   std::vector<NodeOrder> neighbours;

@@ -9,6 +9,8 @@ namespace baton::plan {
 
 using NodeOrder = std::vector<size_t>;
 
+bool Contains(const NodeOrder& order, size_t node);
+
 // One node of `order` left out, moved, exchanged for one of `nodes`, or one of these put in
 // between. None is empty.
 std::vector<NodeOrder> Neighbours(const NodeOrder& order, const std::vector<size_t>& nodes);

@@ -8,21 +8,6 @@ namespace baton::plan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Steps from the least sum towards the least slowest stage, and by how much each is to be better.
-constexpr int kSteps = 20;
-constexpr double kStep = 0.85;
-constexpr double kCoarseStep = 0.7;  // where the largest is all that counts
-// More than any stage takes: where few nodes are wanted, each counts so much.
-constexpr double kNodeSeconds = 1e6;
-
-bool CountsThroughput(const CostTable& costs) {
-  return costs.workload().objective == Objective::kThroughput;
-}
-
-void Lower(double& at, double value) {
-  if (value < at) at = value;
-}
-
 // For each node the first that it can be exchanged for: as fast, as large, and linked alike.
 std::vector<size_t> KindsOf(const Judge& judge) {
   const CostTable& costs = judge.costs();
@@ -50,7 +35,7 @@ std::vector<size_t> KindsOf(const Judge& judge) {
 }  // namespace
 
 BoundsBook::BoundsBook(const Judge& judge)
-    : judge_(judge), kinds_(KindsOf(judge)), start_(Start()) {}
+    : judge_(judge), kinds_(KindsOf(judge)), start_(Start()), rough_(judge) {}
 
 BoundsBook::Front BoundsBook::Start() const {
   const auto width = static_cast<size_t>(judge_.costs().model().n_layers()) + 1;
@@ -68,40 +53,47 @@ bool BoundsBook::Extend(const Front& before, std::span<const size_t> nodes, Fron
   const double step_hop = costs.StepHop(previous, node);
   if (!(chunk_hop < kInfinity) || !judge_.IsInReach(node)) return false;
   const double later = costs.later_tokens();
-  const double per_request =
-      std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
-  const bool throughput = CountsThroughput(costs);
+  const double per_request = costs.steps_per_request();
+  const bool throughput = costs.counts_throughput();
   for (auto* values : {&after.fill, &after.slowest, &after.decode, &after.both, &after.prefill_busy,
                        &after.decode_busy, &after.both_busy})
     values->assign(static_cast<size_t>(layers) + 1, kInfinity);
   bool any = false;
   for (int first = 0; first < layers; ++first) {
-    if (!(before.fill[static_cast<size_t>(first)] < kInfinity)) continue;
     const auto from = static_cast<size_t>(first);
+    const int last_of_all = costs.LastThatFits(node, first);
+    if (!(before.fill[from] < kInfinity) || last_of_all <= first) continue;
+    any = true;
+    const CostTable::Ranges ranges = costs.RangesFrom(node, first);
+    // Of all ranges from there on: the least of what was known and of `value`, one sum at a time.
+    const auto lower = [&](std::vector<double>& known, const auto& value) {
+      double* const seconds = known.data();
+      for (int last = first + 1; last <= last_of_all; ++last)
+        seconds[last] = std::min(seconds[last], value(last));
+    };
     const double fill = before.fill[from] + chunk_hop;
     const double slowest = std::max(before.slowest[from], chunk_hop);
     const double decode = before.decode[from] + step_hop;
     const double both = before.both[from] + chunk_hop + later * step_hop;
-    const int last_of_all = costs.LastThatFits(node, first);
-    const CostTable::Ranges ranges = costs.RangesFrom(node, first);
-    for (int last = first + 1; last <= last_of_all; ++last) {
-      const auto to = static_cast<size_t>(last);
-      const double chunk = ranges.chunk[last];
-      const double step = throughput ? ranges.one[last] : ranges.step[last];
-      Lower(after.fill[to], fill + chunk);
-      Lower(after.slowest[to], std::max(slowest, chunk));
-      Lower(after.decode[to], decode + step);
-      Lower(after.both[to], both + chunk + later * step);
-      if (throughput) {
-        // Alone or as one of several: the less of both bounds it.
-        const double prefill_busy = std::min(ranges.whole[last], ranges.piped[last]);
-        const double decode_busy = per_request * ranges.step[last];
-        Lower(after.prefill_busy[to], std::max(before.prefill_busy[from], prefill_busy));
-        Lower(after.decode_busy[to], std::max(before.decode_busy[from], decode_busy));
-        Lower(after.both_busy[to], std::max(before.both_busy[from], prefill_busy + decode_busy));
-      }
-      any = true;
-    }
+    const double* const step = throughput ? ranges.one : ranges.step;
+    lower(after.fill, [&](int last) { return fill + ranges.chunk[last]; });
+    lower(after.slowest, [&](int last) { return std::max(slowest, ranges.chunk[last]); });
+    lower(after.decode, [&](int last) { return decode + step[last]; });
+    lower(after.both, [&](int last) { return both + ranges.chunk[last] + later * step[last]; });
+    if (!throughput) continue;
+    // Alone or as one of several: the less of both bounds it.
+    const double prefill_busy = before.prefill_busy[from];
+    const double decode_busy = before.decode_busy[from];
+    const double both_busy = before.both_busy[from];
+    lower(after.prefill_busy, [&](int last) {
+      return std::max(prefill_busy, std::min(ranges.whole[last], ranges.piped[last]));
+    });
+    lower(after.decode_busy,
+          [&](int last) { return std::max(decode_busy, per_request * ranges.step[last]); });
+    lower(after.both_busy, [&](int last) {
+      const double prompt = std::min(ranges.whole[last], ranges.piped[last]);
+      return std::max(both_busy, prompt + per_request * ranges.step[last]);
+    });
   }
   return any;
 }
@@ -152,199 +144,30 @@ const BoundsBook::Known& BoundsBook::Of(const std::vector<size_t>& nodes) {
 }
 
 void OrderBook::Grow(const std::vector<size_t>& from, size_t stages_max,
-                     std::vector<size_t>& nodes) {
+                     const MayBeWorth& may_be_worth, std::vector<size_t>& nodes) {
   for (const size_t node : from) {
     if (std::find(nodes.begin(), nodes.end(), node) != nodes.end()) continue;
     nodes.push_back(node);
-    const BoundsBook::Known& known = bounds_.Of(nodes);
-    if (known.bounds && known_.insert(nodes).second) orders_.push_back({nodes, *known.bounds});
-    if (known.leads_on && nodes.size() < stages_max) Grow(from, stages_max, nodes);
+    bool leads_on = true;
+    if (may_be_worth(nodes)) {
+      const BoundsBook::Known& known = bounds_.Of(nodes);
+      if (known.bounds && known_.insert(nodes).second) orders_.push_back({nodes, *known.bounds});
+      leads_on = known.leads_on;
+    }
+    if (leads_on && nodes.size() < stages_max) Grow(from, stages_max, may_be_worth, nodes);
     nodes.pop_back();
   }
 }
 
-void OrderBook::AddAll(const std::vector<size_t>& nodes, size_t stages_max) {
+void OrderBook::AddAll(const std::vector<size_t>& nodes, size_t stages_max,
+                       const MayBeWorth& may_be_worth) {
   std::vector<size_t> begun;
-  Grow(nodes, stages_max, begun);
+  Grow(nodes, stages_max, may_be_worth, begun);
 }
 
 void OrderBook::Add(const std::vector<size_t>& nodes) {
   const BoundsBook::Known& known = bounds_.Of(nodes);
   if (known.bounds && known_.insert(nodes).second) orders_.push_back({nodes, *known.bounds});
-}
-
-namespace {
-
-// One run along a sequence: which stages, with the least sum below a limit.
-class Along {
- public:
-  Along(const CostTable& costs, const std::vector<size_t>& sequence)
-      : costs_(costs),
-        sequence_(sequence),
-        width_(static_cast<size_t>(costs.model().n_layers()) + 1) {}
-
-  template <typename Sum, typename Most, typename HopSum, typename HopMost>
-  std::optional<Group> Least(const Sum& sum, const Most& most, const HopSum& hop_sum,
-                             const HopMost& hop_most, double limit) {
-    const int layers = costs_.model().n_layers();
-    const size_t count = sequence_.size();
-    done_.assign(count * width_, kInfinity);
-    begins_.assign(count * width_, 0);
-    came_from_.assign(count * width_, count);
-    std::vector<double> reached(width_);
-    double best = kInfinity;  // of all layers: sums only grow, so what is no less leads nowhere
-    for (size_t i = 0; i < count; ++i) {
-      const size_t node = sequence_[i];
-      std::fill(reached.begin(), reached.end(), kInfinity);
-      reached[0] = 0;
-      for (size_t j = 0; j < i; ++j) {
-        const double hop = hop_sum(sequence_[j], node);
-        if (!(hop < kInfinity) || !(hop_most(sequence_[j], node) < limit)) continue;
-        for (size_t layer = 1; layer < width_; ++layer) {
-          const double value = done_[j * width_ + layer] + hop;
-          if (!(value < reached[layer])) continue;
-          reached[layer] = value;
-          came_from_[i * width_ + layer] = j;
-        }
-      }
-      double* done = &done_[i * width_];
-      int* begins = &begins_[i * width_];
-      for (int first = 0; first < layers; ++first) {
-        const double begun = reached[static_cast<size_t>(first)];
-        if (!(begun < best)) continue;
-        const CostTable::Ranges ranges = costs_.RangesFrom(node, first);
-        const int last_of_all = costs_.LastThatFits(node, first);
-        for (int last = first + 1; last <= last_of_all; ++last) {
-          const double value = begun + sum(ranges, last);
-          if (!(value < best) || !(most(ranges, last) < limit)) break;  // more layers take longer
-          if (!(value < done[last])) continue;
-          done[last] = value;
-          begins[last] = first;
-        }
-      }
-      best = std::min(best, done[layers]);
-    }
-    return Read();
-  }
-
- private:
-  std::optional<Group> Read() const {
-    size_t at = sequence_.size();
-    double least = kInfinity;
-    for (size_t i = 0; i < sequence_.size(); ++i) {
-      const double value = done_[i * width_ + width_ - 1];
-      if (!(value < least)) continue;
-      least = value;
-      at = i;
-    }
-    if (at == sequence_.size()) return std::nullopt;
-    Group group;
-    for (auto last = static_cast<int>(width_ - 1); last > 0;) {
-      const int first = begins_[at * width_ + static_cast<size_t>(last)];
-      group.push_back({sequence_[at], {first, last}});
-      if (first > 0) at = came_from_[at * width_ + static_cast<size_t>(first)];
-      last = first;
-    }
-    std::reverse(group.begin(), group.end());
-    return group;
-  }
-
-  const CostTable& costs_;
-  const std::vector<size_t>& sequence_;
-  const size_t width_;
-  std::vector<double> done_;  // by place and layers
-  std::vector<int> begins_;
-  std::vector<size_t> came_from_;
-};
-
-}  // namespace
-
-std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequence) {
-  const CostTable& costs = judge.costs();
-  Along along(costs, sequence);
-  const double each = costs.workload().objective == Objective::kFit ? kNodeSeconds : 0;
-  const double later = costs.later_tokens();
-  const double per_request =
-      std::max(1, costs.workload().answer_tokens) / static_cast<double>(costs.concurrency());
-  const bool throughput = CountsThroughput(costs);
-  using Ranges = CostTable::Ranges;
-  const auto chunk = [&](const Ranges& ranges, int last) { return ranges.chunk[last]; };
-  const auto whole = [&](const Ranges& ranges, int last) { return ranges.piped[last]; };
-  const auto step = [&](const Ranges& ranges, int last) { return each + ranges.step[last]; };
-  const auto both = [&](const Ranges& ranges, int last) {
-    return each + ranges.chunk[last] + later * ranges.step[last];
-  };
-  const auto busy = [&](const Ranges& ranges, int last) {
-    return ranges.piped[last] + per_request * ranges.step[last];
-  };
-  const auto decode_busy = [&](const Ranges& ranges, int last) {
-    return per_request * ranges.step[last];
-  };
-  const auto chunk_hop = [&](size_t from, size_t to) { return costs.ChunkHop(from, to); };
-  const auto step_hop = [&](size_t from, size_t to) { return costs.StepHop(from, to); };
-  const auto both_hop = [&](size_t from, size_t to) {
-    return chunk_hop(from, to) + later * step_hop(from, to);
-  };
-  const auto no_hop = [](size_t, size_t) { return 0.0; };
-
-  std::vector<Group> groups;
-  // From the least sum towards the least largest, while that can gain: `times` the largest counts.
-  const auto frontier = [&](const auto& sum, const auto& most, const auto& hop_sum,
-                            const auto& hop_most, double times) {
-    double limit = kInfinity;
-    double best = kInfinity;
-    for (int i = 0; i < kSteps; ++i) {
-      auto group = along.Least(sum, most, hop_sum, hop_most, limit);
-      if (!group) return;
-      double largest = 0;
-      double total = 0;
-      for (size_t s = 0; s < group->size(); ++s) {
-        const GroupStage& stage = (*group)[s];
-        const Ranges ranges = costs.RangesFrom(stage.node, stage.layers.first);
-        largest = std::max(largest, most(ranges, stage.layers.last));
-        total += sum(ranges, stage.layers.last);
-        if (s + 1 == group->size()) break;
-        largest = std::max(largest, hop_most(stage.node, (*group)[s + 1].node));
-        total += hop_sum(stage.node, (*group)[s + 1].node);
-      }
-      if (total >= best) return;
-      best = std::min(best, total + times * largest);
-      groups.push_back(*std::move(group));
-      limit = (times < kInfinity ? kStep : kCoarseStep) * largest;
-    }
-  };
-  const double later_chunks = costs.chunks() - 1;
-  if (throughput) {
-    // Sums count for little there.
-    frontier(both, busy, both_hop, no_hop, kInfinity);
-    frontier(chunk, whole, chunk_hop, no_hop, kInfinity);
-    frontier(step, decode_busy, step_hop, no_hop, kInfinity);
-  } else {
-    frontier(both, chunk, both_hop, chunk_hop, later_chunks);
-    frontier(chunk, chunk, chunk_hop, chunk_hop, later_chunks);
-    if (auto group = along.Least(step, step, step_hop, no_hop, kInfinity))
-      groups.push_back(*std::move(group));
-  }
-  return groups;
-}
-
-std::vector<std::vector<size_t>> Sequences(const ClusterProfile& cluster, const ModelCost& model,
-                                           const std::vector<size_t>& nodes) {
-  const auto sorted_by = [&](auto value) {
-    std::vector<std::pair<double, size_t>> keys;
-    for (size_t i = 0; i < nodes.size(); ++i)
-      keys.emplace_back(-value(cluster.nodes[nodes[i]].device), i);
-    std::sort(keys.begin(), keys.end());
-    std::vector<size_t> sequence;
-    for (const auto& [key, at] : keys) sequence.push_back(nodes[at]);
-    return sequence;
-  };
-  return {nodes, sorted_by([&](const DeviceProfile& device) {
-            return device.RateFor(model.weight_type).read_bytes_per_s;
-          }),
-          sorted_by([](const DeviceProfile& device) {
-            return static_cast<double>(device.memory_bytes);
-          })};
 }
 
 }  // namespace baton::plan

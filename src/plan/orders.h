@@ -1,6 +1,7 @@
 // Orders of nodes, and what no choice of boundaries along them can be better than. Pure.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -8,20 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "plan/evaluate.h"
+#include "plan/rough_bounds.h"
 
 namespace baton::plan {
-
-// Seconds that an order takes at least, in each role; infinite where it cannot have it.
-struct OrderBounds {
-  double prefill_s = 0;  // prompt in, first token at the entry
-  double decode_s = 0;   // all tokens after the first
-  double both_s = 0;     // a whole request
-  // Of its busiest node, per request.
-  double prefill_busy_s = 0;
-  double decode_busy_s = 0;
-  double both_busy_s = 0;
-};
 
 struct Order {
   std::vector<size_t> nodes;
@@ -41,6 +31,7 @@ class BoundsBook {
   const Known& Of(const std::vector<size_t>& nodes);
   // Nodes of one kind can be exchanged for one another in any arrangement.
   size_t KindOf(size_t node) const { return kinds_[node]; }
+  RoughBounds& rough() { return rough_; }
 
  private:
   // The least that the nodes so far take for the first n layers, for every n.
@@ -55,6 +46,7 @@ class BoundsBook {
   const Judge& judge_;
   const std::vector<size_t> kinds_;
   const Front start_;
+  RoughBounds rough_;
   std::unordered_map<std::u32string, Known> known_;  // by kinds
   // The order that was computed last: orders are asked for as they branch.
   std::u32string last_;
@@ -65,27 +57,19 @@ class BoundsBook {
 class OrderBook {
  public:
   explicit OrderBook(BoundsBook& bounds) : bounds_(bounds) {}
-  // Every order of every subset of `nodes`, of up to `stages_max` stages.
-  void AddAll(const std::vector<size_t>& nodes, size_t stages_max);
+  // Every order of every subset of `nodes`, of up to `stages_max` stages, that may be worth it.
+  using MayBeWorth = std::function<bool(const std::vector<size_t>& nodes)>;
+  void AddAll(const std::vector<size_t>& nodes, size_t stages_max, const MayBeWorth& may_be_worth);
   void Add(const std::vector<size_t>& nodes);
   const std::vector<Order>& orders() const { return orders_; }
 
  private:
-  void Grow(const std::vector<size_t>& from, size_t stages_max, std::vector<size_t>& nodes);
+  void Grow(const std::vector<size_t>& from, size_t stages_max, const MayBeWorth& may_be_worth,
+            std::vector<size_t>& nodes);
 
   BoundsBook& bounds_;
   std::set<std::vector<size_t>> known_;
   std::vector<Order> orders_;
 };
-
-// The best groups among those whose nodes follow each other as in `sequence`, which may be left
-// out: exact for that family wherever more layers take longer, however many nodes there are.
-// `sequence` depends on each node alone, so that one node more leaves all others where they are.
-std::vector<Group> BestAlong(const Judge& judge, const std::vector<size_t>& sequence);
-
-// Sequences that each node finds its place in by itself: as given (by identity, which is how files
-// list racks), by what it reads, and by what it holds.
-std::vector<std::vector<size_t>> Sequences(const ClusterProfile& cluster, const ModelCost& model,
-                                           const std::vector<size_t>& nodes);
 
 }  // namespace baton::plan

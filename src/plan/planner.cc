@@ -12,9 +12,9 @@ namespace baton::plan {
 namespace {
 
 constexpr size_t kAlternativesShown = 16;
-// Of no more nodes than this all beginnings of their list are weighed by themselves.
-constexpr size_t kNodesOneByOne = 16;
 constexpr double kTokenMessageBytes = 64;
+// Layers, squared, of which a round of all nodes is followed by one of twice as many.
+constexpr double kRoundCells = 7000;
 
 // --- Reasons ---
 
@@ -126,20 +126,58 @@ void AddDivided(std::vector<Plan> divided, Objective objective, std::vector<Plan
   }
 }
 
-// Sets of nodes to search one after the other, each with one node more than the one before. Where
-// not everything can be weighed, what is found among more nodes may be worse than what fewer do;
-// so plans without the last nodes, by identity, are weighed with all: one more behind them, which
-// is where people add devices, never makes a plan worse.
-std::vector<std::vector<size_t>> OneByOne(const ClusterProfile& cluster, const ModelCost& model,
-                                          std::vector<size_t> nodes) {
-  const bool few = nodes.size() <= kNodesWeighedInFull && model.n_layers() <= kLayersMany;
-  if (few || nodes.size() > kNodesOneByOne) return {std::move(nodes)};
-  std::sort(nodes.begin(), nodes.end(),
-            [&](size_t a, size_t b) { return cluster.nodes[a].id < cluster.nodes[b].id; });
-  std::vector<std::vector<size_t>> sets;
-  for (size_t count = 1; count <= nodes.size(); ++count)
-    sets.emplace_back(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count));
-  return sets;
+// What is searched one after the other, and all that is found is kept.
+struct Round {
+  std::vector<size_t> nodes;
+  std::optional<size_t> newest = {};  // only what it brings
+  bool all_so_far = true;             // all nodes of the rounds before
+};
+
+// Every one: first those of the first node, then those of the first two, and so on.
+std::vector<Round> Subsets(const std::vector<size_t>& nodes) {
+  std::vector<Round> rounds;
+  for (uint32_t set = 1; set < uint32_t{1} << nodes.size(); ++set) {
+    Round round{.all_so_far = (set & (set + 1)) == 0};
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if ((set >> i & 1) != 0) round.nodes.push_back(nodes[i]);
+    }
+    rounds.push_back(std::move(round));
+  }
+  return rounds;
+}
+
+// Where not everything can be weighed, what is found among more nodes may be worse than what fewer
+// do. So of a few nodes all subsets are weighed; of more what the first of them do, by identity,
+// and then what each one more brings: one more behind them all, which is where people add devices,
+// never makes a plan worse. What all of so many do together is weighed less often the longer that
+// takes.
+std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
+  const double layers = costs.model().n_layers();
+  nodes = ById(costs.cluster(), std::move(nodes));
+  const auto first = [&](size_t count) {
+    return std::vector(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count));
+  };
+  const size_t few = std::min(nodes.size(), kNodesWeighedInFull);
+  std::vector<Round> rounds;
+  size_t begun = few;
+  if (layers <= kLayersMany)
+    rounds = {{.nodes = first(few)}};
+  else if (HasTimeForCare(costs.cluster(), costs.model()))
+    rounds = Subsets(first(few));
+  else
+    begun = 0;
+  size_t whole = begun + 1;  // the number of nodes that is weighed as a whole next
+  for (size_t count = whole; count <= nodes.size(); ++count) {
+    Round round{.nodes = first(count)};
+    if (count < whole) {
+      round.newest = round.nodes.back();
+    } else {
+      const double next = static_cast<double>(count) * (1 + layers * layers / kRoundCells);
+      whole = std::max(count + 1, static_cast<size_t>(next));
+    }
+    rounds.push_back(std::move(round));
+  }
+  return rounds;
 }
 
 // Of one instance and, where that is asked for, of several; best first.
@@ -149,12 +187,17 @@ std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSp
   const Workload& workload = costs.workload();
   const Judge judge(costs, entry);
   BoundsBook bounds(judge);
+  std::erase_if(space.nodes, [&](size_t node) { return !judge.IsInReach(node); });
+  std::vector<Round> rounds = {{.nodes = space.nodes}};
+  if (!constraints.told() && !briefly) rounds = RoundsOf(costs, space.nodes);
+  const bool may_divide = !constraints.told() && !constraints.one_instance;
+  Division division(cluster, costs.model(), workload, entry);
+  OrderPairs weighed;
+  if (rounds.size() > 1) space.weighed = &weighed;
   std::vector<Plan> plans;
-  std::vector<Plan> divided;
-  std::vector<std::vector<size_t>> sets = {space.nodes};
-  if (!constraints.told() && !briefly) sets = OneByOne(cluster, costs.model(), space.nodes);
-  for (const std::vector<size_t>& nodes : sets) {
-    space.nodes = nodes;
+  for (const Round& round : rounds) {
+    space.nodes = round.nodes;
+    space.newest = round.newest;
     plans.clear();
     std::vector<Arrangement> found;
     for (Candidate& candidate : Find(judge, space, bounds)) {
@@ -162,12 +205,13 @@ std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSp
       found.push_back(std::move(candidate.arrangement));
     }
     space.known = std::move(found);
-    if (!constraints.told() && !constraints.one_instance)
-      divided =
-          Merged(std::move(divided), Divide(cluster, costs.model(), workload, entry, nodes, plans),
-                 workload.objective);
+    if (!may_divide || !round.all_so_far) continue;
+    if (round.newest)
+      division.WeighNewest(*round.newest, plans);
+    else
+      division.Weigh(round.nodes, plans);
   }
-  AddDivided(std::move(divided), workload.objective, plans);
+  AddDivided(division.Best(), workload.objective, plans);
   return plans;
 }
 

@@ -13,34 +13,40 @@
 #include "plan/boundaries.h"
 #include "plan/neighbours.h"
 #include "plan/orders.h"
+#include "plan/routes.h"
 
 namespace baton::plan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kCandidatesKept = 24;
+constexpr size_t kNodesWithCare = 40;
+constexpr int kLayersWithCare = 64;
 // Layer ranges of orders that are computed where there are more nodes than can be weighed in full.
 constexpr double kCellsAllowed = 2.5e6;
+// What an order, and a pair of orders, cost by themselves is worth so many.
+constexpr double kCellsOfOrder = 100;
+constexpr double kCellsOfPair = 20;
 // Ways to cut the decode group under one prefill group, from the quickest to the least exposed.
 constexpr int kDecodeSteps = 64;
 // Where layers are many, by how much the next of these is to be better.
 constexpr double kDecodeStep = 0.97;
 // Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
 // (Of up to six nodes and few layers, none are.)
-constexpr double kPairCells = 5e7;
-constexpr double kPairCellsOfFew = 1e11;
+constexpr double kPairCells = 1e7;
+constexpr double kPairCellsOfFew = 2e9;
 constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
-constexpr double kPairCellsOfMany = 2e6;
+constexpr double kPairCellsOfMany = 4e6;
 // Layer ranges computed in steps from the best to better neighbours, of so many nodes at most.
-constexpr double kCellsOfSteps = 3e7;
-constexpr double kCellsOfStepsOfMany = 1e7;
+constexpr double kCellsOfSteps = 5e6;
+constexpr double kCellsOfNewest = 2e6;  // of what one node more brings
 constexpr size_t kNodesOfSteps = 16;
 // What is as busy as the best, by another order of roundings, is not less busy.
 constexpr double kBelow = 1 - 1e-9;
-constexpr double kBusyTimes = 3;   // what else a range takes that must not be too busy
+// What a range takes that must not expose too much, or not be too busy, either.
+constexpr double kExposedTimes = 2;
+constexpr double kBusyTimes = 4;
 constexpr size_t kStepsFrom = 16;  // of the best, so many have their neighbours looked at
-// Of up to so many nodes the best without some of them is looked for, too.
-constexpr size_t kNodesLeftOut = 12;
 
 size_t NodesOfBoth(const std::vector<size_t>& a, const std::vector<size_t>& b) {
   size_t count = a.size();
@@ -128,6 +134,9 @@ class Search {
   };
 
   Objective objective() const { return costs_.workload().objective; }
+  static bool IsFew(const std::vector<size_t>& nodes) {
+    return nodes.size() <= kNodesWeighedInFull;
+  }
   bool HasManyLayers() const { return costs_.model().n_layers() > kLayersMany; }
   // Layer ranges of so many stages.
   double CellsOf(size_t stages) const {
@@ -142,27 +151,34 @@ class Search {
   void PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
   bool WorthWeighing(const Order& prefill, const Order& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
+  void WeighAnew(Prepared& prefill, Prepared& decode);
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
-  void WeighParts(const std::vector<size_t>& nodes);
   bool IsFirst(const Order& order, const std::vector<size_t>& nodes) const;
-  void Climb(const std::vector<size_t>& nodes, double cells);
+  void Climb(const std::vector<size_t>& nodes, double cells, OrderPairs begun = {});
+  void WeighNewest(const std::vector<size_t>& nodes, size_t newest);
+  void OfferAlone(const std::vector<size_t>& nodes);
+  void Gather(const std::vector<size_t>& nodes, OrderBook& orders);
+  void WeighGroup(const Group& decode, const std::optional<std::vector<size_t>>& prefill);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
+  bool MayHaveARole(const NodeOrder& nodes);
+  bool MayBeWorthWeighing(const NodeOrder& prefill, const NodeOrder& decode);
   void StepTo(const NodeOrder& prefill, const NodeOrder& decode);
 
   const Judge& judge_;
   const CostTable& costs_;
   BoundsBook& bounds_;
   bool told_ = false;
-  bool brief_ = false;          // the budget ends what has begun, too
-  bool is_part_ = false;        // of a search of more nodes
-  bool is_large_part_ = false;  // and of too many to weigh everything
+  bool brief_ = false;  // the budget ends what has begun, too
   double seconds_below_ = kInfinity;
-  double cells_left_ = kPairCells;
+  OrderPairs* weighed_ = nullptr;
+  OrderBounds below_;  // of what any of the nodes have, in any order
+  double cells_left_ = 0;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
   std::vector<Candidate> singles_;  // every node alone
+  std::optional<size_t> newest_;    // steps lead to what has this node
   std::deque<Order> orders_;        // that steps led to
   std::map<NodeOrder, std::optional<Prepared>> stepped_;
 };
@@ -229,9 +245,8 @@ double Search::WeighBoth(const std::vector<Order>& orders) {
   double cells = 0;
   for (const Order* order : sorted) {
     const OrderBounds& bounds = order->at_least;
-    if (order->nodes.size() > 1 &&
-        !CouldBeBetter(order->nodes.size(), bounds.both_s, bounds.both_busy_s))
-      continue;
+    if (!CouldBeBetter(order->nodes.size(), bounds.both_s, bounds.both_busy_s)) continue;
+    if (weighed_ && !weighed_->emplace(NodeOrder{}, order->nodes).second) continue;
     auto cuts = CutsForBoth(costs_, order->nodes);
     cells += CellsOf(order->nodes.size()) * static_cast<double>(1 + cuts.size());
     for (Group& group : cuts) Offer({{}, std::move(group)});
@@ -278,9 +293,14 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   const auto best = [&] {
     return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
   };
-  const auto step = [&](int i, LayerRange layers) {
-    const size_t node = decode.nodes[static_cast<size_t>(i)];
-    return throughput ? costs_.DecodeBatch(node, layers, batch) : costs_.DecodeStep(node, layers);
+  const double others =
+      throughput && costs_.concurrency() > 1 ? (batch - 1) / (costs_.concurrency() - 1) : 1;
+  const auto step = [&](int i, int first) {
+    const CostTable::Ranges ranges = costs_.RangesFrom(decode.nodes[static_cast<size_t>(i)], first);
+    return [ranges, others](int last) {
+      const double one = ranges.one[last];
+      return others < 1 ? one + (ranges.step[last] - one) * others : ranges.step[last];
+    };
   };
   const auto exposed = [&](int i, LayerRange layers) {
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
@@ -292,6 +312,9 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
       worst = std::max(worst, ExposureOf(costs_, prefill, stage, to, computing_s, tokens).seconds);
     return worst;
   };
+  const auto exposed_from = [&](int i, int first) {
+    return [&exposed, i, first](int last) { return exposed(i, {first, last}); };
+  };
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs_, decode.nodes[static_cast<size_t>(i)], first, prefill);
   };
@@ -300,14 +323,15 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     if (brief_ && cells_left_ < 0) return;
-    cells_left_ -= is_large_part_ && throughput ? cells * (1 + kBusyTimes) : cells;
-    auto group = LeastSum(layers, decode.nodes, step, exposed, limit, last);
+    cells_left_ -= cells * (throughput ? kBusyTimes : kExposedTimes);
+    auto group = LeastSum<false>(layers, decode.nodes, step, exposed_from, limit, last);
     if (!group) return;
     double most = 0;
     double sum = 0;
     for (size_t i = 0; i < group->size(); ++i) {
-      most = std::max(most, exposed(static_cast<int>(i), (*group)[i].layers));
-      sum += step(static_cast<int>(i), (*group)[i].layers);
+      const LayerRange stage = (*group)[i].layers;
+      most = std::max(most, exposed(static_cast<int>(i), stage));
+      sum += step(static_cast<int>(i), stage.first)(stage.last);
     }
     const double before = best();
     Offer({prefill, *std::move(group)});
@@ -324,6 +348,12 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
 }
 
 void Search::WeighPair(Prepared& prefill, Prepared& decode) {
+  if (weighed_ && weighed_->count({prefill.order->nodes, decode.order->nodes}) > 0) return;
+  WeighAnew(prefill, decode);
+  if (weighed_ && cells_left_ >= 0) weighed_->emplace(prefill.order->nodes, decode.order->nodes);
+}
+
+void Search::WeighAnew(Prepared& prefill, Prepared& decode) {
   Prepare(prefill);
   const OrderBounds& bounds = decode.order->at_least;
   const size_t nodes = NodesOfBoth(prefill.order->nodes, decode.order->nodes);
@@ -379,6 +409,7 @@ void Search::PairByNodes(std::vector<Prepared>& prefills, std::vector<Prepared>&
     for (Prepared& prefill : prefills) {
       // Whatever follows has more nodes, or as many and takes longer.
       if (!CouldBeBetter(std::max(stages, prefill.order->nodes.size()), 0, 0)) break;
+      cells_left_ -= kCellsOfPair;
       if (WorthWeighing(*prefill.order, *decode.order)) WeighPair(prefill, decode);
       if (cells_left_ < 0) return;
     }
@@ -408,6 +439,7 @@ void Search::PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared
     const auto [at_least_s, decode, prefill] = next.top();
     next.pop();
     if (!CouldBeBetter(0, at_least_s, 0)) return;
+    cells_left_ -= kCellsOfPair;
     if (WorthWeighing(*prefills[prefill].order, *decodes[decode].order))
       WeighPair(prefills[prefill], decodes[decode]);
     if (prefill + 1 < prefills.size()) push(decode, prefill + 1);
@@ -431,8 +463,29 @@ Search::Prepared* Search::Stepped(const NodeOrder& nodes) {
   return known->second ? &*known->second : nullptr;
 }
 
+// With whatever else has the other role, as far as can be told without a look at layers.
+bool Search::MayHaveARole(const NodeOrder& nodes) {
+  const OrderBounds here = bounds_.rough().Of(nodes);
+  return CouldBeBetter(nodes.size(), here.both_s, here.both_busy_s) ||
+         CouldBeBetter(nodes.size(), here.prefill_s + below_.decode_s,
+                       std::max(here.prefill_busy_s, below_.decode_busy_s)) ||
+         CouldBeBetter(nodes.size(), below_.prefill_s + here.decode_s,
+                       std::max(below_.prefill_busy_s, here.decode_busy_s));
+}
+
+// As far as can be told without a look at their layers.
+bool Search::MayBeWorthWeighing(const NodeOrder& prefill, const NodeOrder& decode) {
+  const Order computing{prefill, bounds_.rough().Of(prefill)};
+  const Order answering{decode, bounds_.rough().Of(decode)};
+  if (WorthWeighing(computing, answering)) return true;
+  const OrderBounds& both = answering.at_least;
+  return prefill == decode && CouldBeBetter(decode.size(), both.both_s, both.both_busy_s);
+}
+
 void Search::StepTo(const NodeOrder& prefill, const NodeOrder& decode) {
   if (cells_left_ < 0) return;
+  if (newest_ && !Contains(prefill, *newest_) && !Contains(decode, *newest_)) return;
+  if (!MayBeWorthWeighing(prefill, decode)) return;
   Prepared* const computing = Stepped(prefill);
   Prepared* const answering = Stepped(decode);
   if (computing == nullptr || answering == nullptr) return;
@@ -443,9 +496,7 @@ void Search::StepTo(const NodeOrder& prefill, const NodeOrder& decode) {
     cells_left_ -=
         CellsOf(prefill.size()) * static_cast<double>(1 + computing->prefill_cuts.size());
   }
-  const double before = cells_left_;
   WeighPair(*computing, *answering);
-  if (objective() == Objective::kThroughput) cells_left_ -= (before - cells_left_) * kBusyTimes;
 }
 
 void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
@@ -469,40 +520,10 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
   StepTo({prefill.rbegin(), prefill.rend()}, {decode.rbegin(), decode.rend()});
 }
 
-// What is best without some of them: a node more changes which orders promise most, and must not
-// hide what is good without it. Each alone is left out; where parts are few but their layers too
-// many to weigh everything, all parts are looked at, so that those of fewer nodes are among those
-// of more. Parts of the same kinds of nodes are as good as each other.
-void Search::WeighParts(const std::vector<size_t>& nodes) {
-  const bool all = nodes.size() <= kNodesWeighedInFull + 1 && HasManyLayers();
-  const uint32_t whole = (uint32_t{1} << nodes.size()) - 1;
-  std::set<std::vector<size_t>> weighed;
-  for (uint32_t part = 1; part < whole; ++part) {
-    if (!all && std::popcount(whole & ~part) > 1) continue;
-    SearchSpace some;
-    std::vector<size_t> kinds;
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      if ((part >> i & 1) == 0) continue;
-      some.nodes.push_back(nodes[i]);
-      kinds.push_back(bounds_.KindOf(nodes[i]));
-    }
-    std::sort(kinds.begin(), kinds.end());
-    if (!weighed.insert(std::move(kinds)).second) continue;
-    if (objective() != Objective::kFit && !kept_.empty() &&
-        some.nodes.size() <= kNodesWeighedInFull)
-      some.seconds_below = kept_.front().score.seconds;
-    Search search(judge_, bounds_);
-    search.is_part_ = true;
-    search.Weigh(some);
-    for (Candidate& candidate : search.kept_) Offer(std::move(candidate.arrangement));
-  }
-}
-
 // From the best few, the best first.
-void Search::Climb(const std::vector<size_t>& nodes, double cells) {
+void Search::Climb(const std::vector<size_t>& nodes, double cells, OrderPairs begun) {
   cells_left_ = cells;
   brief_ = true;
-  std::set<std::pair<NodeOrder, NodeOrder>> begun;
   const auto next = [&]() -> std::optional<Arrangement> {
     for (size_t i = 0; i < kept_.size() && i < kStepsFrom; ++i) {
       const Arrangement& arrangement = kept_[i].arrangement;
@@ -516,20 +537,6 @@ void Search::Climb(const std::vector<size_t>& nodes, double cells) {
     if (!from) return;
     Step(*from, nodes);
   }
-}
-
-bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
-  const OrderBounds& p = prefill.at_least;
-  const OrderBounds& d = decode.at_least;
-  const double busy_s = std::max(p.prefill_busy_s, d.decode_busy_s);
-  if (!CouldBeBetter(0, p.prefill_s + d.decode_s, busy_s)) return false;
-  const size_t nodes = NodesOfBoth(prefill.nodes, decode.nodes);
-  if (!CouldBeBetter(nodes, p.prefill_s + d.decode_s, busy_s)) return false;
-  if (!judge_.CanHandOver(prefill.nodes.back(), decode.nodes.front(), decode.nodes.back()))
-    return false;
-  if (nodes < prefill.nodes.size() + decode.nodes.size()) return true;
-  const double send_s = SendBound(prefill.nodes, decode.nodes);
-  return CouldBeBetter(nodes, d.decode_s + std::max(p.prefill_s, send_s), std::max(busy_s, send_s));
 }
 
 // A few that promise most: those of the best candidates so far.
@@ -549,17 +556,66 @@ std::vector<size_t> Promising(const std::vector<size_t>& nodes, const std::vecto
   return chosen;
 }
 
+void Search::OfferAlone(const std::vector<size_t>& nodes) {
+  const LayerRange all{0, costs_.model().n_layers()};
+  for (const size_t node : nodes) {
+    if (costs_.Fits(node, all)) Offer({{}, {{node, all}}});
+  }
+}
+
+// What one node more brings: alone, in pairs of roles with each other node, and in one step from
+// the best without it; then whatever steps lead to from there.
+void Search::WeighNewest(const std::vector<size_t>& nodes, size_t newest) {
+  newest_ = newest;
+  cells_left_ = kCellsOfNewest;
+  brief_ = true;
+  OrderPairs begun;
+  std::vector<Arrangement> best;
+  for (const Candidate& candidate : kept_) {
+    begun.emplace(NodesOf(candidate.arrangement.prefill), NodesOf(candidate.arrangement.decode));
+    if (best.size() < kStepsFrom) best.push_back(candidate.arrangement);
+  }
+  OfferAlone({newest});
+  for (const Arrangement& from : best) {
+    const NodeOrder decode = NodesOf(from.decode);
+    StepTo({newest}, decode);
+    StepTo(from.prefill.empty() ? decode : NodesOf(from.prefill), {newest});
+    Step(from, {newest});
+  }
+  for (const size_t node : nodes) {
+    if (node == newest) continue;
+    StepTo({newest}, {node});
+    StepTo({node}, {newest});
+  }
+  Climb(Promising(nodes, kept_, kNodesOfSteps), cells_left_, std::move(begun));
+}
+
+bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
+  const OrderBounds& p = prefill.at_least;
+  const OrderBounds& d = decode.at_least;
+  const double busy_s = std::max(p.prefill_busy_s, d.decode_busy_s);
+  if (!CouldBeBetter(0, p.prefill_s + d.decode_s, busy_s)) return false;
+  const size_t nodes = NodesOfBoth(prefill.nodes, decode.nodes);
+  if (!CouldBeBetter(nodes, p.prefill_s + d.decode_s, busy_s)) return false;
+  if (!judge_.CanHandOver(prefill.nodes.back(), decode.nodes.front(), decode.nodes.back()))
+    return false;
+  if (nodes < prefill.nodes.size() + decode.nodes.size()) return true;
+  const double send_s = SendBound(prefill.nodes, decode.nodes);
+  return CouldBeBetter(nodes, d.decode_s + std::max(p.prefill_s, send_s), std::max(busy_s, send_s));
+}
+
 // The most stages for which all orders of so many nodes cost no more than is allowed.
 size_t StagesAllowed(size_t nodes, int layers) {
-  const double each = layers * (layers + 1.0) / 2;
+  const size_t stages_most = std::min(nodes, static_cast<size_t>(layers));
+  const double each = std::max(kCellsOfOrder, layers * (layers + 1.0) / 2);
   double orders = 1;
   double cells = 0;
-  for (size_t stages = 1; stages <= nodes; ++stages) {
+  for (size_t stages = 1; stages <= stages_most; ++stages) {
     orders *= static_cast<double>(nodes - stages + 1);
     cells += orders * each;
     if (cells > kCellsAllowed) return std::max<size_t>(1, stages - 1);
   }
-  return nodes;
+  return stages_most;
 }
 
 // Among orders of the same kinds of nodes: does it take those of a kind in the order of `nodes`?
@@ -576,38 +632,45 @@ bool Search::IsFirst(const Order& order, const std::vector<size_t>& nodes) const
   return true;
 }
 
+// The orders that are looked at where the search may choose.
+void Search::Gather(const std::vector<size_t>& nodes, OrderBook& orders) {
+  const auto may = [&](const NodeOrder& order) { return told_ || MayHaveARole(order); };
+  const int layers = costs_.model().n_layers();
+  below_ = bounds_.rough().OfAny(nodes);
+  if (IsFew(nodes)) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
+  orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
+  for (Group& group : BestRoutes(judge_, nodes)) {
+    orders.Add(NodesOf(group));
+    if (!told_) Offer({{}, std::move(group)});
+  }
+  orders.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
+                StagesAllowed(kNodesWeighedInFull, layers), may);
+}
+
+// One group is given, and perhaps the order of those that compute its prompts.
+void Search::WeighGroup(const Group& decode, const std::optional<std::vector<size_t>>& prefill) {
+  if (!prefill) return Offer({{}, decode});
+  for (Group& group : PrefillCuts(costs_, *prefill)) Offer({std::move(group), decode});
+}
+
 void Search::Weigh(const SearchSpace& space) {
   told_ = space.prefill || space.decode || space.decode_group;
   seconds_below_ = space.seconds_below;
-  // By identity, so that the order in which a cluster lists its nodes decides nothing.
+  weighed_ = space.weighed;
+  if (space.decode_group) return WeighGroup(*space.decode_group, space.prefill);
   std::vector<size_t> nodes = space.nodes;
   std::erase_if(nodes, [&](size_t node) { return !judge_.IsInReach(node); });
-  std::sort(nodes.begin(), nodes.end(), [&](size_t a, size_t b) {
-    return costs_.cluster().nodes[a].id < costs_.cluster().nodes[b].id;
-  });
+  nodes = ById(costs_.cluster(), std::move(nodes));
   for (const Arrangement& arrangement : space.known) Offer(arrangement);
+  if (space.newest && !kept_.empty()) return WeighNewest(nodes, *space.newest);
+  if (!told_) OfferAlone(nodes);
+
+  const bool few = IsFew(nodes);
+  const double usual = !few ? kPairCellsOfMany : HasManyLayers() ? kPairCells : kPairCellsOfFew;
+  cells_left_ = space.cells > 0 ? space.cells : usual;
+  brief_ = space.cells > 0 || !few || HasManyLayers();
   OrderBook free(bounds_), as_prefill(bounds_), as_decode(bounds_);
-  if (nodes.size() <= kNodesWeighedInFull) {
-    if (!HasManyLayers()) cells_left_ = kPairCellsOfFew;
-    free.AddAll(nodes, kNodesWeighedInFull);
-  } else {
-    const int layers = costs_.model().n_layers();
-    cells_left_ = kPairCellsOfMany;
-    free.AddAll(nodes, StagesAllowed(nodes.size(), layers));
-    for (const auto& sequence : Sequences(costs_.cluster(), costs_.model(), nodes)) {
-      for (Group& group : BestAlong(judge_, sequence)) {
-        free.Add(NodesOf(group));
-        if (!told_) Offer({{}, std::move(group)});
-      }
-    }
-    free.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
-                StagesAllowed(kNodesWeighedInFull, layers));
-  }
-  const bool few = nodes.size() <= kNodesWeighedInFull;
-  is_large_part_ = is_part_ && !few;
-  brief_ = is_large_part_ || space.cells > 0;
-  if (space.cells > 0) cells_left_ = space.cells;
-  if (is_large_part_) cells_left_ = kPairCellsOfMany;
+  if (!space.prefill || !space.decode) Gather(nodes, free);
   if (space.prefill) as_prefill.Add(*space.prefill);
   if (space.decode) as_decode.Add(*space.decode);
   const auto prepared = [](const OrderBook& book) {
@@ -620,20 +683,10 @@ void Search::Weigh(const SearchSpace& space) {
   if (few && !told_)
     std::erase_if(prefills, [&](const Prepared& each) { return !IsFirst(*each.order, nodes); });
   const OrderBook& decodes = space.decode ? as_decode : free;
-  if (space.decode_group) {
-    if (!space.prefill) return Offer({{}, *space.decode_group});
-    for (Group& prefill : PrefillCuts(costs_, *space.prefill))
-      Offer({std::move(prefill), *space.decode_group});
-    return;
-  }
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(std::move(prefills), prepared(decodes));
-  if (told_ || space.cells > 0) return;
-  const bool whole = !is_part_ && space.seconds_below == kInfinity;
-  if (whole && (few ? HasManyLayers() : nodes.size() <= kNodesLeftOut)) WeighParts(nodes);
-  if (few) return;
-  Climb(Promising(nodes, kept_, kNodesOfSteps),
-        nodes.size() <= kNodesLeftOut ? kCellsOfSteps : kCellsOfStepsOfMany);
+  if (!few && !told_ && space.cells == 0)
+    Climb(Promising(nodes, kept_, kNodesOfSteps), kCellsOfSteps);
 }
 
 std::vector<Candidate> Search::Found() && {
@@ -649,6 +702,16 @@ std::vector<Candidate> Search::Found() && {
 }
 
 }  // namespace
+
+std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> nodes) {
+  std::sort(nodes.begin(), nodes.end(),
+            [&](size_t a, size_t b) { return cluster.nodes[a].id < cluster.nodes[b].id; });
+  return nodes;
+}
+
+bool HasTimeForCare(const ClusterProfile& cluster, const ModelCost& model) {
+  return cluster.nodes.size() <= kNodesWithCare || model.n_layers() <= kLayersWithCare;
+}
 
 bool Better(const CostTable& costs, const Candidate& a, const Candidate& b) {
   if (a.score < b.score) return true;

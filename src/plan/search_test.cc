@@ -162,9 +162,8 @@ TEST(Search, OfManyLayersADeviceMoreNeverMakesOneInstanceWorse) {
   }
 }
 
-// Clusters of seven in which an eighth node hid the best plan before what the others do without
-// each node was looked for; and of eleven, in which a twelfth did before pairs that promise most
-// came first.
+// Clusters of seven in which an eighth node hid the best plan, and of eleven in which a twelfth
+// did, before plans of fewer nodes were kept.
 TEST(Search, ANodeMoreHidesNoPlan) {
   const std::pair<int, uint64_t> clusters[] = {{7, 107}, {7, 165},  {7, 196},  {7, 211},
                                                {7, 213}, {11, 148}, {11, 221}, {11, 392}};
@@ -190,14 +189,48 @@ TEST(Search, ASlowerLinkNeverMakesThePlanBetter) {
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
-// Up to sixteen nodes one behind all others cannot hide what they do without it, in one instance or
-// in several.
+// One behind all others cannot hide what they do without it, in one instance or in several.
 TEST(Search, ADeviceBehindAllOthersNeverMakesThePlanWorse) {
   const int rounds = std::max(9, Clusters(300) / 30);
   for (const int layers : {9, 40}) {
-    const Worse worse = WithADeviceMore(16, 6, 15, rounds, {}, layers);
-    EXPECT_EQ(worse.clusters, 0) << worse.most;
+    for (const auto& [fewest, most] : {std::pair(6, 15), std::pair(16, 39)}) {
+      const Worse worse = WithADeviceMore(16, fewest, most, rounds, {}, layers);
+      EXPECT_EQ(worse.clusters, 0) << worse.most << " of " << layers << " layers";
+    }
   }
+}
+
+// Nor where there is no time to weigh with care what the first of them do.
+TEST(Search, ADeviceBehindVeryManyNeverMakesThePlanWorse) {
+  Rng rng(19);
+  Worse worse;
+  for (int round = 0; round < std::max(9, Clusters(300) / 30); ++round) {
+    const Objective objective = kObjectives[round % 3];
+    Case drawn = Draw(rng, Between(rng, 41, 64), Between(rng, 65, 80), objective);
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry);
+    const LayerRange all{0, drawn.model.n_layers()};
+    AddNode(rng, drawn.cluster, static_cast<double>(MemoryFor(drawn.model, all, drawn.workload)));
+    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry), before, objective, worse);
+  }
+  EXPECT_EQ(worse.clusters, 0) << worse.most;
+}
+
+// Of up to six nodes one that comes in anywhere does not, whatever the number of layers: what all
+// subsets do is kept.
+TEST(Search, ADeviceAmongFewNeverMakesOneInstanceWorse) {
+  Rng rng(20);
+  Worse worse;
+  for (int round = 0; round < std::max(30, Clusters(300) / 10); ++round) {
+    const Objective objective = kObjectives[round % 3];
+    Case drawn = Draw(rng, Between(rng, 3, 6), Between(rng, 17, 80), objective);
+    const Constraints one{.one_instance = true};
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto with = Make(drawn.cluster, drawn.model, drawn.workload, entry, one);
+    drawn.cluster.nodes[1 + rng.Below(drawn.cluster.nodes.size() - 1)].has_model = false;
+    Count(with, Make(drawn.cluster, drawn.model, drawn.workload, entry, one), objective, worse);
+  }
+  EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
 // Of more than six nodes not every order can be weighed: a plan may be missed, seldom.
