@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kAlternativesShown = 16;
 constexpr double kTokenMessageBytes = 64;
+// Up to so many, what all do together is weighed whenever there is one more, if there is time.
+constexpr size_t kNodesOneByOne = 16;
 // Layers, squared, of which a round of all nodes is followed by one of twice as many.
 constexpr double kRoundCells = 7000;
 
@@ -153,6 +155,7 @@ std::vector<Round> Subsets(const std::vector<size_t>& nodes) {
 // takes.
 std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
   const double layers = costs.model().n_layers();
+  const bool with_care = HasTimeForCare(costs.cluster(), costs.model());
   nodes = ById(costs.cluster(), std::move(nodes));
   const auto first = [&](size_t count) {
     return std::vector(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count));
@@ -162,7 +165,7 @@ std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
   size_t begun = few;
   if (layers <= kLayersMany)
     rounds = {{.nodes = first(few)}};
-  else if (HasTimeForCare(costs.cluster(), costs.model()))
+  else if (with_care)
     rounds = Subsets(first(few));
   else
     begun = 0;
@@ -173,7 +176,8 @@ std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
       round.newest = round.nodes.back();
     } else {
       const double next = static_cast<double>(count) * (1 + layers * layers / kRoundCells);
-      whole = std::max(count + 1, static_cast<size_t>(next));
+      const bool all = with_care && count < kNodesOneByOne;
+      whole = all ? count + 1 : std::max(count + 1, static_cast<size_t>(next));
     }
     rounds.push_back(std::move(round));
   }

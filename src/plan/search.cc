@@ -31,15 +31,19 @@ constexpr double kCellsOfPair = 20;
 constexpr int kDecodeSteps = 64;
 // Where layers are many, by how much the next of these is to be better.
 constexpr double kDecodeStep = 0.97;
-// Layer ranges computed in pairs of roles: beyond, the pairs that promise least are left out.
-// (Of up to six nodes and few layers, none are.)
-constexpr double kPairCells = 1e7;
-constexpr double kPairCellsOfFew = 2e9;
-constexpr size_t kOrdersPaired = 2000;  // at most so many of each role, the quickest
-constexpr double kPairCellsOfMany = 4e6;
-// Layer ranges computed in steps from the best to better neighbours, of so many nodes at most.
-constexpr double kCellsOfSteps = 5e6;
+// Layer ranges computed: beyond, what promises least is left out. (Of up to six nodes and few
+// layers next to nothing is.)
+struct Budget {
+  double pairs;          // in pairs of roles of up to six nodes with many layers
+  double pairs_of_many;  // nodes
+  double steps;          // from the best to better neighbours
+};
+constexpr Budget kWithCare = {.pairs = 5e7, .pairs_of_many = 1e7, .steps = 2e7};
+constexpr Budget kQuickly = {.pairs = 1e7, .pairs_of_many = 4e6, .steps = 5e6};
+constexpr double kPairsOfFewLayers = 2e9;
 constexpr double kCellsOfNewest = 2e6;  // of what one node more brings
+// At most so many orders of each role are paired, the quickest; and so many nodes stepped to.
+constexpr size_t kOrdersPaired = 2000;
 constexpr size_t kNodesOfSteps = 16;
 // What is as busy as the best, by another order of roundings, is not less busy.
 constexpr double kBelow = 1 - 1e-9;
@@ -666,7 +670,10 @@ void Search::Weigh(const SearchSpace& space) {
   if (!told_) OfferAlone(nodes);
 
   const bool few = IsFew(nodes);
-  const double usual = !few ? kPairCellsOfMany : HasManyLayers() ? kPairCells : kPairCellsOfFew;
+  const Budget& budget = HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly;
+  const double usual = !few              ? budget.pairs_of_many
+                       : HasManyLayers() ? budget.pairs
+                                         : kPairsOfFewLayers;
   cells_left_ = space.cells > 0 ? space.cells : usual;
   brief_ = space.cells > 0 || !few || HasManyLayers();
   OrderBook free(bounds_), as_prefill(bounds_), as_decode(bounds_);
@@ -686,7 +693,7 @@ void Search::Weigh(const SearchSpace& space) {
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(std::move(prefills), prepared(decodes));
   if (!few && !told_ && space.cells == 0)
-    Climb(Promising(nodes, kept_, kNodesOfSteps), kCellsOfSteps);
+    Climb(Promising(nodes, kept_, kNodesOfSteps), budget.steps);
 }
 
 std::vector<Candidate> Search::Found() && {
