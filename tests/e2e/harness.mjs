@@ -77,8 +77,12 @@ export class Network {
   address(i) {
     return `10.77.${this.third}.${i}`;
   }
+  // A namespace lives on, and its link with it, as long as a connection in it ends: the links go first.
   close() {
-    for (const space of this.spaces) spawnSync('ip', ['netns', 'delete', space]);
+    for (const [i, space] of this.spaces.entries()) {
+      spawnSync('ip', ['link', 'delete', `${this.tag}o${i + 1}`]);
+      spawnSync('ip', ['netns', 'delete', space]);
+    }
     spawnSync('ip', ['link', 'delete', this.bridge]);
   }
 }
