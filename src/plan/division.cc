@@ -378,14 +378,14 @@ void Division::Weigh(const std::vector<size_t>& nodes, const std::vector<Plan>& 
   const bool few = sorted.size() <= kNodesWeighedInFull;
   const bool briefly = !few || model_.n_layers() > kLayersMany;
   std::vector<Plan> plans;
-  const bool with_care = with_care_ && sorted.size() <= kNodesMany;
-  if (with_care) {
+  const bool closely = with_care_ && sorted.size() <= kNodesMany;
+  if (closely) {
     const auto some = few ? sorted : ById(cluster_, Promising(cluster_, sorted, whole));
     plans = Partitions(*slices_, some, briefly).Best();
     if (!briefly) return Add(std::move(plans));
   }
   plans = Merged(std::move(plans), families_->Best(sorted, whole), workload_.objective);
-  if (with_care) {
+  if (closely) {
     Polish polish(*slices_, sorted);
     const size_t count = std::min(plans.size(), kPolished);
     for (size_t i = 0; i < count; ++i) plans.push_back(polish.Polished(plans[i]));

@@ -105,6 +105,7 @@ class Families::Impl {
 
  private:
   void Begin() {
+    units_.clear();
     best_.clear();
     cells_left_ = kCellsOfGroups;
     plan_cells_left_ = kCellsOfPlans;
@@ -125,13 +126,17 @@ class Families::Impl {
   // --- Units ---
 
   // `arrangement` has the places of nodes in `nodes`.
+  std::unique_ptr<Unit> Made(const std::vector<size_t>& nodes, Arrangement arrangement) const {
+    auto unit = std::make_unique<Unit>();
+    unit->arrangement = std::move(arrangement);
+    unit->nodes = {nodes.begin(), nodes.end()};
+    unit->cluster = ClusterOf(nodes);
+    return unit;
+  }
+
   Unit* Add(const std::vector<size_t>& nodes, Arrangement arrangement) {
-    units_.push_back(std::make_unique<Unit>());
-    Unit& unit = *units_.back();
-    unit.arrangement = std::move(arrangement);
-    unit.nodes = {nodes.begin(), nodes.end()};
-    unit.cluster = ClusterOf(nodes);
-    return &unit;
+    units_.push_back(Made(nodes, std::move(arrangement)));
+    return units_.back().get();
   }
 
   ClusterProfile ClusterOf(const std::vector<size_t>& nodes) const {
@@ -170,11 +175,12 @@ class Families::Impl {
 
   // Nothing if the node does not hold the model with a request.
   Unit* Alone(size_t node) {
-    const auto [known, is_new] = alone_.try_emplace(node, nullptr);
-    if (!is_new) return known->second;
-    Unit* const unit = Add({node}, {{}, {{0, {0, model_.n_layers()}}}});
-    if (PlanOf(*unit, 1)) known->second = unit;
-    return known->second;
+    const auto [known, is_new] = alone_.try_emplace(node);
+    if (is_new) {
+      known->second = Made({node}, {{}, {{0, {0, model_.n_layers()}}}});
+      if (!PlanOf(*known->second, 1)) known->second.reset();
+    }
+    return known->second.get();
   }
 
   std::vector<Unit*> UnitsOf(const Plan& divided) {
@@ -357,8 +363,8 @@ class Families::Impl {
   std::map<size_t, std::vector<const LinkProfile*>> links_;  // from each node
   std::map<size_t, const LinkProfile*> from_entry_;          // to each
   std::vector<std::unique_ptr<Unit>> units_;
-  std::map<size_t, Unit*> alone_;
-  std::map<size_t, Plan> best_;  // by instances
+  std::map<size_t, std::unique_ptr<Unit>> alone_;  // by node, whoever is asked again and again
+  std::map<size_t, Plan> best_;                    // by instances
   double cells_left_ = 0;
   double plan_cells_left_ = 0;
 };

@@ -162,14 +162,11 @@ std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
   };
   const size_t few = std::min(nodes.size(), kNodesWeighedInFull);
   std::vector<Round> rounds;
-  size_t begun = few;
   if (layers <= kLayersMany)
-    rounds = {{.nodes = first(few)}};
+    rounds.push_back({.nodes = first(few)});
   else if (with_care)
     rounds = Subsets(first(few));
-  else
-    begun = 0;
-  size_t whole = begun + 1;  // the number of nodes that is weighed as a whole next
+  size_t whole = rounds.empty() ? 1 : few + 1;  // as many nodes are weighed as a whole next
   for (size_t count = whole; count <= nodes.size(); ++count) {
     Round round{.nodes = first(count)};
     if (count < whole) {
