@@ -37,11 +37,11 @@ struct Budget {
   double pairs;          // in pairs of roles of up to six nodes with many layers
   double pairs_of_many;  // nodes
   double steps;          // from the best to better neighbours
+  double newest;         // of what one node more brings
 };
-constexpr Budget kWithCare = {.pairs = 5e7, .pairs_of_many = 1e7, .steps = 2e7};
-constexpr Budget kQuickly = {.pairs = 1e7, .pairs_of_many = 4e6, .steps = 5e6};
+constexpr Budget kWithCare = {.pairs = 5e7, .pairs_of_many = 2e7, .steps = 4e7, .newest = 5e6};
+constexpr Budget kQuickly = {.pairs = 1e7, .pairs_of_many = 4e6, .steps = 5e6, .newest = 2e6};
 constexpr double kPairsOfFewLayers = 2e9;
-constexpr double kCellsOfNewest = 2e6;  // of what one node more brings
 // At most so many orders of each role are paired, the quickest; and so many nodes stepped to.
 constexpr size_t kOrdersPaired = 2000;
 constexpr size_t kNodesOfSteps = 16;
@@ -121,7 +121,10 @@ class BusyStages {
 class Search {
  public:
   explicit Search(const Judge& judge, BoundsBook& bounds)
-      : judge_(judge), costs_(judge.costs()), bounds_(bounds) {}
+      : judge_(judge),
+        costs_(judge.costs()),
+        bounds_(bounds),
+        budget_(HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly) {}
 
   void Weigh(const SearchSpace& space);
   std::vector<Candidate> Found() &&;
@@ -174,6 +177,7 @@ class Search {
   const Judge& judge_;
   const CostTable& costs_;
   BoundsBook& bounds_;
+  const Budget& budget_;
   bool told_ = false;
   bool brief_ = false;  // the budget ends what has begun, too
   double seconds_below_ = kInfinity;
@@ -571,7 +575,7 @@ void Search::OfferAlone(const std::vector<size_t>& nodes) {
 // the best without it; then whatever steps lead to from there.
 void Search::WeighNewest(const std::vector<size_t>& nodes, size_t newest) {
   newest_ = newest;
-  cells_left_ = kCellsOfNewest;
+  cells_left_ = budget_.newest;
   brief_ = true;
   OrderPairs begun;
   std::vector<Arrangement> best;
@@ -670,9 +674,8 @@ void Search::Weigh(const SearchSpace& space) {
   if (!told_) OfferAlone(nodes);
 
   const bool few = IsFew(nodes);
-  const Budget& budget = HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly;
-  const double usual = !few              ? budget.pairs_of_many
-                       : HasManyLayers() ? budget.pairs
+  const double usual = !few              ? budget_.pairs_of_many
+                       : HasManyLayers() ? budget_.pairs
                                          : kPairsOfFewLayers;
   cells_left_ = space.cells > 0 ? space.cells : usual;
   brief_ = space.cells > 0 || !few || HasManyLayers();
@@ -693,7 +696,7 @@ void Search::Weigh(const SearchSpace& space) {
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(std::move(prefills), prepared(decodes));
   if (!few && !told_ && space.cells == 0)
-    Climb(Promising(nodes, kept_, kNodesOfSteps), budget.steps);
+    Climb(Promising(nodes, kept_, kNodesOfSteps), budget_.steps);
 }
 
 std::vector<Candidate> Search::Found() && {
