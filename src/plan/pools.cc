@@ -62,29 +62,31 @@ void Pools::Add(const ClusterProfile& cluster, const std::string& machine, const
         std::includes(cores.begin(), cores.end(), its.cores.begin(), its.cores.end());
     // More threads than cores take turns already, as measured.
     const double threads = std::min(its.threads, static_cast<int>(its.cores.size()));
-    pool.push_back(within ? threads / static_cast<double>(cores.size()) : 0);
+    pool.shares.push_back(within ? threads / static_cast<double>(cores.size()) : 0);
+    pool.has_team = pool.has_team || (pool.shares.back() == 1 && threads > 1);
     nodes += within ? 1 : 0;
-    sum += pool.back();
+    sum += pool.shares.back();
   }
   if (nodes > 1 && sum > 1) pools_.push_back(std::move(pool));
 }
 
 bool Pools::Fills(size_t node, size_t other) const {
-  return std::any_of(pools_.begin(), pools_.end(),
-                     [&](const Pool& pool) { return pool[node] >= 1 && pool[other] > 0; });
+  return std::any_of(pools_.begin(), pools_.end(), [&](const Pool& pool) {
+    return pool.shares[node] >= 1 && pool.shares[other] > 0;
+  });
 }
 
 bool Pools::Alike(size_t a, size_t b) const {
   return std::all_of(pools_.begin(), pools_.end(),
-                     [&](const Pool& pool) { return pool[a] == pool[b]; });
+                     [&](const Pool& pool) { return pool.shares[a] == pool.shares[b]; });
 }
 
 std::vector<std::vector<size_t>> Pools::Sharers() const {
   std::vector<std::vector<size_t>> all;
   for (const Pool& pool : pools_) {
     std::vector<size_t>& sharers = all.emplace_back();
-    for (size_t node = 0; node < pool.size(); ++node) {
-      if (pool[node] > 0) sharers.push_back(node);
+    for (size_t node = 0; node < pool.shares.size(); ++node) {
+      if (pool.shares[node] > 0) sharers.push_back(node);
     }
   }
   return all;
@@ -92,7 +94,7 @@ std::vector<std::vector<size_t>> Pools::Sharers() const {
 
 double Pools::ShareOf(size_t node) const {
   double most = 0;
-  for (const Pool& pool : pools_) most = std::max(most, pool[node]);
+  for (const Pool& pool : pools_) most = std::max(most, pool.shares[node]);
   return most;
 }
 

@@ -2,6 +2,7 @@
 // processors. Who computes there at once takes turns. Pure.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "plan/profile.h"
@@ -22,37 +23,59 @@ class Pools {
   // By how much the busiest of a node's pools is taken while it computes; 0: it has none.
   double ShareOf(size_t node) const;
 
-  // What nodes compute at once, summed up.
+  // What nodes compute at once, summed up. Threads of a team that has all processors of a pool wait
+  // for each other: while another has one of them, the rest do for between nothing and as long, a
+  // third of it as measured, and no longer than the team computes.
   class Load {
    public:
-    explicit Load(const Pools& pools) : pools_(pools), seconds_(pools.pools_.size()) {}
+    explicit Load(const Pools& pools) : pools_(pools), of_(pools.pools_.size()) {}
     // Of a node, as long as it takes alone.
     void Add(size_t node, double seconds) {
-      for (size_t i = 0; i < seconds_.size(); ++i) seconds_[i] += seconds * pools_.pools_[i][node];
+      for (size_t i = 0; i < of_.size(); ++i) {
+        const double share = pools_.pools_[i].shares[node];
+        if (share <= 0) continue;
+        of_[i].sum += seconds * share;
+        if (share < 1)
+          of_[i].beside += seconds * (1 - share);
+        else
+          of_[i].teams += seconds;
+      }
     }
     // That the busiest pool takes at least; 0 where there is none.
     double Seconds() const {
       double most = 0;
-      for (const double seconds : seconds_) most = most < seconds ? seconds : most;
+      for (size_t i = 0; i < of_.size(); ++i) most = std::max(most, SecondsOf(i));
       return most;
     }
 
     // Likewise, of the pools of one node.
     double SecondsAt(size_t node) const {
       double most = 0;
-      for (size_t i = 0; i < seconds_.size(); ++i)
-        most = pools_.pools_[i][node] > 0 && most < seconds_[i] ? seconds_[i] : most;
+      for (size_t i = 0; i < of_.size(); ++i) {
+        if (pools_.pools_[i].shares[node] > 0) most = std::max(most, SecondsOf(i));
+      }
       return most;
     }
 
    private:
+    struct OfPool {
+      double sum = 0;
+      double teams = 0;   // of those that take all processors
+      double beside = 0;  // while others take one, that the rest would have had
+    };
+    double SecondsOf(size_t pool) const {
+      const OfPool& of = of_[pool];
+      return of.sum + (pools_.pools_[pool].has_team ? std::min(of.teams, of.beside / 3) : 0);
+    }
     const Pools& pools_;
-    std::vector<double> seconds_;  // by pool
+    std::vector<OfPool> of_;
   };
 
  private:
-  // By node, the share of the processors that its threads take; 0: not of this pool.
-  using Pool = std::vector<double>;
+  struct Pool {
+    std::vector<double> shares;  // by node, of the processors, for its threads; 0: not of this pool
+    bool has_team = false;       // of several threads, with all processors
+  };
   void Add(const ClusterProfile& cluster, const std::string& machine,
            const std::vector<int>& cores);
 

@@ -47,7 +47,9 @@ TEST(Pools, TakeTurns) {
   EXPECT_EQ(pools.ShareOf(0), 1);
   EXPECT_EQ(pools.ShareOf(1), 0.5);
   EXPECT_EQ(pools.ShareOf(2), 0);
-  EXPECT_EQ(Seconds(pools, {3, 4, 50}), 5);
+  EXPECT_NEAR(Seconds(pools, {3, 4, 50}), 5 + 2.0 / 3, 1e-9) << "a third of 2 the rest waits";
+  EXPECT_EQ(Seconds(pools, {0.5, 4, 50}), 3) << "and no longer than it computes";
+  EXPECT_EQ(Seconds(pools, {0, 4, 50}), 2);
   EXPECT_FALSE(pools.Alike(0, 1));
 }
 
@@ -55,7 +57,7 @@ TEST(Pools, TakeTurns) {
 TEST(Pools, AreOfThoseWhoMeet) {
   const Pools pools(Nodes({{"a", {0}, 1}, {"a", {1}, 1}, {"a", {0, 1}, 2}}));
   EXPECT_EQ(Seconds(pools, {2, 2, 0}), 2);
-  EXPECT_EQ(Seconds(pools, {2, 2, 3}), 5);
+  EXPECT_NEAR(Seconds(pools, {2, 2, 3}), 5 + 2.0 / 3, 1e-9);
 }
 
 // Two on one core, within two cores that a third has.
@@ -177,7 +179,7 @@ TEST(Pools, InstancesTakeTurns) {
   };
   const double apart = seconds("b");
   EXPECT_GT(apart, 0);
-  EXPECT_NEAR(seconds("a"), 1.5 * apart, 1e-6);
+  EXPECT_NEAR(seconds("a"), (1.5 + 0.5 / 3) * apart, 1e-6);
 }
 
 }  // namespace
