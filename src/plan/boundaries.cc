@@ -113,8 +113,7 @@ std::vector<Group> PrefillCutsBeside(const CostTable& costs, const std::vector<s
   const auto chunk = [&](int i, int first) { return ChunkFrom(costs, nodes, i, first); };
   const auto whole = [&](int i, int first) {
     const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
-    const double* const seconds = nodes.size() > 1 ? ranges.piped : ranges.whole;
-    return [seconds](int last) { return seconds[last]; };
+    return [seconds = ranges.Prompt(nodes.size())](int last) { return seconds[last]; };
   };
   const auto last = [&](int i, int first) {
     return LastThatFitsBeside(costs, nodes[static_cast<size_t>(i)], first, decode);
@@ -134,7 +133,7 @@ std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>
   const double batch = BatchOf(costs, nodes.size());
   const double later = costs.later_tokens();
   const double steps = costs.workload().answer_tokens / batch;
-  const double others = costs.concurrency() > 1 ? (batch - 1) / (costs.concurrency() - 1) : 0;
+  const double part = costs.BatchPart(batch);
   const auto chunk = [&](int i, int first) { return ChunkFrom(costs, nodes, i, first); };
   const auto request = [&](int i, int first) {
     const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
@@ -142,10 +141,8 @@ std::vector<Group> CutsForBoth(const CostTable& costs, const std::vector<size_t>
   };
   const auto busy = [&](int i, int first) {
     const CostTable::Ranges ranges = costs.RangesFrom(nodes[static_cast<size_t>(i)], first);
-    const double* const prompt = nodes.size() > 1 ? ranges.piped : ranges.whole;
-    return [ranges, prompt, steps, others](int last) {
-      const double one = ranges.one[last];
-      return prompt[last] + steps * (one + (ranges.step[last] - one) * others);
+    return [ranges, prompt = ranges.Prompt(nodes.size()), steps, part](int last) {
+      return prompt[last] + steps * ranges.Batch(last, part);
     };
   };
   const auto last = [&](int i, int first) {

@@ -286,8 +286,9 @@ class Families::Impl {
     const double steps = costs.later_tokens() / costs.concurrency();
     const auto busy = [&](int i, int first) {
       const CostTable::Ranges ranges = costs.RangesFrom(static_cast<size_t>(i), first);
-      const double* const prompt = order.size() > 1 ? ranges.piped : ranges.whole;
-      return [ranges, prompt, steps](int to) { return prompt[to] + steps * ranges.step[to]; };
+      return [ranges, prompt = ranges.Prompt(order.size()), steps](int to) {
+        return prompt[to] + steps * ranges.step[to];
+      };
     };
     const auto last = [&](int i, int first) {
       return costs.LastThatFits(static_cast<size_t>(i), first);

@@ -201,10 +201,8 @@ StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {
 }
 
 double CostTable::DecodeBatch(size_t node, LayerRange layers, double requests) const {
-  const double step = DecodeStep(node, layers);
-  if (concurrency_ == 1) return step;
   const double one = DecodeOne(node, layers);
-  return one + (step - one) * (requests - 1) / (concurrency_ - 1);
+  return one + (DecodeStep(node, layers) - one) * BatchPart(requests);
 }
 
 double PrefillSeconds(const CostTable& costs, const Group& group) {

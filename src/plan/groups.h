@@ -62,11 +62,21 @@ class CostTable {
   double DecodeOne(size_t node, LayerRange layers) const { return RowsOf(node).one[Cell(layers)]; }
   // A token of each of `requests`, at most the workload's concurrency.
   double DecodeBatch(size_t node, LayerRange layers, double requests) const;
+  // How far `requests` are from one (0) to all of them (1).
+  double BatchPart(double requests) const {
+    return concurrency_ > 1 ? (requests - 1) / (concurrency_ - 1) : 1;
+  }
 
   // Seconds of one node's ranges that begin at one layer, each by the layer it ends at. Not of a
   // table of few ranges.
   struct Ranges {
     const double *chunk, *whole, *piped, *step, *one;
+    // A prompt, as one of so many stages.
+    const double* Prompt(size_t stages) const { return stages > 1 ? piped : whole; }
+    // A token of each of a batch that is so far (BatchPart()) from one request to all.
+    double Batch(int last, double part) const {
+      return one[last] + (step[last] - one[last]) * part;
+    }
   };
   Ranges RangesFrom(size_t node, int first) const {
     const Rows& rows = RowsOf(node);

@@ -8,6 +8,7 @@ namespace baton::plan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 // For each node the first that it can be exchanged for: as fast, as large, and linked alike.
 std::vector<size_t> KindsOf(const Judge& judge) {
   const CostTable& costs = judge.costs();

@@ -20,6 +20,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kCandidatesKept = 24;
+// More of both leave no time for care.
 constexpr size_t kNodesWithCare = 40;
 constexpr int kLayersWithCare = 64;
 // Layer ranges of orders that are computed where there are more nodes than can be weighed in full.
@@ -80,7 +81,7 @@ class BusyStages {
         chunks_(costs.ChunksOf(prefill.size())) {
     const double batch = BatchOf(costs, decode.size());
     answer_ = std::max(1, costs.workload().answer_tokens) / batch;
-    batch_ = costs.concurrency() > 1 ? (batch - 1) / (costs.concurrency() - 1) : 1;
+    part_ = costs.BatchPart(batch);
     for (const size_t to : decode) {
       for (const GroupStage& from : prefill) {
         const double bytes_per_s = costs.BytesPerSecond(from.node, to);
@@ -94,8 +95,7 @@ class BusyStages {
 
   double At(size_t i, LayerRange layers) const {
     const CostTable::Ranges ranges = costs_.RangesFrom(decode_[i], layers.first);
-    const double one = ranges.one[layers.last];
-    const double own = answer_ * (one + (ranges.step[layers.last] - one) * batch_);
+    const double own = answer_ * ranges.Batch(layers.last, part_);
     double worst = BusySecondsBeside(costs_, prompts_, chunks_, i, own);
     for (size_t s = 0; s < prefill_.size(); ++s) {
       const double token_s = token_s_[i * prefill_.size() + s];
@@ -115,7 +115,7 @@ class BusyStages {
   const double chunks_;
   std::vector<double> token_s_;  // by receiver and sender: the KV of a token in one layer
   double answer_;                // steps of a batch that a request takes
-  double batch_;                 // from one request (0) to all at once (1)
+  double part_;                  // of the way from one request to all at once
 };
 
 class Search {
@@ -301,14 +301,10 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   const auto best = [&] {
     return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
   };
-  const double others =
-      throughput && costs_.concurrency() > 1 ? (batch - 1) / (costs_.concurrency() - 1) : 1;
+  const double part = throughput ? costs_.BatchPart(batch) : 1;
   const auto step = [&](int i, int first) {
     const CostTable::Ranges ranges = costs_.RangesFrom(decode.nodes[static_cast<size_t>(i)], first);
-    return [ranges, others](int last) {
-      const double one = ranges.one[last];
-      return others < 1 ? one + (ranges.step[last] - one) * others : ranges.step[last];
-    };
+    return [ranges, part](int last) { return ranges.Batch(last, part); };
   };
   const auto exposed = [&](int i, LayerRange layers) {
     const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};

@@ -91,12 +91,14 @@ void Count(const Result<PlanResult>& after, const Result<PlanResult>& before, Ob
 }
 
 Worse WithADeviceMore(uint64_t seed, int fewest, int most, int rounds,
-                      const Constraints& constraints = {}, int layers_most = 9) {
+                      const Constraints& constraints = {}, int layers_most = 9,
+                      int layers_fewest = 1) {
   Rng rng(seed);
   Worse worse;
   for (int round = 0; round < rounds; ++round) {
     const Objective objective = kObjectives[round % 3];
-    Case drawn = Draw(rng, Between(rng, fewest, most), Between(rng, 1, layers_most), objective);
+    Case drawn =
+        Draw(rng, Between(rng, fewest, most), Between(rng, layers_fewest, layers_most), objective);
     const NodeId entry = drawn.cluster.nodes[0].id;
     const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry, constraints);
     AddNode(
@@ -202,17 +204,7 @@ TEST(Search, ADeviceBehindAllOthersNeverMakesThePlanWorse) {
 
 // Nor where there is no time to weigh with care what the first of them do.
 TEST(Search, ADeviceBehindVeryManyNeverMakesThePlanWorse) {
-  Rng rng(19);
-  Worse worse;
-  for (int round = 0; round < std::max(9, Clusters(300) / 30); ++round) {
-    const Objective objective = kObjectives[round % 3];
-    Case drawn = Draw(rng, Between(rng, 41, 64), Between(rng, 65, 80), objective);
-    const NodeId entry = drawn.cluster.nodes[0].id;
-    const auto before = Make(drawn.cluster, drawn.model, drawn.workload, entry);
-    const LayerRange all{0, drawn.model.n_layers()};
-    AddNode(rng, drawn.cluster, static_cast<double>(MemoryFor(drawn.model, all, drawn.workload)));
-    Count(Make(drawn.cluster, drawn.model, drawn.workload, entry), before, objective, worse);
-  }
+  const Worse worse = WithADeviceMore(19, 41, 64, std::max(9, Clusters(300) / 30), {}, 80, 65);
   EXPECT_EQ(worse.clusters, 0) << worse.most;
 }
 
