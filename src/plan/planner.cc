@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <tuple>
 
 #include "plan/division.h"
@@ -181,37 +182,103 @@ std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
   return rounds;
 }
 
+// Searches one after the other: all that they find is kept.
+class Searches {
+ public:
+  Searches(const Judge& judge, SearchSpace space)
+      : judge_(judge),
+        bounds_(judge),
+        with_care_(HasTimeForCare(judge.costs().cluster(), judge.costs().model())),
+        space_(std::move(space)) {}
+
+  const std::vector<size_t>& nodes() const { return space_.nodes; }
+  void Weigh(const Round& round, bool again) {
+    space_.weighed = again ? &weighed_ : nullptr;
+    space_.newest = round.newest;
+    Search(round.nodes);
+    const bool better = !best_ || (!found_.empty() && found_.front().score < *best_);
+    if (!again || !with_care_ || round.newest || !better) return;
+    if (round.nodes.size() <= kNodesWeighedInFull) return;
+    WeighWithoutEach(round.nodes);
+    if (!found_.empty()) best_ = found_.front().score;
+  }
+  std::vector<Plan> Plans() const {
+    std::vector<Plan> plans;
+    for (const Candidate& candidate : found_)
+      plans.push_back(judge_.PlanOf(candidate.arrangement, candidate.totals));
+    return plans;
+  }
+
+ private:
+  static bool Has(const Arrangement& arrangement, size_t node) {
+    const auto is_on = [&](const GroupStage& stage) { return stage.node == node; };
+    return std::any_of(arrangement.prefill.begin(), arrangement.prefill.end(), is_on) ||
+           std::any_of(arrangement.decode.begin(), arrangement.decode.end(), is_on);
+  }
+
+  void Search(std::vector<size_t> nodes, std::optional<size_t> without = {}) {
+    space_.nodes = std::move(nodes);
+    space_.routes_only = without.has_value();
+    space_.known.clear();
+    for (const Candidate& candidate : found_) {
+      if (!without || !Has(candidate.arrangement, *without))
+        space_.known.push_back(candidate.arrangement);
+    }
+    std::vector<Candidate> found = Find(judge_, space_, bounds_);
+    if (!without)
+      found_ = std::move(found);
+    else if (!found.empty() && Better(judge_.costs(), found.front(), found_.front()))
+      found_ = Merged(judge_.costs(), std::move(found), found_);
+  }
+
+  // A good plan may stand in the way of a better one: once more without each node of the best.
+  void WeighWithoutEach(const std::vector<size_t>& nodes) {
+    std::set<size_t> tried;
+    const auto next = [&]() -> std::optional<size_t> {
+      if (found_.empty()) return std::nullopt;
+      const Arrangement& best = found_.front().arrangement;
+      for (const size_t node : nodes) {
+        if (Has(best, node) && tried.insert(node).second) return node;
+      }
+      return std::nullopt;
+    };
+    while (const auto node = next()) {
+      std::vector<size_t> others = nodes;
+      std::erase(others, *node);
+      Search(std::move(others), node);
+    }
+  }
+
+  const Judge& judge_;
+  BoundsBook bounds_;
+  const bool with_care_;
+  OrderPairs weighed_;
+  SearchSpace space_;
+  std::vector<Candidate> found_;  // best first
+  std::optional<Score> best_;     // without each of whose nodes it was tried
+};
+
 // Of one instance and, where that is asked for, of several; best first.
 std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSpace space,
                            const Constraints& constraints, bool briefly) {
   const ClusterProfile& cluster = costs.cluster();
   const Workload& workload = costs.workload();
   const Judge judge(costs, entry);
-  BoundsBook bounds(judge);
   std::erase_if(space.nodes, [&](size_t node) { return !judge.IsInReach(node); });
   std::vector<Round> rounds = {{.nodes = space.nodes}};
   if (!constraints.told() && !briefly) rounds = RoundsOf(costs, space.nodes);
   const bool may_divide = !constraints.told() && !constraints.one_instance;
   Division division(cluster, costs.model(), workload, entry);
-  OrderPairs weighed;
-  if (rounds.size() > 1) space.weighed = &weighed;
-  std::vector<Plan> plans;
+  Searches searches(judge, std::move(space));
   for (const Round& round : rounds) {
-    space.nodes = round.nodes;
-    space.newest = round.newest;
-    plans.clear();
-    std::vector<Arrangement> found;
-    for (Candidate& candidate : Find(judge, space, bounds)) {
-      plans.push_back(judge.PlanOf(candidate.arrangement, candidate.totals));
-      found.push_back(std::move(candidate.arrangement));
-    }
-    space.known = std::move(found);
+    searches.Weigh(round, rounds.size() > 1);
     if (!may_divide || !round.all_so_far) continue;
     if (round.newest)
-      division.WeighNewest(*round.newest, plans);
+      division.WeighNewest(*round.newest, searches.Plans());
     else
-      division.Weigh(round.nodes, plans);
+      division.Weigh(round.nodes, searches.Plans());
   }
+  std::vector<Plan> plans = searches.Plans();
   AddDivided(division.Best(), workload.objective, plans);
   return plans;
 }

@@ -1,5 +1,6 @@
 #include "plan/routes.h"
 
+#include <algorithm>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -12,6 +13,8 @@ namespace {
 
 using namespace baton::plan::drawn;  // NOLINT
 using testing::ElementsAre;
+
+constexpr int kSteps = 8;
 
 std::vector<size_t> AllOf(const ClusterProfile& cluster) {
   std::vector<size_t> nodes;
@@ -27,7 +30,14 @@ TEST(Routes, CoverAllLayersOnceOnNodesThatHoldThem) {
     Case drawn = Draw(rng, Between(rng, 2, 30), Between(rng, 2, 60), kObjectives[round % 3]);
     const CostTable costs(drawn.cluster, drawn.model, drawn.workload);
     const Judge judge(costs, drawn.cluster.nodes[0].id);
-    for (const Group& group : BestRoutes(judge, AllOf(drawn.cluster))) {
+    const std::vector<size_t> nodes = AllOf(drawn.cluster);
+    std::vector<Group> groups;
+    for (const Arrangement& found : BestRoutes(judge, nodes, kSteps)) {
+      for (const Group* group : {&found.prefill, &found.decode}) {
+        if (!group->empty()) groups.push_back(*group);
+      }
+    }
+    for (const Group& group : groups) {
       ++routes;
       longest = std::max(longest, group.size());
       std::set<size_t> seen;
@@ -44,6 +54,43 @@ TEST(Routes, CoverAllLayersOnceOnNodesThatHoldThem) {
   }
   EXPECT_GT(routes, 100u);
   EXPECT_GT(longest, 3u);
+}
+
+// Pairs of roles share no node; routes beside a group leave its nodes room for what it gives them.
+TEST(Routes, KeepTheOtherRoleInMind) {
+  Rng rng(64);
+  size_t pairs = 0;
+  size_t beside = 0;
+  size_t shared = 0;
+  for (int round = 0; round < 60; ++round) {
+    Case drawn = Draw(rng, Between(rng, 3, 20), Between(rng, 2, 40), kObjectives[round % 3]);
+    const CostTable costs(drawn.cluster, drawn.model, drawn.workload);
+    const Judge judge(costs, drawn.cluster.nodes[0].id);
+    const std::vector<size_t> nodes = AllOf(drawn.cluster);
+    const auto expect_room = [&](const Group& group, const Group& other) {
+      ++beside;
+      for (const GroupStage& stage : group) {
+        const auto twin =
+            std::find_if(other.begin(), other.end(),
+                         [&](const GroupStage& candidate) { return candidate.node == stage.node; });
+        if (twin == other.end()) continue;
+        ++shared;
+        EXPECT_TRUE(costs.Fits(stage.node, Hull(stage.layers, twin->layers)));
+      }
+    };
+    for (const Arrangement& found : BestRoutes(judge, nodes, kSteps)) {
+      if (found.prefill.empty()) continue;
+      ++pairs;
+      EXPECT_EQ(NodeCount(found), found.prefill.size() + found.decode.size());
+      for (const Group& group : RoutesToCompute(judge, nodes, found.decode, kSteps))
+        expect_room(group, found.decode);
+      for (const Group& group : RoutesToGenerate(judge, nodes, found.prefill, kSteps))
+        expect_room(group, found.prefill);
+    }
+  }
+  EXPECT_GT(pairs, 50u);
+  EXPECT_GT(beside, 100u);
+  EXPECT_GT(shared, 50u);
 }
 
 // Three nodes that hold a third each, whose links are quick only from the last to the first to the
@@ -73,10 +120,10 @@ TEST(Routes, FollowQuickLinks) {
   }
   const CostTable costs(cluster, model, workload);
   const Judge judge(costs, cluster.nodes[0].id);
-  const std::vector<Group> routes = BestRoutes(judge, AllOf(cluster));
+  const std::vector<Arrangement> routes = BestRoutes(judge, AllOf(cluster), kSteps);
   ASSERT_FALSE(routes.empty());
   std::vector<size_t> order;
-  for (const GroupStage& stage : routes.front()) order.push_back(stage.node);
+  for (const GroupStage& stage : routes.front().decode) order.push_back(stage.node);
   EXPECT_THAT(order, ElementsAre(2, 0, 1));
 }
 

@@ -28,6 +28,9 @@ constexpr double kCellsAllowed = 2.5e6;
 // What an order, and a pair of orders, cost by themselves is worth so many.
 constexpr double kCellsOfOrder = 100;
 constexpr double kCellsOfPair = 20;
+constexpr double kCellsOfWay = 200;
+// Bounds are sums of several kinds.
+constexpr double kCellsOfBounds = 4;
 // Ways to cut the decode group under one prefill group, from the quickest to the least exposed.
 constexpr int kDecodeSteps = 64;
 // Where layers are many, by how much the next of these is to be better.
@@ -39,10 +42,13 @@ struct Budget {
   double pairs_of_many;  // nodes
   double steps;          // from the best to better neighbours
   double newest;         // of what one node more brings
+  int routes;            // of each kind
 };
-constexpr Budget kWithCare = {.pairs = 5e7, .pairs_of_many = 2e7, .steps = 4e7, .newest = 5e6};
-constexpr Budget kQuickly = {.pairs = 1e7, .pairs_of_many = 4e6, .steps = 5e6, .newest = 2e6};
-constexpr double kPairsOfFewLayers = 2e9;
+constexpr Budget kWithCare = {
+    .pairs = 5e7, .pairs_of_many = 4e6, .steps = 4e6, .newest = 5e6, .routes = 8};
+constexpr Budget kQuickly = {
+    .pairs = 1e7, .pairs_of_many = 1e6, .steps = 1e6, .newest = 3e5, .routes = 5};
+constexpr double kPairsOfFewLayers = 1e9;
 // At most so many orders of each role are paired, the quickest; and so many nodes stepped to.
 constexpr size_t kOrdersPaired = 2000;
 constexpr size_t kNodesOfSteps = 16;
@@ -69,6 +75,14 @@ std::vector<size_t> NodesOf(const Group& group) {
   return nodes;
 }
 
+// Of each layer, the place in the group of the stage that has it.
+std::vector<size_t> StageWithEach(const Group& group) {
+  std::vector<size_t> stages;
+  for (size_t i = 0; i < group.size(); ++i)
+    stages.insert(stages.end(), static_cast<size_t>(group[i].layers.size()), i);
+  return stages;
+}
+
 // Seconds per request of stages that generate under one prefill group, and of the links to them:
 // asked for every range of layers.
 class BusyStages {
@@ -76,6 +90,7 @@ class BusyStages {
   BusyStages(const CostTable& costs, const Group& prefill, const std::vector<size_t>& decode)
       : costs_(costs),
         prefill_(prefill),
+        stage_with_(StageWithEach(prefill)),
         decode_(decode),
         prompts_(PromptSecondsOn(costs, prefill, decode)),
         chunks_(costs.ChunksOf(prefill.size())) {
@@ -97,7 +112,8 @@ class BusyStages {
     const CostTable::Ranges ranges = costs_.RangesFrom(decode_[i], layers.first);
     const double own = answer_ * ranges.Batch(layers.last, part_);
     double worst = BusySecondsBeside(costs_, prompts_, chunks_, i, own);
-    for (size_t s = 0; s < prefill_.size(); ++s) {
+    for (size_t s = stage_with_[static_cast<size_t>(layers.first)];
+         s < prefill_.size() && prefill_[s].layers.first < layers.last; ++s) {
       const double token_s = token_s_[i * prefill_.size() + s];
       const LayerRange sent{std::max(layers.first, prefill_[s].layers.first),
                             std::min(layers.last, prefill_[s].layers.last)};
@@ -110,6 +126,7 @@ class BusyStages {
  private:
   const CostTable& costs_;
   const Group& prefill_;
+  const std::vector<size_t> stage_with_;
   const std::vector<size_t>& decode_;
   const std::vector<double> prompts_;
   const double chunks_;
@@ -124,7 +141,15 @@ class Search {
       : judge_(judge),
         costs_(judge.costs()),
         bounds_(bounds),
-        budget_(HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly) {}
+        budget_(HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly) {
+    const int layers = costs_.model().n_layers();
+    for (size_t node = 0; node < costs_.cluster().nodes.size(); ++node) {
+      double cells = layers;
+      for (int first = 0; first < layers; ++first)
+        cells += costs_.LastThatFits(node, first) - first;
+      cells_.push_back(cells);
+    }
+  }
 
   void Weigh(const SearchSpace& space);
   std::vector<Candidate> Found() &&;
@@ -145,10 +170,11 @@ class Search {
     return nodes.size() <= kNodesWeighedInFull;
   }
   bool HasManyLayers() const { return costs_.model().n_layers() > kLayersMany; }
-  // Layer ranges of so many stages.
-  double CellsOf(size_t stages) const {
-    const double layers = costs_.model().n_layers();
-    return static_cast<double>(stages) * layers * layers / 2;
+  // Layer ranges that these nodes have room for.
+  double CellsOf(const NodeOrder& nodes) const {
+    double cells = 0;
+    for (const size_t node : nodes) cells += cells_[node];
+    return cells;
   }
   bool CouldBeBetter(size_t nodes, double total_s, double busy_s) const;
   void Offer(Arrangement arrangement);
@@ -156,13 +182,20 @@ class Search {
   void WeighPairs(std::vector<Prepared> prefills, std::vector<Prepared> decodes);
   void PairByNodes(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
   void PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared>& decodes);
-  bool WorthWeighing(const Order& prefill, const Order& decode) const;
+  // An order, and what it takes at least.
+  struct Look {
+    const NodeOrder& nodes;
+    const OrderBounds& at_least;
+  };
+  static Look At(const Order& order) { return {order.nodes, order.at_least}; }
+  bool WorthWeighing(const Look& prefill, const Look& decode) const;
   void WeighPair(Prepared& prefill, Prepared& decode);
   void WeighAnew(Prepared& prefill, Prepared& decode);
   void WeighDecode(const Group& prefill, double prefill_s, const Order& decode);
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
   bool IsFirst(const Order& order, const std::vector<size_t>& nodes) const;
+  void Reroute(const Arrangement& from, const std::vector<size_t>& nodes);
   void Climb(const std::vector<size_t>& nodes, double cells, OrderPairs begun = {});
   void WeighNewest(const std::vector<size_t>& nodes, size_t newest);
   void OfferAlone(const std::vector<size_t>& nodes);
@@ -171,7 +204,11 @@ class Search {
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
   Prepared* Stepped(const NodeOrder& nodes);
   bool MayHaveARole(const NodeOrder& nodes);
-  bool MayBeWorthWeighing(const NodeOrder& prefill, const NodeOrder& decode);
+  // Where there is a newest node, only what has it is.
+  bool IsAsked(const NodeOrder& prefill, const NodeOrder& decode) const {
+    return !newest_ || Contains(prefill, *newest_) || Contains(decode, *newest_);
+  }
+  std::optional<double> PromiseOf(const Look& prefill, const Look& decode) const;
   void StepTo(const NodeOrder& prefill, const NodeOrder& decode);
 
   const Judge& judge_;
@@ -182,12 +219,15 @@ class Search {
   bool brief_ = false;  // the budget ends what has begun, too
   double seconds_below_ = kInfinity;
   OrderPairs* weighed_ = nullptr;
-  OrderBounds below_;  // of what any of the nodes have, in any order
+  OrderBounds below_;          // of what any of the nodes have, in any order
+  std::vector<double> cells_;  // by node
   double cells_left_ = 0;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
   std::vector<Candidate> singles_;  // every node alone
-  std::optional<size_t> newest_;    // steps lead to what has this node
-  std::deque<Order> orders_;        // that steps led to
+  std::vector<size_t> all_;
+  bool routes_only_ = false;
+  std::optional<size_t> newest_;  // steps lead to what has this node
+  std::deque<Order> orders_;      // that steps led to
   std::map<NodeOrder, std::optional<Prepared>> stepped_;
 };
 
@@ -256,7 +296,7 @@ double Search::WeighBoth(const std::vector<Order>& orders) {
     if (!CouldBeBetter(order->nodes.size(), bounds.both_s, bounds.both_busy_s)) continue;
     if (weighed_ && !weighed_->emplace(NodeOrder{}, order->nodes).second) continue;
     auto cuts = CutsForBoth(costs_, order->nodes);
-    cells += CellsOf(order->nodes.size()) * static_cast<double>(1 + cuts.size());
+    cells += CellsOf(order->nodes) * static_cast<double>(1 + cuts.size());
     for (Group& group : cuts) Offer({{}, std::move(group)});
     if (cells > cells_left_) break;
   }
@@ -296,6 +336,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   constexpr double kMost = std::numeric_limits<double>::max();
   const bool throughput = objective() == Objective::kThroughput;
   const double batch = BatchOf(costs_, decode.nodes.size());
+  const std::vector<size_t> stage_with = StageWithEach(prefill);
   const BusyStages busy(costs_, prefill, decode.nodes);
   const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
   const auto best = [&] {
@@ -312,7 +353,8 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
       return kInfinity;
     double worst = 0;
     const int tokens = costs_.workload().prompt_tokens;
-    for (size_t stage = 0; stage < prefill.size(); ++stage)
+    for (size_t stage = stage_with[static_cast<size_t>(layers.first)];
+         stage < prefill.size() && prefill[stage].layers.first < layers.last; ++stage)
       worst = std::max(worst, ExposureOf(costs_, prefill, stage, to, computing_s, tokens).seconds);
     return worst;
   };
@@ -323,7 +365,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
     return LastThatFitsBeside(costs_, decode.nodes[static_cast<size_t>(i)], first, prefill);
   };
   const int layers = costs_.model().n_layers();
-  const double cells = CellsOf(decode.nodes.size() * prefill.size());
+  const double cells = CellsOf(decode.nodes);
   double limit = throughput ? kMost : kInfinity;
   for (int tries = 0; tries < kDecodeSteps; ++tries) {
     if (brief_ && cells_left_ < 0) return;
@@ -375,7 +417,7 @@ void Search::WeighAnew(Prepared& prefill, Prepared& decode) {
   decode.decode_cut = true;
   if (!decode.decode_cuts) return;
   const auto cuts = PrefillCutsBeside(costs_, prefill.order->nodes, *decode.decode_cuts);
-  cells_left_ -= CellsOf(prefill.order->nodes.size()) * static_cast<double>(1 + cuts.size());
+  cells_left_ -= CellsOf(prefill.order->nodes) * static_cast<double>(1 + cuts.size());
   for (const Group& group : cuts)
     weigh(group, PrefillSeconds(costs_, group) + judge_.ToEntry(prefill.order->nodes.back()));
 }
@@ -414,7 +456,7 @@ void Search::PairByNodes(std::vector<Prepared>& prefills, std::vector<Prepared>&
       // Whatever follows has more nodes, or as many and takes longer.
       if (!CouldBeBetter(std::max(stages, prefill.order->nodes.size()), 0, 0)) break;
       cells_left_ -= kCellsOfPair;
-      if (WorthWeighing(*prefill.order, *decode.order)) WeighPair(prefill, decode);
+      if (WorthWeighing(At(*prefill.order), At(*decode.order))) WeighPair(prefill, decode);
       if (cells_left_ < 0) return;
     }
   }
@@ -444,7 +486,7 @@ void Search::PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared
     next.pop();
     if (!CouldBeBetter(0, at_least_s, 0)) return;
     cells_left_ -= kCellsOfPair;
-    if (WorthWeighing(*prefills[prefill].order, *decodes[decode].order))
+    if (WorthWeighing(At(*prefills[prefill].order), At(*decodes[decode].order)))
       WeighPair(prefills[prefill], decodes[decode]);
     if (prefill + 1 < prefills.size()) push(decode, prefill + 1);
   }
@@ -456,7 +498,7 @@ void Search::PairBySeconds(std::vector<Prepared>& prefills, std::vector<Prepared
 Search::Prepared* Search::Stepped(const NodeOrder& nodes) {
   auto [known, is_new] = stepped_.try_emplace(nodes);
   if (is_new) {
-    cells_left_ -= CellsOf(nodes.size());
+    cells_left_ -= kCellsOfBounds * CellsOf(nodes);
     OrderBook book(bounds_);
     book.Add(nodes);
     if (!book.orders().empty()) {
@@ -477,51 +519,104 @@ bool Search::MayHaveARole(const NodeOrder& nodes) {
                        std::max(below_.prefill_busy_s, here.decode_busy_s));
 }
 
-// As far as can be told without a look at their layers.
-bool Search::MayBeWorthWeighing(const NodeOrder& prefill, const NodeOrder& decode) {
-  const Order computing{prefill, bounds_.rough().Of(prefill)};
-  const Order answering{decode, bounds_.rough().Of(decode)};
-  if (WorthWeighing(computing, answering)) return true;
-  const OrderBounds& both = answering.at_least;
-  return prefill == decode && CouldBeBetter(decode.size(), both.both_s, both.both_busy_s);
+// What a step to these orders promises, as far as can be told without a look at their layers;
+// nothing if it is not worth it.
+std::optional<double> Search::PromiseOf(const Look& prefill, const Look& decode) const {
+  const OrderBounds& p = prefill.at_least;
+  const OrderBounds& d = decode.at_least;
+  const bool both =
+      prefill.nodes == decode.nodes && CouldBeBetter(decode.nodes.size(), d.both_s, d.both_busy_s);
+  if (!both && !WorthWeighing(prefill, decode)) return std::nullopt;
+  const double seconds = p.prefill_s + d.decode_s;
+  if (objective() != Objective::kThroughput) return seconds;
+  return std::max({p.prefill_busy_s, d.decode_busy_s, seconds / costs_.concurrency()});
 }
 
 void Search::StepTo(const NodeOrder& prefill, const NodeOrder& decode) {
-  if (cells_left_ < 0) return;
-  if (newest_ && !Contains(prefill, *newest_) && !Contains(decode, *newest_)) return;
-  if (!MayBeWorthWeighing(prefill, decode)) return;
+  if (cells_left_ < 0 || !IsAsked(prefill, decode)) return;
+  const OrderBounds prefill_s = bounds_.rough().Of(prefill);
+  const OrderBounds decode_s = bounds_.rough().Of(decode);
+  if (!PromiseOf({prefill, prefill_s}, {decode, decode_s})) return;
   Prepared* const computing = Stepped(prefill);
   Prepared* const answering = Stepped(decode);
   if (computing == nullptr || answering == nullptr) return;
   if (prefill == decode) cells_left_ -= WeighBoth({*answering->order});
-  if (!WorthWeighing(*computing->order, *answering->order)) return;
+  if (!WorthWeighing(At(*computing->order), At(*answering->order))) return;
   if (!computing->cut) {
     Prepare(*computing);
-    cells_left_ -=
-        CellsOf(prefill.size()) * static_cast<double>(1 + computing->prefill_cuts.size());
+    cells_left_ -= CellsOf(prefill) * static_cast<double>(1 + computing->prefill_cuts.size());
   }
   WeighPair(*computing, *answering);
 }
 
+// To all neighbours, those that promise most first.
 void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
+  struct Way {
+    double promise;
+    NodeOrder prefill, decode;
+  };
+  std::vector<Way> ways;
+  const auto add = [&](const Look& prefill, const Look& decode) {
+    cells_left_ -= kCellsOfWay;
+    if (const auto promise = PromiseOf(prefill, decode))
+      ways.push_back({*promise, prefill.nodes, decode.nodes});
+  };
+  const auto rough = [&](const NodeOrder& order) { return bounds_.rough().Of(order); };
+  const auto add_both = [&](const NodeOrder& order) {
+    if (!IsAsked(order, order)) return;
+    const OrderBounds seconds = rough(order);
+    add({order, seconds}, {order, seconds});
+  };
+  const auto add_pair = [&](const NodeOrder& prefill, const NodeOrder& decode) {
+    if (IsAsked(prefill, decode)) add({prefill, rough(prefill)}, {decode, rough(decode)});
+  };
   const NodeOrder decode = NodesOf(from.decode);
+  const OrderBounds decode_s = rough(decode);
   if (from.prefill.empty()) {
     for (const NodeOrder& other : Neighbours(decode, nodes)) {
-      StepTo(other, other);
-      StepTo(other, decode);
-      StepTo(decode, other);
+      if (!IsAsked(other, decode)) continue;
+      const OrderBounds other_s = rough(other);
+      if (IsAsked(other, other)) add({other, other_s}, {other, other_s});
+      add({other, other_s}, {decode, decode_s});
+      add({decode, decode_s}, {other, other_s});
     }
-    StepTo({decode.rbegin(), decode.rend()}, {decode.rbegin(), decode.rend()});
-    return;
+    add_both({decode.rbegin(), decode.rend()});
+  } else {
+    const NodeOrder prefill = NodesOf(from.prefill);
+    const OrderBounds prefill_s = rough(prefill);
+    for (const NodeOrder& other : Neighbours(prefill, nodes)) {
+      if (IsAsked(other, decode)) add({other, rough(other)}, {decode, decode_s});
+    }
+    for (const NodeOrder& other : Neighbours(decode, nodes)) {
+      if (IsAsked(prefill, other)) add({prefill, prefill_s}, {other, rough(other)});
+    }
+    for (const auto& [first, second] : Exchanges(prefill, decode)) add_pair(first, second);
+    add_both(decode);
+    add_both(prefill);
+    // Where nodes have both roles, an order cannot be turned round without the other.
+    add_pair({prefill.rbegin(), prefill.rend()}, {decode.rbegin(), decode.rend()});
   }
-  const NodeOrder prefill = NodesOf(from.prefill);
-  for (const NodeOrder& other : Neighbours(prefill, nodes)) StepTo(other, decode);
-  for (const NodeOrder& other : Neighbours(decode, nodes)) StepTo(prefill, other);
-  for (const auto& [first, second] : Exchanges(prefill, decode)) StepTo(first, second);
-  StepTo(decode, decode);
-  StepTo(prefill, prefill);
-  // Where nodes have both roles, an order cannot be turned round without the other.
-  StepTo({prefill.rbegin(), prefill.rend()}, {decode.rbegin(), decode.rend()});
+  std::stable_sort(ways.begin(), ways.end(),
+                   [](const Way& a, const Way& b) { return a.promise < b.promise; });
+  for (const Way& way : ways) StepTo(way.prefill, way.decode);
+}
+
+// Each role through any of the nodes that are left to it by the other.
+void Search::Reroute(const Arrangement& from, const std::vector<size_t>& nodes) {
+  const double layers = costs_.model().n_layers();
+  const auto count = static_cast<double>(nodes.size());
+  cells_left_ -= 2 * budget_.routes * layers * count * (count + layers / 2);
+  const Group& computing = from.prefill.empty() ? from.decode : from.prefill;
+  for (Group& group : RoutesToCompute(judge_, nodes, from.decode, budget_.routes)) {
+    const NodeOrder order = NodesOf(group);
+    Offer({std::move(group), from.decode});
+    StepTo(order, NodesOf(from.decode));
+  }
+  for (Group& group : RoutesToGenerate(judge_, nodes, computing, budget_.routes)) {
+    const NodeOrder order = NodesOf(group);
+    Offer({computing, std::move(group)});
+    StepTo(NodesOf(computing), order);
+  }
 }
 
 // From the best few, the best first.
@@ -539,6 +634,7 @@ void Search::Climb(const std::vector<size_t>& nodes, double cells, OrderPairs be
   while (cells_left_ >= 0) {
     const auto from = next();
     if (!from) return;
+    if (!newest_) Reroute(*from, all_);
     Step(*from, nodes);
   }
 }
@@ -594,7 +690,7 @@ void Search::WeighNewest(const std::vector<size_t>& nodes, size_t newest) {
   Climb(Promising(nodes, kept_, kNodesOfSteps), cells_left_, std::move(begun));
 }
 
-bool Search::WorthWeighing(const Order& prefill, const Order& decode) const {
+bool Search::WorthWeighing(const Look& prefill, const Look& decode) const {
   const OrderBounds& p = prefill.at_least;
   const OrderBounds& d = decode.at_least;
   const double busy_s = std::max(p.prefill_busy_s, d.decode_busy_s);
@@ -641,12 +737,14 @@ void Search::Gather(const std::vector<size_t>& nodes, OrderBook& orders) {
   const auto may = [&](const NodeOrder& order) { return told_ || MayHaveARole(order); };
   const int layers = costs_.model().n_layers();
   below_ = bounds_.rough().OfAny(nodes);
-  if (IsFew(nodes)) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
-  orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
-  for (Group& group : BestRoutes(judge_, nodes)) {
-    orders.Add(NodesOf(group));
-    if (!told_) Offer({{}, std::move(group)});
+  if (IsFew(nodes) && !routes_only_) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
+  if (!routes_only_) orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
+  for (Arrangement& routes : BestRoutes(judge_, nodes, budget_.routes)) {
+    if (!routes.prefill.empty()) orders.Add(NodesOf(routes.prefill));
+    orders.Add(NodesOf(routes.decode));
+    if (!told_) Offer(std::move(routes));
   }
+  if (routes_only_) return;
   orders.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
                 StagesAllowed(kNodesWeighedInFull, layers), may);
 }
@@ -666,10 +764,12 @@ void Search::Weigh(const SearchSpace& space) {
   std::erase_if(nodes, [&](size_t node) { return !judge_.IsInReach(node); });
   nodes = ById(costs_.cluster(), std::move(nodes));
   for (const Arrangement& arrangement : space.known) Offer(arrangement);
+  all_ = nodes;
+  routes_only_ = space.routes_only;
   if (space.newest && !kept_.empty()) return WeighNewest(nodes, *space.newest);
   if (!told_) OfferAlone(nodes);
 
-  const bool few = IsFew(nodes);
+  const bool few = IsFew(nodes) && !routes_only_;
   const double usual = !few              ? budget_.pairs_of_many
                        : HasManyLayers() ? budget_.pairs
                                          : kPairsOfFewLayers;
@@ -734,6 +834,23 @@ bool Better(const CostTable& costs, const Candidate& a, const Candidate& b) {
     return stages;
   };
   return key(a.arrangement) < key(b.arrangement);
+}
+
+std::vector<Candidate> Merged(const CostTable& costs, std::vector<Candidate> candidates,
+                              const std::vector<Candidate>& more) {
+  for (const Candidate& candidate : more) {
+    const auto twin =
+        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& other) {
+          return SameNodes(other.arrangement, candidate.arrangement);
+        });
+    if (twin == candidates.end())
+      candidates.push_back(candidate);
+    else if (Better(costs, candidate, *twin))
+      *twin = candidate;
+  }
+  std::sort(candidates.begin(), candidates.end(),
+            [&](const Candidate& a, const Candidate& b) { return Better(costs, a, b); });
+  return candidates;
 }
 
 std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds) {

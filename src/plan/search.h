@@ -50,6 +50,8 @@ struct SearchSpace {
   std::vector<Arrangement> known;              // found elsewhere: weighed first
   // The best that `nodes` do without this one are known: nothing else without it is weighed.
   std::optional<size_t> newest;
+  // Of many nodes, nothing but routes and what steps lead to from there.
+  bool routes_only = false;
   // The best of these are known; what is weighed is added to them.
   OrderPairs* weighed = nullptr;
   // Only what takes less (of the objective) is wanted.
@@ -62,6 +64,10 @@ struct SearchSpace {
 // holds the model, unless `space` says who does it. Empty if nothing fits. `bounds` is of this
 // judge.
 std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds);
+
+// Both, each arrangement of nodes and roles once, as it is better; best first.
+std::vector<Candidate> Merged(const CostTable& costs, std::vector<Candidate> candidates,
+                              const std::vector<Candidate>& more);
 
 // By identity, so that the order in which a cluster lists its nodes decides nothing.
 std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> nodes);
