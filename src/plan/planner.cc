@@ -191,7 +191,7 @@ class Searches {
         with_care_(HasTimeForCare(judge.costs().cluster(), judge.costs().model())),
         space_(std::move(space)) {}
 
-  const std::vector<size_t>& nodes() const { return space_.nodes; }
+  // `again`: there are more rounds than this.
   void Weigh(const Round& round, bool again) {
     space_.weighed = again ? &weighed_ : nullptr;
     space_.newest = round.newest;

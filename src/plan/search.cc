@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "plan/boundaries.h"
+#include "plan/decode_stages.h"
 #include "plan/neighbours.h"
 #include "plan/orders.h"
 #include "plan/routes.h"
@@ -75,66 +76,6 @@ std::vector<size_t> NodesOf(const Group& group) {
   return nodes;
 }
 
-// Of each layer, the place in the group of the stage that has it.
-std::vector<size_t> StageWithEach(const Group& group) {
-  std::vector<size_t> stages;
-  for (size_t i = 0; i < group.size(); ++i)
-    stages.insert(stages.end(), static_cast<size_t>(group[i].layers.size()), i);
-  return stages;
-}
-
-// Seconds per request of stages that generate under one prefill group, and of the links to them:
-// asked for every range of layers.
-class BusyStages {
- public:
-  BusyStages(const CostTable& costs, const Group& prefill, const std::vector<size_t>& decode)
-      : costs_(costs),
-        prefill_(prefill),
-        stage_with_(StageWithEach(prefill)),
-        decode_(decode),
-        prompts_(PromptSecondsOn(costs, prefill, decode)),
-        chunks_(costs.ChunksOf(prefill.size())) {
-    const double batch = BatchOf(costs, decode.size());
-    answer_ = std::max(1, costs.workload().answer_tokens) / batch;
-    part_ = costs.BatchPart(batch);
-    for (const size_t to : decode) {
-      for (const GroupStage& from : prefill) {
-        const double bytes_per_s = costs.BytesPerSecond(from.node, to);
-        if (from.node == to)
-          token_s_.push_back(0);
-        else
-          token_s_.push_back(bytes_per_s > 0 ? costs.SentTokenBytes() / bytes_per_s : kInfinity);
-      }
-    }
-  }
-
-  double At(size_t i, LayerRange layers) const {
-    const CostTable::Ranges ranges = costs_.RangesFrom(decode_[i], layers.first);
-    const double own = answer_ * ranges.Batch(layers.last, part_);
-    double worst = BusySecondsBeside(costs_, prompts_, chunks_, i, own);
-    for (size_t s = stage_with_[static_cast<size_t>(layers.first)];
-         s < prefill_.size() && prefill_[s].layers.first < layers.last; ++s) {
-      const double token_s = token_s_[i * prefill_.size() + s];
-      const LayerRange sent{std::max(layers.first, prefill_[s].layers.first),
-                            std::min(layers.last, prefill_[s].layers.last)};
-      if (token_s > 0 && sent.size() > 0)
-        worst = std::max(worst, token_s * costs_.SentTokens(sent));
-    }
-    return worst;
-  }
-
- private:
-  const CostTable& costs_;
-  const Group& prefill_;
-  const std::vector<size_t> stage_with_;
-  const std::vector<size_t>& decode_;
-  const std::vector<double> prompts_;
-  const double chunks_;
-  std::vector<double> token_s_;  // by receiver and sender: the KV of a token in one layer
-  double answer_;                // steps of a batch that a request takes
-  double part_;                  // of the way from one request to all at once
-};
-
 class Search {
  public:
   explicit Search(const Judge& judge, BoundsBook& bounds)
@@ -195,10 +136,11 @@ class Search {
   double SendBound(const std::vector<size_t>& prefill, const std::vector<size_t>& decode) const;
   void Prepare(Prepared& order) const;
   bool IsFirst(const Order& order, const std::vector<size_t>& nodes) const;
-  void Reroute(const Arrangement& from, const std::vector<size_t>& nodes);
+  void Reroute(const Arrangement& from);
   void Climb(const std::vector<size_t>& nodes, double cells, OrderPairs begun = {});
   void WeighNewest(const std::vector<size_t>& nodes, size_t newest);
   void OfferAlone(const std::vector<size_t>& nodes);
+  void GatherRoutes(OrderBook& orders);
   void Gather(const std::vector<size_t>& nodes, OrderBook& orders);
   void WeighGroup(const Group& decode, const std::optional<std::vector<size_t>>& prefill);
   void Step(const Arrangement& from, const std::vector<size_t>& nodes);
@@ -215,7 +157,9 @@ class Search {
   const CostTable& costs_;
   BoundsBook& bounds_;
   const Budget& budget_;
+  std::vector<size_t> nodes_;  // that may be chosen
   bool told_ = false;
+  bool routes_only_ = false;
   bool brief_ = false;  // the budget ends what has begun, too
   double seconds_below_ = kInfinity;
   OrderPairs* weighed_ = nullptr;
@@ -224,10 +168,8 @@ class Search {
   double cells_left_ = 0;
   std::vector<Candidate> kept_;     // best first, of different nodes or roles
   std::vector<Candidate> singles_;  // every node alone
-  std::vector<size_t> all_;
-  bool routes_only_ = false;
-  std::optional<size_t> newest_;  // steps lead to what has this node
-  std::deque<Order> orders_;      // that steps led to
+  std::optional<size_t> newest_;    // steps lead to what has this node
+  std::deque<Order> orders_;        // that steps led to
   std::map<NodeOrder, std::optional<Prepared>> stepped_;
 };
 
@@ -336,9 +278,8 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   constexpr double kMost = std::numeric_limits<double>::max();
   const bool throughput = objective() == Objective::kThroughput;
   const double batch = BatchOf(costs_, decode.nodes.size());
-  const std::vector<size_t> stage_with = StageWithEach(prefill);
-  const BusyStages busy(costs_, prefill, decode.nodes);
-  const double computing_s = prefill_s - judge_.ToEntry(prefill.back().node);
+  const DecodeStages stages(costs_, prefill, decode.nodes,
+                            prefill_s - judge_.ToEntry(prefill.back().node));
   const auto best = [&] {
     return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
   };
@@ -348,15 +289,9 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
     return [ranges, part](int last) { return ranges.Batch(last, part); };
   };
   const auto exposed = [&](int i, LayerRange layers) {
-    const GroupStage to{decode.nodes[static_cast<size_t>(i)], layers};
-    if (throughput && !(busy.At(static_cast<size_t>(i), layers) < best() * kBelow))
-      return kInfinity;
-    double worst = 0;
-    const int tokens = costs_.workload().prompt_tokens;
-    for (size_t stage = stage_with[static_cast<size_t>(layers.first)];
-         stage < prefill.size() && prefill[stage].layers.first < layers.last; ++stage)
-      worst = std::max(worst, ExposureOf(costs_, prefill, stage, to, computing_s, tokens).seconds);
-    return worst;
+    const auto place = static_cast<size_t>(i);
+    if (throughput && !(stages.Busy(place, layers) < best() * kBelow)) return kInfinity;
+    return stages.Exposed(place, layers);
   };
   const auto exposed_from = [&](int i, int first) {
     return [&exposed, i, first](int last) { return exposed(i, {first, last}); };
@@ -602,17 +537,17 @@ void Search::Step(const Arrangement& from, const std::vector<size_t>& nodes) {
 }
 
 // Each role through any of the nodes that are left to it by the other.
-void Search::Reroute(const Arrangement& from, const std::vector<size_t>& nodes) {
+void Search::Reroute(const Arrangement& from) {
   const double layers = costs_.model().n_layers();
-  const auto count = static_cast<double>(nodes.size());
+  const auto count = static_cast<double>(nodes_.size());
   cells_left_ -= 2 * budget_.routes * layers * count * (count + layers / 2);
   const Group& computing = from.prefill.empty() ? from.decode : from.prefill;
-  for (Group& group : RoutesToCompute(judge_, nodes, from.decode, budget_.routes)) {
+  for (Group& group : RoutesToCompute(judge_, nodes_, from.decode, budget_.routes)) {
     const NodeOrder order = NodesOf(group);
     Offer({std::move(group), from.decode});
     StepTo(order, NodesOf(from.decode));
   }
-  for (Group& group : RoutesToGenerate(judge_, nodes, computing, budget_.routes)) {
+  for (Group& group : RoutesToGenerate(judge_, nodes_, computing, budget_.routes)) {
     const NodeOrder order = NodesOf(group);
     Offer({computing, std::move(group)});
     StepTo(NodesOf(computing), order);
@@ -634,7 +569,7 @@ void Search::Climb(const std::vector<size_t>& nodes, double cells, OrderPairs be
   while (cells_left_ >= 0) {
     const auto from = next();
     if (!from) return;
-    if (!newest_) Reroute(*from, all_);
+    if (!newest_) Reroute(*from);
     Step(*from, nodes);
   }
 }
@@ -732,19 +667,23 @@ bool Search::IsFirst(const Order& order, const std::vector<size_t>& nodes) const
   return true;
 }
 
+void Search::GatherRoutes(OrderBook& orders) {
+  for (Arrangement& routes : BestRoutes(judge_, nodes_, budget_.routes)) {
+    if (!routes.prefill.empty()) orders.Add(NodesOf(routes.prefill));
+    orders.Add(NodesOf(routes.decode));
+    if (!told_) Offer(std::move(routes));
+  }
+}
+
 // The orders that are looked at where the search may choose.
 void Search::Gather(const std::vector<size_t>& nodes, OrderBook& orders) {
   const auto may = [&](const NodeOrder& order) { return told_ || MayHaveARole(order); };
   const int layers = costs_.model().n_layers();
   below_ = bounds_.rough().OfAny(nodes);
-  if (IsFew(nodes) && !routes_only_) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
-  if (!routes_only_) orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
-  for (Arrangement& routes : BestRoutes(judge_, nodes, budget_.routes)) {
-    if (!routes.prefill.empty()) orders.Add(NodesOf(routes.prefill));
-    orders.Add(NodesOf(routes.decode));
-    if (!told_) Offer(std::move(routes));
-  }
-  if (routes_only_) return;
+  if (routes_only_) return GatherRoutes(orders);
+  if (IsFew(nodes)) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
+  orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
+  GatherRoutes(orders);
   orders.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
                 StagesAllowed(kNodesWeighedInFull, layers), may);
 }
@@ -760,12 +699,11 @@ void Search::Weigh(const SearchSpace& space) {
   seconds_below_ = space.seconds_below;
   weighed_ = space.weighed;
   if (space.decode_group) return WeighGroup(*space.decode_group, space.prefill);
-  std::vector<size_t> nodes = space.nodes;
-  std::erase_if(nodes, [&](size_t node) { return !judge_.IsInReach(node); });
-  nodes = ById(costs_.cluster(), std::move(nodes));
-  for (const Arrangement& arrangement : space.known) Offer(arrangement);
-  all_ = nodes;
   routes_only_ = space.routes_only;
+  nodes_ = ById(costs_.cluster(), space.nodes);
+  std::erase_if(nodes_, [&](size_t node) { return !judge_.IsInReach(node); });
+  const std::vector<size_t>& nodes = nodes_;
+  for (const Arrangement& arrangement : space.known) Offer(arrangement);
   if (space.newest && !kept_.empty()) return WeighNewest(nodes, *space.newest);
   if (!told_) OfferAlone(nodes);
 

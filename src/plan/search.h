@@ -5,11 +5,12 @@
 // is left out, and of orders that differ in equal nodes only one computes prompts. Where layers are
 // many there is not time for all pairs: those come first that promise most. Of more nodes: every
 // single one, every order of a few stages, routes through them all, and every order of a few that
-// promise most; then, from the best few, whatever differs from one of them in one step, while that
-// finds better ones. Where the best without one node are known, only steps that bring it in.
+// promise most; then, from the best few, the routes of each role beside the other, and whatever
+// differs in one step, while that finds better ones. Where the best without one node are known,
+// only steps that bring it in.
 //
 // So one search of many nodes may miss what another of fewer finds. The planner makes several, of
-// more and more nodes, and keeps what they find.
+// more and more nodes and without each of the best plan's, and keeps what they find.
 #pragma once
 
 #include <limits>
