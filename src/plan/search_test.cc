@@ -186,6 +186,38 @@ TEST(Search, ANodeMoreHidesNoPlan) {
   }
 }
 
+// Clusters whose models take many nodes: one of those in the plan hid a better one without it,
+// before each was left out.
+TEST(Search, ANodeOfThePlanHidesNoPlan) {
+  const std::pair<Objective, uint64_t> clusters[] = {
+      {Objective::kLatency, 3}, {Objective::kLatency, 13}, {Objective::kThroughput, 30}};
+  for (const auto& [objective, seed] : clusters) {
+    Rng rng(seed);
+    const int layers = Between(rng, 20, 48);
+    const int nodes = Between(rng, 8, 12);
+    Case drawn = Draw(rng, nodes, layers, objective);
+    for (NodeProfile& node : drawn.cluster.nodes) {
+      node.device.memory_bytes /= 3;
+      node.has_model = true;
+    }
+    const NodeId entry = drawn.cluster.nodes[0].id;
+    const auto all =
+        Make(drawn.cluster, drawn.model, drawn.workload, entry, {.one_instance = true});
+    ASSERT_TRUE(all.ok()) << all.error().message();
+    Worse worse;
+    for (size_t node = 1; node < drawn.cluster.nodes.size(); ++node) {
+      ClusterProfile others = drawn.cluster;
+      const NodeId id = others.nodes[node].id;
+      std::erase_if(others.nodes, [&](const NodeProfile& each) { return each.id == id; });
+      std::erase_if(others.links,
+                    [&](const LinkProfile& link) { return link.from == id || link.to == id; });
+      Count(all, Make(others, drawn.model, drawn.workload, entry, {.one_instance = true}),
+            objective, worse);
+    }
+    EXPECT_EQ(worse.clusters, 0) << "seed " << seed << ", by " << worse.most;
+  }
+}
+
 TEST(Search, ASlowerLinkNeverMakesThePlanBetter) {
   const Worse worse = WithAQuickerLink(13, 2, 6, Clusters(300));
   EXPECT_EQ(worse.clusters, 0) << worse.most;
