@@ -185,22 +185,24 @@ std::vector<Round> RoundsOf(const CostTable& costs, std::vector<size_t> nodes) {
 // Searches one after the other: all that they find is kept.
 class Searches {
  public:
-  Searches(const Judge& judge, SearchSpace space)
+  // `many`: more than one.
+  Searches(const Judge& judge, SearchSpace space, bool many)
       : judge_(judge),
         bounds_(judge),
-        with_care_(HasTimeForCare(judge.costs().cluster(), judge.costs().model())),
-        space_(std::move(space)) {}
+        leaves_out_(many && HasTimeForCare(judge.costs().cluster(), judge.costs().model())),
+        space_(std::move(space)) {
+    if (many) space_.weighed = &weighed_;
+  }
+  Searches(const Searches&) = delete;
+  Searches& operator=(const Searches&) = delete;
 
-  // `again`: there are more rounds than this.
-  void Weigh(const Round& round, bool again) {
-    space_.weighed = again ? &weighed_ : nullptr;
+  void Weigh(const Round& round) {
     space_.newest = round.newest;
     Search(round.nodes);
-    const bool better = !best_ || (!found_.empty() && found_.front().score < *best_);
-    if (!again || !with_care_ || round.newest || !better) return;
-    if (round.nodes.size() <= kNodesWeighedInFull) return;
+    if (!leaves_out_ || round.newest || round.nodes.size() <= kNodesWeighedInFull) return;
+    if (found_.empty() || (best_ && !(found_.front().score < *best_))) return;
     WeighWithoutEach(round.nodes);
-    if (!found_.empty()) best_ = found_.front().score;
+    best_ = found_.front().score;
   }
   std::vector<Plan> Plans() const {
     std::vector<Plan> plans;
@@ -235,7 +237,6 @@ class Searches {
   void WeighWithoutEach(const std::vector<size_t>& nodes) {
     std::set<size_t> tried;
     const auto next = [&]() -> std::optional<size_t> {
-      if (found_.empty()) return std::nullopt;
       const Arrangement& best = found_.front().arrangement;
       for (const size_t node : nodes) {
         if (Has(best, node) && tried.insert(node).second) return node;
@@ -251,7 +252,7 @@ class Searches {
 
   const Judge& judge_;
   BoundsBook bounds_;
-  const bool with_care_;
+  const bool leaves_out_;
   OrderPairs weighed_;
   SearchSpace space_;
   std::vector<Candidate> found_;  // best first
@@ -269,9 +270,9 @@ std::vector<Plan> PlansFor(const CostTable& costs, const NodeId& entry, SearchSp
   if (!constraints.told() && !briefly) rounds = RoundsOf(costs, space.nodes);
   const bool may_divide = !constraints.told() && !constraints.one_instance;
   Division division(cluster, costs.model(), workload, entry);
-  Searches searches(judge, std::move(space));
+  Searches searches(judge, std::move(space), rounds.size() > 1);
   for (const Round& round : rounds) {
-    searches.Weigh(round, rounds.size() > 1);
+    searches.Weigh(round);
     if (!may_divide || !round.all_so_far) continue;
     if (round.newest)
       division.WeighNewest(*round.newest, searches.Plans());
