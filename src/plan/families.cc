@@ -11,7 +11,6 @@
 #include "plan/boundaries.h"
 #include "plan/division.h"
 #include "plan/evaluate.h"
-#include "plan/search.h"
 
 namespace baton::plan {
 namespace {
@@ -25,8 +24,6 @@ constexpr size_t kBegun = 4;
 constexpr double kCellsOfGroups = 1.2e6;
 // Cells of tables made to judge instances: beyond, no more families are dealt requests.
 constexpr double kCellsOfPlans = 2e6;
-// Of these, where there is no time for care.
-constexpr double kQuickly = 0.3;
 // Steps from the least sum towards the least slowest stage of a group.
 constexpr int kCutSteps = 6;
 constexpr double kCutStep = 0.8;
@@ -110,9 +107,8 @@ class Families::Impl {
   void Begin() {
     units_.clear();
     best_.clear();
-    const double part = HasTimeForCare(cluster_, model_) ? 1 : kQuickly;
-    cells_left_ = part * kCellsOfGroups;
-    plan_cells_left_ = part * kCellsOfPlans;
+    cells_left_ = kCellsOfGroups;
+    plan_cells_left_ = kCellsOfPlans;
   }
 
   std::vector<Plan> Dealt() const {
