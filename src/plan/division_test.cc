@@ -259,5 +259,16 @@ TEST(Division, ManyNodesAreInstancesToo) {
   EXPECT_EQ(pairs->chosen.instances.size(), 8u) << pairs->chosen.reason;
 }
 
+// Very many, of which it takes sixteen or more to hold the model, and little time.
+TEST(Division, VeryManySmallNodesAreInstancesToo) {
+  ModelCost model = Dense();
+  model.layer_weight_bytes.assign(80, 500'000'000);
+  for (const Objective objective : {Objective::kThroughput, Objective::kLatency}) {
+    const auto result = Make(Twins(64, 3), model, Crowd(8, objective), Id(1));
+    ASSERT_TRUE(result.ok());
+    EXPECT_GE(result->chosen.instances.size(), 2u) << result->chosen.reason;
+  }
+}
+
 }  // namespace
 }  // namespace baton::plan

@@ -26,7 +26,8 @@ constexpr size_t kNodesWithCare = 40;
 constexpr int kLayersWithCare = 64;
 // Layer ranges of orders that are computed where there are more nodes than can be weighed in full.
 constexpr double kCellsAllowed = 2.5e6;
-// What an order, and a pair of orders, cost by themselves is worth so many.
+// What an order, a pair of orders, and a look at one to step to, cost by themselves is worth so
+// many.
 constexpr double kCellsOfOrder = 100;
 constexpr double kCellsOfPair = 20;
 constexpr double kCellsOfWay = 200;
