@@ -142,6 +142,8 @@ boost::json::object Summary(const engine::Limits& limits) {
     types.push_back(boost::json::object{{"type", InfoOf(type.type).name},
                                         {"matrix_flops_per_s", type.matrix_flops_per_s},
                                         {"read_bytes_per_s", type.read_bytes_per_s},
+                                        {"cached_bytes_per_s", type.cached_bytes_per_s},
+                                        {"reading_bytes_per_s", type.reading_bytes_per_s},
                                         {"batches", std::move(batches)}});
   }
   boost::json::array attention;
@@ -162,6 +164,7 @@ boost::json::object Summary(const engine::Limits& limits) {
           {"float_ops_per_s", limits.peaks.float_ops_per_s},
           {"bf16_ops_per_s", limits.peaks.brain_ops_per_s},
           {"read_bytes_per_s", limits.peaks.read_bytes_per_s},
+          {"reading_bytes_per_s", limits.reading_bytes_per_s},
           {"attention", attention},
           {"layer_overhead_us", limits.layer_overhead_us},
           {"element_ns", limits.element_ns},

@@ -251,6 +251,13 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     AdvanceAll();
   }
 
+  void SetRates(plan::DeviceProfile device) {
+    host_.SetRates(device);
+    device.corrections = host_.corrections();
+    options_.device = std::move(device);
+    PublishSelf();
+  }
+
   void SetSensors(std::vector<os::SensorReading> sensors) {
     sensors_[self_] = std::move(sensors);
     if (mesh_ != nullptr) Broadcast(OurSensors(), {});
@@ -803,6 +810,9 @@ Result<std::shared_ptr<const Model>> Cluster::OpenModel(const std::string& model
 }
 void Cluster::SetDevice(plan::DeviceProfile device) {
   impl_->SetDevice(std::move(device));
+}
+void Cluster::SetRates(plan::DeviceProfile device) {
+  impl_->SetRates(std::move(device));
 }
 void Cluster::SetSensors(std::vector<os::SensorReading> sensors) {
   impl_->SetSensors(std::move(sensors));

@@ -165,6 +165,8 @@ class Cluster final : public net::MeshEvents {
 
   // This device has been measured.
   void SetDevice(plan::DeviceProfile device);
+  // The same device, whose memory is faster or slower now.
+  void SetRates(plan::DeviceProfile device);
   // What this node's sensors say now, for those that it is linked with to see.
   void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.

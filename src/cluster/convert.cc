@@ -100,6 +100,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   proto.set_layer_overhead_us(device.layer_overhead_us);
   proto.set_element_ns(device.element_ns);
   proto.set_send_ns(device.send_ns);
+  proto.set_reading_bytes_per_s(device.reading_bytes_per_s);
   const plan::Processors& processors = device.processors;
   proto.mutable_processors()->set_machine(processors.machine);
   for (const int core : processors.cores)
@@ -163,6 +164,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.layer_overhead_us = proto.layer_overhead_us();
   if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
   if (IsRate(proto.send_ns())) device.send_ns = proto.send_ns();
+  if (IsRate(proto.reading_bytes_per_s())) device.reading_bytes_per_s = proto.reading_bytes_per_s();
   device.processors = FromProto(proto.processors());
   return device;
 }

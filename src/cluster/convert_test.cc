@@ -16,6 +16,7 @@ plan::DeviceProfile Device() {
   device.layer_overhead_us = 10;
   device.element_ns = 0.5;
   device.send_ns = 0.25;
+  device.reading_bytes_per_s = 5e10;
   device.processors = {"machine", {0, 2, 3}, 2};
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
   return device;
@@ -29,6 +30,7 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
   EXPECT_EQ(came.layer_overhead_us, sent.layer_overhead_us);
   EXPECT_EQ(came.element_ns, sent.element_ns);
   EXPECT_EQ(came.send_ns, sent.send_ns);
+  EXPECT_EQ(came.reading_bytes_per_s, sent.reading_bytes_per_s);
   EXPECT_EQ(came.corrections, sent.corrections);
   EXPECT_EQ(came.processors, sent.processors);
 }
@@ -39,6 +41,7 @@ TEST(Convert, AnEarlierNodeSaysLess) {
   pb::DeviceProfile proto = ToProto(Device());
   proto.clear_element_ns();
   proto.clear_send_ns();
+  proto.clear_reading_bytes_per_s();
   proto.clear_processors();
   proto.mutable_contexts(0)->clear_query_flops_per_s();
   proto.mutable_corrections(0)->clear_fine_prefill();
@@ -56,9 +59,11 @@ TEST(Convert, NoNonsenseIsBelieved) {
     pb::DeviceProfile proto = ToProto(Device());
     proto.set_element_ns(nonsense);
     proto.set_send_ns(nonsense);
+    proto.set_reading_bytes_per_s(nonsense);
     proto.mutable_contexts(0)->set_query_flops_per_s(nonsense);
     EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).send_ns, 0) << nonsense;
+    EXPECT_EQ(FromProto(proto).reading_bytes_per_s, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).contexts[0].query_flops_per_s, 0) << nonsense;
   }
   pb::DeviceProfile proto = ToProto(Device());

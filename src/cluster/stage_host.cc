@@ -116,8 +116,13 @@ bool StageHost::OnMessage(const NodeId& from, const ClusterMessage& message) {
 }
 
 void StageHost::SetDevice(plan::DeviceProfile device) {
-  options_.device = std::move(device);
+  SetRates(std::move(device));
   feedback_ = {};
+}
+
+void StageHost::SetRates(plan::DeviceProfile device) {
+  options_.device = std::move(device);
+  feedback_.ForgetAnswers();
   for (const auto& [id, held] : held_) held->costs.reset();
 }
 

@@ -47,6 +47,8 @@ class StageHost {
   void Tick();
   // Anew: what was learnt of it so far goes.
   void SetDevice(plan::DeviceProfile device);
+  // The same one, whose memory is faster or slower now.
+  void SetRates(plan::DeviceProfile device);
   // What the device's steps say of its profile; true if that is news.
   bool RefreshFeedback() { return feedback_.Refresh(); }
   const std::vector<plan::Correction>& corrections() const { return feedback_.told(); }

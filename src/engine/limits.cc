@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "model/spec.h"
+#include "os/system.h"
 
 namespace baton::engine {
 namespace {
@@ -23,8 +24,12 @@ constexpr size_t kTokens = 512;
 constexpr size_t kMatrixRows = 4096;       // of the product with many tokens: as a layer's have
 constexpr size_t kFewRows = 16;            // of products that hardly compute
 constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
+constexpr size_t kCachedBytes = 4 << 20;   // of that whose weights are to stay in the caches
 constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
 constexpr int kRepetitions = 3;
+constexpr int kReadRepetitions = 5;   // these are short, and what decoding is predicted by
+constexpr size_t kDisturbedMost = 3;  // times as many runs that others disturbed
+constexpr int kWarmRepetitions = 5;   // the first of which fills the caches
 constexpr int kBatches[] = {4, 8, 16, 64};
 constexpr double kPatienceSeconds = 0.3;
 // Where many cores share a product this small, waking them and waiting for the last is much of it.
@@ -34,22 +39,66 @@ constexpr size_t kQueryHeads = 32;
 constexpr int kContexts[] = {512, 2048, 8192};
 constexpr int kUsualKeys = 2048;
 
-// The median of some runs, the lower one of two: what else the machine does, it will do then, too.
-// What takes long is not repeated.
+// By how much others may have disturbed a run, as a share of it, if each took one of our threads'
+// processor for a time slice.
+double DisturbedShare(int64_t preemptions, double seconds) {
+  constexpr double kSliceSeconds = 0.003;
+  return static_cast<double>(preemptions) * kSliceSeconds / seconds;
+}
+
+// The median of some runs that nobody disturbed, the lower one of two; where there is none, the
+// shortest. What takes long is not repeated.
 double Typical(const os::Clock& clock, const std::function<void()>& run,
                const std::function<void()>& before = {}, int repetitions = kRepetitions) {
-  std::vector<double> seconds;
+  constexpr double kDisturbed = 0.05;
+  std::vector<double> seconds, disturbed;
   const auto started = clock.Now();
-  for (int i = 0; i < repetitions; ++i) {
-    if (i > 0 && os::SecondsBetween(started, clock.Now()) > kPatienceSeconds) break;
+  const auto wanted = static_cast<size_t>(repetitions);
+  while (seconds.size() < wanted && disturbed.size() < kDisturbedMost * wanted) {
+    const bool first = seconds.empty() && disturbed.empty();
+    if (!first && os::SecondsBetween(started, clock.Now()) > kPatienceSeconds) break;
     if (before) before();
+    const int64_t preemptions = os::Preemptions();
     const auto begin = clock.Now();
     run();
-    seconds.push_back(os::SecondsBetween(begin, clock.Now()));
+    const double taken = os::SecondsBetween(begin, clock.Now());
+    const bool calm = DisturbedShare(os::Preemptions() - preemptions, taken) <= kDisturbed;
+    (calm ? seconds : disturbed).push_back(taken);
   }
+  if (seconds.empty()) return *std::min_element(disturbed.begin(), disturbed.end());
   std::sort(seconds.begin(), seconds.end());
   return seconds[(seconds.size() - 1) / 2];
 }
+
+double MedianOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Drives everything out of the caches, and watches how fast memory is while it does.
+class Flush {
+ public:
+  Flush(Device& device, const os::Clock& clock, device::Buffer& memory)
+      : device_(device), clock_(clock), memory_(memory) {}
+  void operator()() {
+    const auto begin = clock_.Now();
+    device_.ReadAll(memory_);
+    rates_.push_back(static_cast<double>(memory_.size_bytes()) /
+                     os::SecondsBetween(begin, clock_.Now()));
+  }
+  // What reading got since the last call; there must have been some.
+  double TakeRate() {
+    const double rate = MedianOf(rates_);
+    rates_.clear();
+    return rate;
+  }
+
+ private:
+  Device& device_;
+  const os::Clock& clock_;
+  device::Buffer& memory_;
+  std::vector<double> rates_;
+};
 
 // Bytes that are plausible weights, or keys and values, of every type: no denormals, no infinities.
 void FillPlausibly(std::span<uint8_t> bytes) {
@@ -81,7 +130,7 @@ class Meter {
   Meter(Device& device, const os::Clock& clock)
       : device_(device), clock_(clock), weights_(SomeWeights(kReadBytes)) {}
 
-  Result<TypeLimits> MeasureType(DType type, const std::function<void()>& flush) {
+  Result<TypeLimits> MeasureType(DType type, Flush& flush) {
     TypeLimits limits{.type = type};
     BATON_ASSIGN_OR_RETURN(const auto some, Pack(type, kMatrixRows));
     // A slow device is asked for a sixteenth of the work first.
@@ -96,29 +145,42 @@ class Meter {
     BATON_ASSIGN_OR_RETURN(const double shared, ProductSeconds(*few, tokens, {}));
     const double rows_s = std::max(wide - shared, wide / 2);
     limits.matrix_flops_per_s = FlopsOf(kMatrixRows - kFewRows, tokens) / rows_s;
-    const size_t rows = kReadBytes / BytesOf(type, kColumns) / 16 * 16;
+    const size_t rows = RowsIn(kReadBytes, type);
     BATON_ASSIGN_OR_RETURN(const auto all, Pack(type, rows));
     if (wide < kTooShortSeconds) {
       BATON_ASSIGN_OR_RETURN(wide, ProductSeconds(*all, tokens, {}));
       limits.matrix_flops_per_s = FlopsOf(rows, tokens) / wide;
     }
-    BATON_ASSIGN_OR_RETURN(const double narrow, ProductSeconds(*all, 1, flush));
-    limits.read_bytes_per_s = static_cast<double>(rows * BytesOf(type, kColumns)) / narrow;
+    const auto drive_out = [&] { flush(); };
+    BATON_ASSIGN_OR_RETURN(const double narrow,
+                           ProductSeconds(*all, 1, drive_out, kReadRepetitions));
+    limits.read_bytes_per_s = WeightBytes(type, rows) / narrow;
     for (const int batch : kBatches) {
-      BATON_ASSIGN_OR_RETURN(const double seconds, ProductSeconds(*all, batch, flush, 2));
+      BATON_ASSIGN_OR_RETURN(const double seconds, ProductSeconds(*all, batch, drive_out, 2));
       limits.batches.push_back({batch, FlopsOf(rows, batch) / seconds});
     }
+    limits.reading_bytes_per_s = flush.TakeRate();
+    const size_t warm_rows = RowsIn(kCachedBytes, type);
+    BATON_ASSIGN_OR_RETURN(const auto warm, Pack(type, warm_rows));
+    BATON_ASSIGN_OR_RETURN(const double warm_s, ProductSeconds(*warm, 1, {}, kWarmRepetitions));
+    limits.cached_bytes_per_s = WeightBytes(type, warm_rows) / warm_s;
     return limits;
   }
 
-  Result<AttentionLimits> MeasureAttention(KvType type, const std::function<void()>& flush);
+  Result<AttentionLimits> MeasureAttention(KvType type, Flush& flush);
   Result<double> ElementNs();
   Result<double> LayerOverheadUs(double element_ns);
 
  private:
   Result<double> ChainSeconds(size_t tokens, size_t few, bool attends);
-  Result<ContextLimits> MeasureContext(KvType type, int keys, const std::function<void()>& flush);
+  Result<ContextLimits> MeasureContext(KvType type, int keys, Flush& flush);
 
+  static size_t RowsIn(size_t bytes, DType type) {
+    return bytes / BytesOf(type, kColumns) / 16 * 16;
+  }
+  static double WeightBytes(DType type, size_t rows) {
+    return static_cast<double>(rows * BytesOf(type, kColumns));
+  }
   static double FlopsOf(size_t rows, size_t tokens) {
     return 2.0 * kColumns * static_cast<double>(rows * tokens);
   }
@@ -149,8 +211,7 @@ class Meter {
   const std::vector<uint8_t> weights_;
 };
 
-Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
-                                            const std::function<void()>& flush) {
+Result<ContextLimits> Meter::MeasureContext(KvType type, int keys, Flush& flush) {
   const device::KvLayout kv{kHeads, type};
   const int pages = keys / device::kPageTokens;
   BATON_ASSIGN_OR_RETURN(const auto storage, device_.Allocate(pages * kv.layer_bytes()));
@@ -181,8 +242,9 @@ Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
   }
   const auto many = static_cast<double>(queries);
   // Between two tokens all weights are read: a decode step finds no K and V in the caches.
-  const double narrow_s = attend(1, narrow, flush);
-  const double wider_s = std::clamp(attend(1, width, flush) - narrow_s, 0.0, narrow_s);
+  const auto drive_out = [&] { flush(); };
+  const double narrow_s = attend(1, narrow, drive_out);
+  const double wider_s = std::clamp(attend(1, width, drive_out) - narrow_s, 0.0, narrow_s);
   const auto flops = [&](size_t of) { return 4.0 * static_cast<double>(of) * keys; };
   ContextLimits limits{
       .keys = keys,
@@ -193,7 +255,7 @@ Result<ContextLimits> Meter::MeasureContext(KvType type, int keys,
   return limits;
 }
 
-Result<AttentionLimits> Meter::MeasureAttention(KvType type, const std::function<void()>& flush) {
+Result<AttentionLimits> Meter::MeasureAttention(KvType type, Flush& flush) {
   AttentionLimits limits{.type = type};
   for (const int keys : kContexts) {
     BATON_ASSIGN_OR_RETURN(const ContextLimits context, MeasureContext(type, keys, flush));
@@ -315,21 +377,34 @@ Result<double> Meter::LayerOverheadUs(double element_ns) {
   return std::max(0.0, seconds * 1e6 - element_ns * 1e-3 * ChainSpec().ElementsPerTokenPerLayer());
 }
 
+Result<std::unique_ptr<device::Buffer>> MemoryToFlushWith(Device& device) {
+  BATON_ASSIGN_OR_RETURN(auto memory, device.Allocate(kFlushBytes));
+  std::fill_n(memory->host(), memory->size_bytes(), uint8_t{1});
+  return memory;
+}
+
 }  // namespace
+
+Result<double> MeasureReading(Device& device, const os::Clock& clock) {
+  BATON_ASSIGN_OR_RETURN(const auto memory, MemoryToFlushWith(device));
+  Flush flush(device, clock, *memory);
+  for (int i = 0; i < kRepetitions; ++i) flush();
+  return flush.TakeRate();
+}
 
 Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {
   Limits limits;
-  BATON_ASSIGN_OR_RETURN(const auto flush, device.Allocate(kFlushBytes));
-  std::fill_n(flush->host(), flush->size_bytes(), uint8_t{1});
-  limits.peaks = device.MeasurePeaks(clock, *flush);
-  const auto drive_out = [&] { device.ReadAll(*flush); };
+  BATON_ASSIGN_OR_RETURN(const auto memory, MemoryToFlushWith(device));
+  limits.peaks = device.MeasurePeaks(clock, *memory);
+  Flush flush(device, clock, *memory);
   Meter meter(device, clock);
   for (const DType type : kTypes) {
-    BATON_ASSIGN_OR_RETURN(const TypeLimits measured, meter.MeasureType(type, drive_out));
+    BATON_ASSIGN_OR_RETURN(const TypeLimits measured, meter.MeasureType(type, flush));
     limits.types.push_back(measured);
   }
+  limits.reading_bytes_per_s = limits.types.back().reading_bytes_per_s;
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-    BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type, drive_out));
+    BATON_ASSIGN_OR_RETURN(const AttentionLimits measured, meter.MeasureAttention(type, flush));
     limits.attention.push_back(measured);
   }
   BATON_ASSIGN_OR_RETURN(limits.element_ns, meter.ElementNs());

@@ -22,7 +22,9 @@ struct TypeLimits {
   DType type = DType::kF32;
   double matrix_flops_per_s = 0;     // products with 512 tokens, their inputs' conversion left out
   double read_bytes_per_s = 0;       // products with one token: bytes of weights per second
+  double cached_bytes_per_s = 0;     // likewise, of few weights that are in the caches
   std::vector<BatchLimits> batches;  // in between, fewest first
+  double reading_bytes_per_s = 0;    // what reading alone got meanwhile
 };
 
 // Over so many keys.
@@ -45,6 +47,8 @@ struct AttentionLimits {
 
 struct Limits {
   device::Peaks peaks;
+  // Reading alone, by all threads, of much more than the caches hold.
+  double reading_bytes_per_s = 0;
   std::vector<TypeLimits> types;
   std::vector<AttentionLimits> attention;  // F16 first
   // Of many tokens, per element and pass between products (ModelSpec::ElementsPerTokenPerLayer).
@@ -54,5 +58,8 @@ struct Limits {
 
 // Uses the device alone for about eight seconds. Takes about 400 MiB while it runs.
 Result<Limits> MeasureLimits(device::Device& device, const os::Clock& clock);
+// Limits::reading_bytes_per_s, as it is now: other guests of the same machine read, too, and it may
+// be half of it a minute later. Takes some 50 ms, and 320 MiB while it runs.
+Result<double> MeasureReading(device::Device& device, const os::Clock& clock);
 
 }  // namespace baton::engine

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -13,6 +14,7 @@
 #include "cluster/cluster.h"
 #include "net/discovery.h"
 #include "net/mesh.h"
+#include "node/memory_watch.h"
 #include "node/profile.h"
 #include "node/sensor_watch.h"
 #include "os/file.h"
@@ -103,16 +105,15 @@ class Node::Impl {
                                    .kernels = options_.kernels,
                                    .cache_path = options_.home + "/profile.json",
                                    .software_version = Version()};
-    BATON_ASSIGN_OR_RETURN(plan::DeviceProfile profile, options_.phantom
-                                                            ? Result(options_.phantom->device)
-                                                            : KnownProfile(measuring));
-    const bool measured = profile.measured();
+    BATON_ASSIGN_OR_RETURN(const plan::DeviceProfile profile, options_.phantom
+                                                                  ? Result(options_.phantom->device)
+                                                                  : KnownProfile(measuring));
     BATON_ASSIGN_OR_RETURN(auto models, ScanModels());
     cluster_ =
         std::make_unique<cluster::Cluster>(io_, clock_,
                                            cluster::ClusterOptions{.name = options_.name,
                                                                    .software_version = Version(),
-                                                                   .device = std::move(profile),
+                                                                   .device = profile,
                                                                    .models = std::move(models),
                                                                    .threads = options_.threads,
                                                                    .kernels = options_.kernels,
@@ -141,12 +142,14 @@ class Node::Impl {
     sensors_ = std::make_unique<SensorWatch>(clock_, [this](auto readings) {
       asio::post(io_, [this, readings = std::move(readings)] { cluster_->SetSensors(readings); });
     });
-    if (!measured) measurer_ = std::thread([this, measuring] { Measure(measuring); });
+    if (!options_.phantom)
+      measurer_ = std::thread([this, measuring, profile] { Measure(measuring, profile); });
     return OkStatus();
   }
 
   ~Impl() {
     stopping_ = true;
+    pause_.End();
     if (measurer_.joinable()) measurer_.join();
     discovery_.reset();
     sensors_.reset();
@@ -175,15 +178,33 @@ class Node::Impl {
 
   // Thread of its own: the node is found by others meanwhile. Nodes of one machine that start
   // together measure one after the other: they have its memory, if not its processors, in common.
-  void Measure(const ProfileOptions& measuring) {
+  void Measure(const ProfileOptions& measuring, const plan::DeviceProfile& known) {
     os::NameThisThread("measurer");
-    const os::Turn turn(stopping_, kTurnMost);
+    if (known.measured()) return Watch(measuring, known, false);
+    std::optional<os::Turn> turn(std::in_place, stopping_, kTurnMost);
     if (stopping_) return;
     log::Info("measuring this device, a few seconds");
-    auto profile = MeasureProfile(measuring, clock_);
+    const auto profile = MeasureProfile(measuring, clock_);
+    turn.reset();
     if (!profile.ok())
       return log::Error("this device takes no part: {}", profile.error().message());
-    asio::post(io_, [this, profile = *std::move(profile)] { cluster_->SetDevice(profile); });
+    asio::post(io_, [this, device = *profile] { cluster_->SetDevice(device); });
+    Watch(measuring, *profile, true);
+  }
+
+  // The same thread, from then on.
+  void Watch(const ProfileOptions& measuring, const plan::DeviceProfile& profile,
+             bool just_measured) {
+    const auto tell = [this, &profile](double bytes_per_s) {
+      log::Info("memory is read at {:.1f} GB/s now", bytes_per_s / 1e9);
+      asio::post(io_,
+                 [this, device = profile.AtReading(bytes_per_s)] { cluster_->SetRates(device); });
+    };
+    WatchMemory({.bytes_per_s = profile.reading_bytes_per_s,
+                 .just_measured = just_measured,
+                 .read = [&] { return ReadingNow(measuring, clock_); },
+                 .on_change = tell},
+                clock_, pause_);
   }
 
   // --- Models ---
@@ -348,6 +369,7 @@ class Node::Impl {
   std::unique_ptr<SensorWatch> sensors_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  os::Pause pause_;
   std::thread measurer_;
 };
 

@@ -21,7 +21,7 @@ namespace json = boost::json;
 // What of the free memory models may take: the rest is for the system and for us.
 constexpr double kUsableShare = 0.9;
 // How it is measured: what was measured in another way is measured anew.
-constexpr int kMethod = 6;
+constexpr int kMethod = 7;
 
 json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
   json::array rates, contexts;
@@ -32,6 +32,7 @@ json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
     rates.push_back({{"type", json::string(InfoOf(rate.type).name)},
                      {"matmul_flops_per_s", rate.matmul_flops_per_s},
                      {"read_bytes_per_s", rate.read_bytes_per_s},
+                     {"cached_bytes_per_s", rate.cached_bytes_per_s},
                      {"batches", std::move(batches)}});
   }
   for (const plan::ContextRate& context : device.contexts) {
@@ -44,6 +45,7 @@ json::object ToJson(const plan::DeviceProfile& device, const std::string& key) {
           {"rates", std::move(rates)},
           {"attention_flops_per_s", device.attention_flops_per_s},
           {"kv_read_bytes_per_s", device.kv_read_bytes_per_s},
+          {"reading_bytes_per_s", device.reading_bytes_per_s},
           {"contexts", std::move(contexts)},
           {"layer_overhead_us", device.layer_overhead_us},
           {"element_ns", device.element_ns},
@@ -80,6 +82,7 @@ bool ReadRate(const json::object& object, plan::DeviceProfile& device) {
         {static_cast<int>(NumberIn(batch, "tokens")), NumberIn(batch, "flops_per_s")});
     return rate.batches.back().tokens > 0 && rate.batches.back().flops_per_s > 0;
   });
+  rate.cached_bytes_per_s = NumberIn(object, "cached_bytes_per_s");
   device.rates.push_back(rate);
   return whole && rate.matmul_flops_per_s > 0 && rate.read_bytes_per_s > 0;
 }
@@ -110,6 +113,7 @@ std::optional<plan::DeviceProfile> FromCache(const std::string& path, const std:
     return std::nullopt;
   device.attention_flops_per_s = NumberIn(*object, "attention_flops_per_s");
   device.kv_read_bytes_per_s = NumberIn(*object, "kv_read_bytes_per_s");
+  device.reading_bytes_per_s = NumberIn(*object, "reading_bytes_per_s");
   device.layer_overhead_us = NumberIn(*object, "layer_overhead_us");
   device.element_ns = NumberIn(*object, "element_ns");
   device.watts = NumberIn(*object, "watts");
@@ -133,14 +137,19 @@ Result<Machine> ThisMachine(const ProfileOptions& options) {
   return machine;
 }
 
+// Memory may have become faster or slower while the rates were measured, one after the other: all
+// are told as they are where it is as it was at the end.
 plan::DeviceProfile FromLimits(const engine::Limits& limits) {
   plan::DeviceProfile profile;
   for (const engine::TypeLimits& type : limits.types) {
     plan::TypeRate& rate = profile.rates.emplace_back();
     rate = {type.type, type.matrix_flops_per_s, type.read_bytes_per_s};
+    rate.cached_bytes_per_s = type.cached_bytes_per_s;
     for (const engine::BatchLimits& batch : type.batches)
       rate.batches.push_back({batch.tokens, batch.flops_per_s});
+    rate.FollowReading(type.reading_bytes_per_s, limits.reading_bytes_per_s);
   }
+  profile.reading_bytes_per_s = limits.reading_bytes_per_s;
   const engine::AttentionLimits& attention = limits.attention.front();
   profile.attention_flops_per_s = attention.flops_per_s;
   profile.kv_read_bytes_per_s = attention.read_bytes_per_s;
@@ -206,6 +215,11 @@ Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const 
     if (!saved.ok()) log::Warning("profile cache: {}", saved.error().message());
   }
   return WithWhatIsKnown(std::move(profile), machine, options);
+}
+
+Result<double> ReadingNow(const ProfileOptions& options, const os::Clock& clock) {
+  BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
+  return engine::MeasureReading(*machine.device, clock);
 }
 
 }  // namespace baton::node

@@ -19,7 +19,9 @@ struct ProfileOptions {
 
 // Name and memory as they are now, and the rates if they are cached: see measured().
 Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options);
-// All of it: measures, which takes up to about 5 s, and caches the result.
+// All of it: measures, which takes up to about 8 s, and caches the result.
 Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock);
+// What DeviceProfile::reading_bytes_per_s would be if it were measured now.
+Result<double> ReadingNow(const ProfileOptions& options, const os::Clock& clock);
 
 }  // namespace baton::node

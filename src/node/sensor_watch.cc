@@ -34,17 +34,8 @@ SensorWatch::SensorWatch(const os::Clock& clock, OnChange on_change)
       }) {}
 
 SensorWatch::~SensorWatch() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stopping_ = true;
-  }
-  stopped_.notify_all();
+  pause_.End();
   thread_.join();
-}
-
-bool SensorWatch::Wait() {
-  std::unique_lock lock(mutex_);
-  return !stopped_.wait_for(lock, kInterval, [this] { return stopping_; });
 }
 
 void SensorWatch::Watch(const os::Clock& clock, const OnChange& on_change) {
@@ -58,7 +49,7 @@ void SensorWatch::Watch(const os::Clock& clock, const OnChange& on_change) {
       told = now;
       on_change(std::move(now));
     }
-    if (!Wait()) return;
+    if (!pause_.For(kInterval)) return;
   }
 }
 

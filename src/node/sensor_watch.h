@@ -2,12 +2,11 @@
 // they say something else. It ends by itself on a machine that has none.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "os/pause.h"
 #include "os/sensors.h"
 
 namespace baton::node {
@@ -28,12 +27,8 @@ class SensorWatch {
 
  private:
   void Watch(const os::Clock& clock, const OnChange& on_change);
-  // False at the end.
-  bool Wait();
 
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stopping_ = false;
+  os::Pause pause_;
   std::thread thread_;
 };
 

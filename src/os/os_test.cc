@@ -1,9 +1,11 @@
 #include <cstdlib>
+#include <thread>
 
 #include <gmock/gmock.h>
 
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/pause.h"
 #include "os/system.h"
 
 namespace baton::os {
@@ -76,6 +78,25 @@ TEST(Clock, FakeTimeMovesOnlyWhenTold) {
   const TimePoint before = clock.Now();
   clock.Advance(std::chrono::milliseconds(1500));
   EXPECT_DOUBLE_EQ(SecondsBetween(before, clock.Now()), 1.5);
+}
+
+TEST(System, AMachineThatWorksIsBusy) {
+  const double before = MachineBusySeconds();
+  const SystemClock clock;
+  const auto begin = clock.Now();
+  volatile uint64_t sink = 0;
+  while (SecondsBetween(begin, clock.Now()) < 0.2) sink = sink + 1;
+  EXPECT_GE(MachineBusySeconds() - before, 0.02) << "at least of this thread, to a hundredth";
+  EXPECT_GE(Preemptions(), 0);
+}
+
+TEST(Pause, IsEndedOnceAndForAll) {
+  Pause pause;
+  EXPECT_TRUE(pause.For(std::chrono::milliseconds(1)));
+  std::thread other([&] { pause.End(); });
+  EXPECT_FALSE(pause.For(std::chrono::minutes(1)));
+  EXPECT_FALSE(pause.For(std::chrono::minutes(1)));
+  other.join();
 }
 
 }  // namespace

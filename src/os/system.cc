@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -52,6 +53,24 @@ uint64_t PeakResidentBytes() {
   rusage usage;
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t Preemptions() {
+  rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
+double MachineBusySeconds() {
+  std::ifstream file("/proc/stat");
+  std::string all;
+  // Ticks as user, nice, system, idle, waiting for a disk, interrupts of two kinds.
+  std::array<double, 7> ticks = {};
+  file >> all;
+  for (double& each : ticks) file >> each;
+  if (!file || all != "cpu") return 0;
+  const double busy = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6];
+  return busy / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 uint64_t ResidentBytes() {

@@ -20,6 +20,12 @@ MemoryInfo SystemMemory();
 uint64_t PeakResidentBytes();
 uint64_t ResidentBytes();
 
+// How often a thread of this process had to make way for another one so far, of any process.
+int64_t Preemptions();
+// Seconds that all processors of this machine together have been at work since it started, to a
+// hundredth; 0 where the system does not say.
+double MachineBusySeconds();
+
 // Processors this process may run on (its affinity mask), in order.
 std::vector<int> AllowedProcessors();
 // Binds the calling thread to one processor. A hint: failure is ignored.

@@ -15,7 +15,8 @@ Turn::Turn(const std::atomic<bool>& stop, std::chrono::milliseconds most)
   constexpr std::chrono::milliseconds kPause(20);
   for (std::chrono::milliseconds waited(0); fd_ >= 0 && waited < most && !stop; waited += kPause) {
     held_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
-    if (held_ || errno != EWOULDBLOCK) return;
+    taken_ = !held_ && errno == EWOULDBLOCK;
+    if (!taken_) return;
     std::this_thread::sleep_for(kPause);
   }
 }

@@ -17,10 +17,13 @@ class Turn {
   Turn& operator=(const Turn&) = delete;
 
   bool held() const { return held_; }
+  // It was another process's turn until the end.
+  bool taken() const { return taken_; }
 
  private:
   int fd_;
   bool held_ = false;
+  bool taken_ = false;
 };
 
 }  // namespace baton::os

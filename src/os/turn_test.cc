@@ -16,7 +16,10 @@ TEST(Turn, OneAfterTheOther) {
   ASSERT_FALSE(first->held()) << "who does not wait at all gets no turn";
   first.emplace(stop, milliseconds(1000));
   ASSERT_TRUE(first->held());
-  EXPECT_FALSE(Turn(stop, milliseconds(40)).held()) << "and goes on without one";
+  EXPECT_FALSE(first->taken());
+  const Turn without(stop, milliseconds(40));
+  EXPECT_FALSE(without.held()) << "and goes on without one";
+  EXPECT_TRUE(without.taken());
   auto second =
       std::async(std::launch::async, [&] { return Turn(stop, milliseconds(60000)).held(); });
   EXPECT_EQ(second.wait_for(milliseconds(100)), std::future_status::timeout);

@@ -35,6 +35,12 @@ double Feedback::Settle(const Ratios& ratios, double told) {
   return std::abs(now / told - 1) > kNews ? now : told;
 }
 
+void Feedback::ForgetAnswers() {
+  for (auto& [type, kinds] : ratios_) kinds.answers = {};
+  for (Correction& told : told_) told.decode = 1;
+  std::erase_if(told_, [](const Correction& told) { return told == Correction{told.type}; });
+}
+
 bool Feedback::Refresh() {
   std::vector<Correction> now;
   for (const auto& [type, kinds] : ratios_) {

@@ -29,6 +29,9 @@ class Feedback {
   // What is to be told of the device; true if that has changed since the last call.
   bool Refresh();
   const std::vector<Correction>& told() const { return told_; }
+  // Memory is faster or slower now, which the costs to come know: what answers said without that is
+  // forgotten.
+  void ForgetAnswers();
 
  private:
   // The last ones of a kind, the oldest overwritten first.

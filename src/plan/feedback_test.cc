@@ -47,6 +47,31 @@ class FeedbackTest : public testing::Test {
   Feedback feedback_;
 };
 
+// What is known of memory by now is in the costs to come: it would count twice.
+TEST_F(FeedbackTest, ForgetsAnswersAlone) {
+  Run(1.3, Feedback::kEnough, 1);
+  Run(1.2, Feedback::kEnough, 512);
+  ASSERT_TRUE(feedback_.Refresh());
+  feedback_.ForgetAnswers();
+  EXPECT_FALSE(feedback_.Refresh()) << "told already";
+  ASSERT_EQ(feedback_.told().size(), 1U);
+  EXPECT_EQ(feedback_.told()[0].decode, 1);
+  EXPECT_NEAR(feedback_.told()[0].prefill, 1.2, 1e-9);
+  Run(1.4, Feedback::kEnough - 1, 1);
+  EXPECT_FALSE(feedback_.Refresh()) << "not enough yet of those that ran since";
+  Run(1.4, 1, 1);
+  EXPECT_TRUE(feedback_.Refresh());
+  EXPECT_NEAR(feedback_.told()[0].decode, 1.4, 1e-9);
+}
+
+TEST_F(FeedbackTest, NothingIsLeftWhereAnswersWereAll) {
+  Run(1.3, Feedback::kEnough, 1);
+  ASSERT_TRUE(feedback_.Refresh());
+  feedback_.ForgetAnswers();
+  EXPECT_TRUE(feedback_.told().empty());
+  EXPECT_FALSE(feedback_.Refresh());
+}
+
 TEST_F(FeedbackTest, SaysNothingUntilThereIsEnough) {
   Run(1.3, Feedback::kEnough - 1, 1);
   EXPECT_FALSE(feedback_.Refresh());

@@ -209,15 +209,15 @@ double PrefillSeconds(const CostTable& costs, const Group& group) {
   if (group.size() == 1) return costs.At(group[0].node, group[0].layers, 1).prefill_whole_s;
   double fill = 0;
   double slowest = 0;
-  Pools::Load shared(costs.pools());
+  std::vector<Pools::Part> sharers;
   for (size_t i = 0; i < group.size(); ++i) {
     const double stage = costs.At(group[i].node, group[i].layers, group.size()).prefill_chunk_s;
     const double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
     fill += stage + hop;
     slowest = std::max({slowest, stage, hop});
-    shared.Add(group[i].node, stage);
+    if (!costs.pools().empty()) sharers.push_back({group[i].node, stage});
   }
-  return fill + (costs.chunks() - 1) * std::max(slowest, shared.Seconds());
+  return fill + (costs.chunks() - 1) * std::max(slowest, costs.pools().SecondsTogether(sharers));
 }
 
 double DecodeSeconds(const CostTable& costs, const Group& group) {

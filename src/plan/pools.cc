@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 namespace baton::plan {
 namespace {
@@ -90,6 +91,32 @@ std::vector<std::vector<size_t>> Pools::Sharers() const {
     }
   }
   return all;
+}
+
+double Pools::SecondsTogether(const std::vector<Part>& parts) const {
+  Load load(*this);
+  for (const Part& part : parts) load.Add(part.node, part.seconds);
+  double most = 0;
+  for (size_t pool = 0; pool < pools_.size(); ++pool) {
+    std::vector<std::pair<double, double>> left;  // seconds and share, of who is not done
+    double threads = 0;                           // of those, over the processors
+    for (const Part& part : parts) {
+      const double share = pools_[pool].shares[part.node];
+      if (share <= 0) continue;
+      left.emplace_back(part.seconds, share);
+      threads += share;
+    }
+    std::sort(left.begin(), left.end());
+    double sum = load.WaitOf(pool);
+    double done = 0;  // of each
+    for (const auto& [seconds, share] : left) {
+      sum += (seconds - done) * std::max(1.0, threads);
+      done = seconds;
+      threads -= share;
+    }
+    most = std::max(most, sum);
+  }
+  return most;
 }
 
 double Pools::ShareOf(size_t node) const {

@@ -23,6 +23,14 @@ class Pools {
   // By how much the busiest of a node's pools is taken while it computes; 0: it has none.
   double ShareOf(size_t node) const;
 
+  // Until the last has ended of some nodes that begin at once, each of which would take so long
+  // alone: while there are more threads than processors, each thread has the same share of these.
+  struct Part {
+    size_t node = 0;
+    double seconds = 0;
+  };
+  double SecondsTogether(const std::vector<Part>& parts) const;
+
   // What nodes compute at once, summed up. Threads of a team that has all processors of a pool wait
   // for each other: while another has one of them, the rest do for between nothing and as long, a
   // third of it as measured, and no longer than the team computes.
@@ -58,14 +66,16 @@ class Pools {
     }
 
    private:
+    friend class Pools;
     struct OfPool {
       double sum = 0;
       double teams = 0;   // of those that take all processors
       double beside = 0;  // while others take one, that the rest would have had
     };
-    double SecondsOf(size_t pool) const {
+    double SecondsOf(size_t pool) const { return of_[pool].sum + WaitOf(pool); }
+    double WaitOf(size_t pool) const {
       const OfPool& of = of_[pool];
-      return of.sum + (pools_.pools_[pool].has_team ? std::min(of.teams, of.beside / 3) : 0);
+      return pools_.pools_[pool].has_team ? std::min(of.teams, of.beside / 3) : 0;
     }
     const Pools& pools_;
     std::vector<OfPool> of_;

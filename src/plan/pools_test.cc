@@ -83,6 +83,42 @@ TEST(Pools, MoreThreadsThanCoresAreMeasuredSo) {
   EXPECT_EQ(Seconds(pools, {2, 1}), 3);
 }
 
+double Together(const Pools& pools, const std::vector<double>& of_nodes) {
+  std::vector<Pools::Part> parts;
+  for (size_t node = 0; node < of_nodes.size(); ++node) parts.push_back({node, of_nodes[node]});
+  return pools.SecondsTogether(parts);
+}
+
+// Three of one thread on two cores: two thirds for each until the shorter ones are done.
+TEST(Pools, WhoBeginsTogetherSharesUntilOthersAreDone) {
+  const Pools pools(Nodes({{"a", {0, 1}, 1}, {"a", {0, 1}, 1}, {"a", {0, 1}, 1}}));
+  EXPECT_NEAR(Together(pools, {6, 2, 2}), 1.5 * 2 + 4, 1e-9) << "not (6 + 2 + 2) / 2";
+  EXPECT_NEAR(Together(pools, {3, 3, 3}), 4.5, 1e-9);
+  EXPECT_NEAR(Together(pools, {0, 5, 3}), 5, 1e-9) << "a core for each";
+  EXPECT_EQ(Together(pools, {0, 0, 0}), 0);
+}
+
+// As long as turns take, at least, and as the longest takes alone.
+TEST(Pools, WhoBeginsTogetherTakesNoLessThanInTurns) {
+  Rng rng(23);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Processors> nodes;
+    std::vector<double> seconds;
+    double longest = 0;
+    for (int node = 0; node < 4; ++node) {
+      std::vector<int> cores{Between(rng, 0, 1)};
+      if (rng.Below(2) == 0) cores = {0, 1};
+      nodes.push_back({"a", cores, Between(rng, 1, 2)});
+      seconds.push_back(Between(rng, 0, 9));
+      longest = std::max(longest, seconds.back());
+    }
+    const Pools pools(Nodes(nodes));
+    const double together = Together(pools, seconds);
+    EXPECT_GE(together, Seconds(pools, seconds) - 1e-9) << round;
+    EXPECT_LE(std::max(together, longest), 2 * std::max(Seconds(pools, seconds), longest)) << round;
+  }
+}
+
 // Draws nodes of one machine or two.
 void ShareCores(Rng& rng, ClusterProfile& cluster) {
   for (NodeProfile& node : cluster.nodes) {

@@ -60,11 +60,20 @@ void TypeRate::Scale(double matmul, double read) {
   for (const BatchRate& batch : batches) excess.push_back(Excess(batch.tokens));
   matmul_flops_per_s *= matmul;
   read_bytes_per_s *= read;
+  cached_bytes_per_s *= read;
   const double flops_per_byte = 2 / BytesPerElement(type);
   for (size_t i = 0; i < batches.size(); ++i) {
     BatchRate& batch = batches[i];
     batch.flops_per_s = batch.tokens * flops_per_byte / (excess[i] * RooflineSeconds(batch.tokens));
   }
+}
+
+void TypeRate::FollowReading(double from, double to) {
+  // What the caches give is what computing allows: memory that is faster than that changes nothing.
+  const double cached = cached_bytes_per_s;
+  const double computing_s = cached > 0 ? 1 / std::max(cached, read_bytes_per_s) : 0;
+  Scale(1, std::max(computing_s, 1 / from) / std::max(computing_s, 1 / to));
+  cached_bytes_per_s = cached;
 }
 
 double TypeRate::Excess(double tokens) const {
@@ -87,6 +96,18 @@ double TypeRate::Excess(double tokens) const {
   const double seconds = Between(before_s, after_s, (tokens - before) / (after - before));
   // A measurement that others disturbed, or that was lucky, is not believed beyond reason.
   return std::clamp(seconds / RooflineSeconds(tokens), 0.8, 4.0);
+}
+
+DeviceProfile DeviceProfile::AtReading(double bytes_per_s) const {
+  DeviceProfile device = *this;
+  if (!(reading_bytes_per_s > 0) || !(bytes_per_s > 0)) return device;
+  for (TypeRate& rate : device.rates) rate.FollowReading(reading_bytes_per_s, bytes_per_s);
+  // Decode attention waits for memory more than it fills its bandwidth.
+  device.kv_read_bytes_per_s = std::min(kv_read_bytes_per_s, bytes_per_s);
+  for (ContextRate& context : device.contexts)
+    context.read_bytes_per_s = std::min(context.read_bytes_per_s, bytes_per_s);
+  device.reading_bytes_per_s = bytes_per_s;
+  return device;
 }
 
 const TypeRate& DeviceProfile::RateFor(DType type) const {

@@ -30,12 +30,17 @@ struct TypeRate {
   double matmul_flops_per_s = 0;   // many tokens at once (prefill)
   double read_bytes_per_s = 0;     // weight bytes per second at one token (decode)
   std::vector<BatchRate> batches;  // measured in between, fewest tokens first; may be empty
+  // Likewise at one token, of weights that are in the caches: more, no memory lets it be. 0: not
+  // known.
+  double cached_bytes_per_s = 0;
 
   // By how much products of `tokens` take longer than max(reading, computing) by these two rates:
   // where both bind, neither is as fast as alone. 1 where nothing in between was measured.
   double Excess(double tokens) const;
   // Another device, so many times as fast in each, with the same excess.
   void Scale(double matmul, double read);
+  // Measured where reading alone got `from` bytes per second, and now that it gets `to`.
+  void FollowReading(double from, double to);
   bool operator==(const TypeRate&) const = default;
 
  private:
@@ -85,7 +90,10 @@ struct DeviceProfile {
   double attention_flops_per_s = 0;   // prefill attention
   double kv_read_bytes_per_s = 0;     // decode attention
   std::vector<ContextRate> contexts;  // both as measured, fewest keys first; may be empty
-  double layer_overhead_us = 0;       // per layer and step, whatever its size
+  // What reading alone gets, of much more than the caches hold, where the rates are as they are;
+  // 0: not known.
+  double reading_bytes_per_s = 0;
+  double layer_overhead_us = 0;  // per layer and step, whatever its size
   // Per element and pass of what lies between products: norms, rotation, conversion, gates.
   double element_ns = 0;
   // What sending a byte of KV takes of what computes prompts meanwhile; 0: others do it.
@@ -96,6 +104,9 @@ struct DeviceProfile {
   std::vector<Correction> corrections;
 
   bool measured() const { return !rates.empty(); }
+  // The same device while reading alone gets `bytes_per_s`: what others of its machine read
+  // meanwhile, and how its memory is clocked, change that.
+  DeviceProfile AtReading(double bytes_per_s) const;
   // Of exactly this type.
   Correction CorrectionFor(DType type) const;
   // The rates for `type`, or for the measured type that is nearest in size; measured() holds.

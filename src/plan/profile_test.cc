@@ -50,6 +50,79 @@ TEST(TypeRate, AFasterDeviceKeepsItsExcess) {
   EXPECT_NEAR(rate.Excess(64), 1.5, 1e-12);
 }
 
+// Read at 40 GB/s where reading alone gets 50, and at 80 from the caches.
+TypeRate AtFifty() {
+  TypeRate rate{DType::kF16, 1e13, 40e9};
+  rate.cached_bytes_per_s = 80e9;
+  rate.batches = {{4, 100e9}, {64, 800e9}};
+  return rate;
+}
+
+TEST(TypeRate, FollowsMemoryAsFarAsComputingAllows) {
+  TypeRate rate = AtFifty();
+  rate.FollowReading(50e9, 25e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 20e9, 1) << "half of it";
+  rate = AtFifty();
+  rate.FollowReading(50e9, 75e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 60e9, 1);
+  for (const double fast : {80e9, 160e9, 1e13}) {
+    rate = AtFifty();
+    rate.FollowReading(50e9, fast);
+    EXPECT_NEAR(rate.read_bytes_per_s, 64e9, 1) << "as much better as 80 is than 50";
+  }
+  EXPECT_EQ(rate.cached_bytes_per_s, 80e9) << "is no memory's";
+  EXPECT_EQ(rate.matmul_flops_per_s, 1e13);
+}
+
+// Where computing binds, memory may be slower without harm until it binds.
+TEST(TypeRate, FollowsMemoryOnceThatBinds) {
+  TypeRate rate{DType::kF16, 1e13, 20e9};
+  rate.cached_bytes_per_s = 20e9;
+  rate.FollowReading(50e9, 25e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 20e9, 1);
+  rate.FollowReading(25e9, 10e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 10e9, 1);
+}
+
+TEST(TypeRate, FollowsMemoryAndBack) {
+  TypeRate rate = AtFifty();
+  rate.FollowReading(50e9, 33e9);
+  rate.FollowReading(33e9, 50e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 40e9, 1);
+  for (size_t i = 0; i < rate.batches.size(); ++i)
+    EXPECT_NEAR(rate.batches[i].flops_per_s / AtFifty().batches[i].flops_per_s, 1, 1e-9);
+}
+
+// What nothing is known of follows as it is.
+TEST(TypeRate, FollowsMemoryInProportion) {
+  TypeRate rate{DType::kF16, 1e13, 40e9};
+  rate.FollowReading(50e9, 100e9);
+  EXPECT_NEAR(rate.read_bytes_per_s, 80e9, 1);
+}
+
+TEST(DeviceProfile, FollowsItsMemory) {
+  DeviceProfile device;
+  device.rates = {AtFifty()};
+  device.kv_read_bytes_per_s = 30e9;
+  device.contexts = {{512, 1e12, 10e9}, {2048, 1e12, 30e9}};
+  EXPECT_EQ(device.AtReading(25e9).rates, device.rates) << "nothing is known of its memory";
+  device.reading_bytes_per_s = 50e9;
+  const DeviceProfile slow = device.AtReading(25e9);
+  EXPECT_EQ(slow.reading_bytes_per_s, 25e9);
+  EXPECT_NEAR(slow.rates[0].read_bytes_per_s, 20e9, 1);
+  EXPECT_EQ(slow.kv_read_bytes_per_s, 25e9);
+  EXPECT_EQ(slow.contexts[0].read_bytes_per_s, 10e9) << "waits, and needs less";
+  EXPECT_EQ(slow.contexts[1].read_bytes_per_s, 25e9);
+  EXPECT_EQ(device.AtReading(0).rates, device.rates) << "no memory is like that";
+  // More of it never takes longer.
+  double before = 0;
+  for (const double reading : {10e9, 30e9, 50e9, 70e9, 90e9}) {
+    const double rate = device.AtReading(reading).rates[0].read_bytes_per_s;
+    EXPECT_GE(rate, before);
+    before = rate;
+  }
+}
+
 TEST(DeviceProfile, ATypeHasItsOwnRateBeforeThatOfAnotherOfItsSize) {
   DeviceProfile device;
   device.rates = {{DType::kQ8_0, 1, 1}, {DType::kQ4_0, 2, 2}, {DType::kQ4_K, 3, 3}};

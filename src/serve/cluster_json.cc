@@ -81,6 +81,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"layer_overhead_us", device.layer_overhead_us},
           {"element_ns", device.element_ns},
           {"send_ns", device.send_ns},
+          {"reading_bytes_per_s", device.reading_bytes_per_s},
           {"processors", processors},
           {"watts", device.watts}};
 }

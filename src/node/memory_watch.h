@@ -1,0 +1,58 @@
+// How fast memory is now. What a node decodes with is what the other programs of its machine, and
+// on a rented one the other guests, leave of the memory's bandwidth: half of it a minute later is
+// nothing unusual. So the node reads some memory now and then, while it has nothing else to do, and
+// tells what has become of the rates that it measured.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "base/result.h"
+#include "os/clock.h"
+#include "os/pause.h"
+#include "os/system.h"
+
+namespace baton::node {
+
+// What a series of readings says. Pure.
+class ReadingNews {
+ public:
+  // Smaller changes are not worth a message to everybody.
+  static constexpr double kNews = 0.1;
+  // Who reads at the same moment makes a reading slow, nothing makes it fast: of so many the best
+  // counts.
+  static constexpr size_t kCounted = 3;
+
+  // `bytes_per_s` is what is told so far.
+  explicit ReadingNews(double bytes_per_s) : told_(bytes_per_s) {}
+  // The rate that holds after this reading, if it is news.
+  std::optional<double> Add(double bytes_per_s);
+
+ private:
+  std::array<double, kCounted> last_ = {};
+  size_t next_ = 0;
+  double told_;
+};
+
+struct MemoryWatchOptions {
+  double bytes_per_s = 0;                // when the rates were measured
+  bool just_measured = false;            // nothing has changed yet
+  std::function<Result<double>()> read;  // bytes per second, now
+  std::function<void(double bytes_per_s)> on_change;
+
+  // Between two readings, if these cost no more than half a hundredth of the time; and until it is
+  // tried again where something of this machine was at work.
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds retry{1'000};
+  // The machine has rested for so long before; what takes less of one processor is nobody's work.
+  std::chrono::milliseconds rest{300};
+  double rest_busy_s = 0.1;
+  std::function<double()> busy_seconds = os::MachineBusySeconds;
+};
+
+// On the thread that calls, until `pause` is ended.
+void WatchMemory(const MemoryWatchOptions& options, const os::Clock& clock, os::Pause& pause);
+
+}  // namespace baton::node
