@@ -43,11 +43,15 @@ void WatchMemory(const MemoryWatchOptions& options, const os::Clock& clock, os::
   if (!(options.bytes_per_s > 0)) return;
   ReadingNews news(options.bytes_per_s);
   milliseconds wait = options.just_measured ? options.interval : milliseconds(0);
+  size_t readings = 0;
   while (pause.For(wait)) {
     const auto begin = clock.Now();
     const auto rate = ReadAtRest(options, pause);
     const auto taken = std::chrono::duration_cast<milliseconds>(clock.Now() - begin) - options.rest;
-    wait = rate ? std::max(options.interval, kTimesReading * taken) : options.retry;
+    readings += rate ? 1 : 0;
+    wait = rate && readings >= ReadingNews::kCounted
+               ? std::max(options.interval, kTimesReading * taken)
+               : options.retry;
     const auto now = rate ? news.Add(*rate) : std::nullopt;
     if (!now) continue;
     options.on_change(

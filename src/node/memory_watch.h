@@ -26,12 +26,12 @@ class ReadingNews {
   static constexpr size_t kCounted = 3;
 
   // `bytes_per_s` is what is told so far.
-  explicit ReadingNews(double bytes_per_s) : told_(bytes_per_s) {}
+  explicit ReadingNews(double bytes_per_s) : told_(bytes_per_s) { last_.fill(bytes_per_s); }
   // The rate that holds after this reading, if it is news.
   std::optional<double> Add(double bytes_per_s);
 
  private:
-  std::array<double, kCounted> last_ = {};
+  std::array<double, kCounted> last_;
   size_t next_ = 0;
   double told_;
 };
@@ -43,7 +43,7 @@ struct MemoryWatchOptions {
   std::function<void(double bytes_per_s)> on_change;
 
   // Between two readings, if these cost no more than half a hundredth of the time; and until it is
-  // tried again where something of this machine was at work.
+  // tried again where something of this machine was at work, or when there are only a few so far.
   std::chrono::milliseconds interval{10'000};
   std::chrono::milliseconds retry{1'000};
   // The machine has rested for so long before; what takes less of one processor is nobody's work.

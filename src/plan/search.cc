@@ -20,7 +20,6 @@ namespace baton::plan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr size_t kCandidatesKept = 24;
 // More of both leave no time for care.
 constexpr size_t kNodesWithCare = 40;
 constexpr int kLayersWithCare = 64;
@@ -83,7 +82,8 @@ class Search {
       : judge_(judge),
         costs_(judge.costs()),
         bounds_(bounds),
-        budget_(HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly) {
+        budget_(HasTimeForCare(costs_.cluster(), costs_.model()) ? kWithCare : kQuickly),
+        best_(costs_) {
     const int layers = costs_.model().n_layers();
     for (size_t node = 0; node < costs_.cluster().nodes.size(); ++node) {
       double cells = layers;
@@ -94,7 +94,7 @@ class Search {
   }
 
   void Weigh(const SearchSpace& space);
-  std::vector<Candidate> Found() &&;
+  std::vector<Candidate> Found() const { return best_.WithSingles(); }
 
  private:
   // An order with what is computed of it only when it is looked at.
@@ -167,10 +167,9 @@ class Search {
   OrderBounds below_;          // of what any of the nodes have, in any order
   std::vector<double> cells_;  // by node
   double cells_left_ = 0;
-  std::vector<Candidate> kept_;     // best first, of different nodes or roles
-  std::vector<Candidate> singles_;  // every node alone
-  std::optional<size_t> newest_;    // steps lead to what has this node
-  std::deque<Order> orders_;        // that steps led to
+  BestCandidates best_;
+  std::optional<size_t> newest_;  // steps lead to what has this node
+  std::deque<Order> orders_;      // that steps led to
   std::map<NodeOrder, std::optional<Prepared>> stepped_;
 };
 
@@ -181,17 +180,9 @@ bool Search::CouldBeBetter(size_t nodes, double total_s, double busy_s) const {
                              ? std::max(busy_s, total_s / costs_.concurrency())
                              : total_s;
   if (!(seconds < seconds_below_)) return false;
-  if (kept_.empty()) return true;
-  const Score& best = kept_.front().score;
+  if (best_.empty()) return true;
+  const Score& best = best_.best().score;
   return objective() == Objective::kFit ? Score{nodes, total_s} < best : seconds < best.seconds;
-}
-
-bool SameNodes(const Arrangement& a, const Arrangement& b) {
-  const auto same = [](const Group& x, const Group& y) {
-    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                      [](const GroupStage& s, const GroupStage& t) { return s.node == t.node; });
-  };
-  return same(a.prefill, b.prefill) && same(a.decode, b.decode);
 }
 
 void Search::Offer(Arrangement arrangement) {
@@ -201,26 +192,7 @@ void Search::Offer(Arrangement arrangement) {
   if (!totals) return;
   const Score score = judge_.ScoreOf(arrangement, *totals);
   if (!(score.seconds < seconds_below_)) return;
-  Candidate candidate{std::move(arrangement), *totals, score};
-  if (NodeCount(candidate.arrangement) == 1) {
-    const bool known = std::any_of(singles_.begin(), singles_.end(), [&](const Candidate& other) {
-      return SameNodes(other.arrangement, candidate.arrangement);
-    });
-    if (!known) singles_.push_back(candidate);
-  }
-  if (kept_.size() >= kCandidatesKept && !Better(costs_, candidate, kept_.back())) return;
-  const auto twin = std::find_if(kept_.begin(), kept_.end(), [&](const Candidate& other) {
-    return SameNodes(other.arrangement, candidate.arrangement);
-  });
-  if (twin != kept_.end()) {
-    if (!Better(costs_, candidate, *twin)) return;
-    kept_.erase(twin);
-  }
-  const auto place = std::find_if(kept_.begin(), kept_.end(), [&](const Candidate& other) {
-    return Better(costs_, candidate, other);
-  });
-  kept_.insert(place, std::move(candidate));
-  if (kept_.size() > kCandidatesKept) kept_.pop_back();
+  best_.Add({std::move(arrangement), *totals, score});
 }
 
 // Those that promise most first, as far as the budget goes; the layer ranges that it took.
@@ -282,7 +254,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
   const DecodeStages stages(costs_, prefill, decode.nodes,
                             prefill_s - judge_.ToEntry(prefill.back().node));
   const auto best = [&] {
-    return kept_.empty() ? seconds_below_ : std::min(seconds_below_, kept_.front().score.seconds);
+    return best_.empty() ? seconds_below_ : std::min(seconds_below_, best_.best().score.seconds);
   };
   const double part = throughput ? costs_.BatchPart(batch) : 1;
   const auto step = [&](int i, int first) {
@@ -560,8 +532,8 @@ void Search::Climb(const std::vector<size_t>& nodes, double cells, OrderPairs be
   cells_left_ = cells;
   brief_ = true;
   const auto next = [&]() -> std::optional<Arrangement> {
-    for (size_t i = 0; i < kept_.size() && i < kStepsFrom; ++i) {
-      const Arrangement& arrangement = kept_[i].arrangement;
+    for (size_t i = 0; i < best_.kept().size() && i < kStepsFrom; ++i) {
+      const Arrangement& arrangement = best_.kept()[i].arrangement;
       if (begun.emplace(NodesOf(arrangement.prefill), NodesOf(arrangement.decode)).second)
         return arrangement;
     }
@@ -607,7 +579,7 @@ void Search::WeighNewest(const std::vector<size_t>& nodes, size_t newest) {
   brief_ = true;
   OrderPairs begun;
   std::vector<Arrangement> best;
-  for (const Candidate& candidate : kept_) {
+  for (const Candidate& candidate : best_.kept()) {
     begun.emplace(NodesOf(candidate.arrangement.prefill), NodesOf(candidate.arrangement.decode));
     if (best.size() < kStepsFrom) best.push_back(candidate.arrangement);
   }
@@ -623,7 +595,7 @@ void Search::WeighNewest(const std::vector<size_t>& nodes, size_t newest) {
     StepTo({newest}, {node});
     StepTo({node}, {newest});
   }
-  Climb(Promising(nodes, kept_, kNodesOfSteps), cells_left_, std::move(begun));
+  Climb(Promising(nodes, best_.kept(), kNodesOfSteps), cells_left_, std::move(begun));
 }
 
 bool Search::WorthWeighing(const Look& prefill, const Look& decode) const {
@@ -685,7 +657,7 @@ void Search::Gather(const std::vector<size_t>& nodes, OrderBook& orders) {
   if (IsFew(nodes)) return orders.AddAll(nodes, static_cast<size_t>(layers), may);
   orders.AddAll(nodes, StagesAllowed(nodes.size(), layers), may);
   GatherRoutes(orders);
-  orders.AddAll(Promising(nodes, kept_, kNodesWeighedInFull),
+  orders.AddAll(Promising(nodes, best_.kept(), kNodesWeighedInFull),
                 StagesAllowed(kNodesWeighedInFull, layers), may);
 }
 
@@ -705,7 +677,7 @@ void Search::Weigh(const SearchSpace& space) {
   std::erase_if(nodes_, [&](size_t node) { return !judge_.IsInReach(node); });
   const std::vector<size_t>& nodes = nodes_;
   for (const Arrangement& arrangement : space.known) Offer(arrangement);
-  if (space.newest && !kept_.empty()) return WeighNewest(nodes, *space.newest);
+  if (space.newest && !best_.empty()) return WeighNewest(nodes, *space.newest);
   if (!told_) OfferAlone(nodes);
 
   const bool few = IsFew(nodes) && !routes_only_;
@@ -731,19 +703,7 @@ void Search::Weigh(const SearchSpace& space) {
   if (!space.prefill) WeighBoth(decodes.orders());
   WeighPairs(std::move(prefills), prepared(decodes));
   if (!few && !told_ && space.cells == 0)
-    Climb(Promising(nodes, kept_, kNodesOfSteps), budget_.steps);
-}
-
-std::vector<Candidate> Search::Found() && {
-  for (Candidate& single : singles_) {
-    const bool known = std::any_of(kept_.begin(), kept_.end(), [&](const Candidate& other) {
-      return SameNodes(other.arrangement, single.arrangement);
-    });
-    if (!known) kept_.push_back(std::move(single));
-  }
-  std::sort(kept_.begin(), kept_.end(),
-            [&](const Candidate& a, const Candidate& b) { return Better(costs_, a, b); });
-  return std::move(kept_);
+    Climb(Promising(nodes, best_.kept(), kNodesOfSteps), budget_.steps);
 }
 
 }  // namespace
@@ -758,44 +718,10 @@ bool HasTimeForCare(const ClusterProfile& cluster, const ModelCost& model) {
   return cluster.nodes.size() <= kNodesWithCare || model.n_layers() <= kLayersWithCare;
 }
 
-bool Better(const CostTable& costs, const Candidate& a, const Candidate& b) {
-  if (a.score < b.score) return true;
-  if (b.score < a.score) return false;
-  const size_t nodes_a = NodeCount(a.arrangement);
-  const size_t nodes_b = NodeCount(b.arrangement);
-  if (nodes_a != nodes_b) return nodes_a < nodes_b;
-  const auto key = [&](const Arrangement& arrangement) {
-    std::vector<std::pair<NodeId, int>> stages;
-    for (const Group* group : {&arrangement.prefill, &arrangement.decode}) {
-      for (const GroupStage& stage : *group)
-        stages.emplace_back(costs.cluster().nodes[stage.node].id, stage.layers.last);
-    }
-    return stages;
-  };
-  return key(a.arrangement) < key(b.arrangement);
-}
-
-std::vector<Candidate> Merged(const CostTable& costs, std::vector<Candidate> candidates,
-                              const std::vector<Candidate>& more) {
-  for (const Candidate& candidate : more) {
-    const auto twin =
-        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& other) {
-          return SameNodes(other.arrangement, candidate.arrangement);
-        });
-    if (twin == candidates.end())
-      candidates.push_back(candidate);
-    else if (Better(costs, candidate, *twin))
-      *twin = candidate;
-  }
-  std::sort(candidates.begin(), candidates.end(),
-            [&](const Candidate& a, const Candidate& b) { return Better(costs, a, b); });
-  return candidates;
-}
-
 std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds) {
   Search search(judge, bounds);
   search.Weigh(space);
-  return std::move(search).Found();
+  return search.Found();
 }
 
 }  // namespace baton::plan

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "plan/candidates.h"
 #include "plan/evaluate.h"
 #include "plan/orders.h"
 
@@ -31,12 +32,6 @@ inline constexpr int kLayersMany = 16;
 // Is there time to weigh with care what the first nodes do? Where nodes and layers are many there
 // is not.
 bool HasTimeForCare(const ClusterProfile& cluster, const ModelCost& model);
-
-struct Candidate {
-  Arrangement arrangement;
-  Totals totals;
-  Score score;
-};
 
 // Orders of nodes that compute prompts (none: the others do it) and that generate.
 using OrderPairs = std::set<std::pair<std::vector<size_t>, std::vector<size_t>>>;
@@ -66,14 +61,7 @@ struct SearchSpace {
 // judge.
 std::vector<Candidate> Find(const Judge& judge, const SearchSpace& space, BoundsBook& bounds);
 
-// Both, each arrangement of nodes and roles once, as it is better; best first.
-std::vector<Candidate> Merged(const CostTable& costs, std::vector<Candidate> candidates,
-                              const std::vector<Candidate>& more);
-
 // By identity, so that the order in which a cluster lists its nodes decides nothing.
 std::vector<size_t> ById(const ClusterProfile& cluster, std::vector<size_t> nodes);
-
-// A total order: score, then fewer nodes, then the nodes and the boundaries themselves.
-bool Better(const CostTable& costs, const Candidate& a, const Candidate& b);
 
 }  // namespace baton::plan
