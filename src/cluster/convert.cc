@@ -74,6 +74,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
     item->set_type(static_cast<uint32_t>(rate.type));
     item->set_matmul_flops_per_s(rate.matmul_flops_per_s);
     item->set_read_bytes_per_s(rate.read_bytes_per_s);
+    item->set_cached_bytes_per_s(rate.cached_bytes_per_s);
     for (const plan::BatchRate& batch : rate.batches) {
       BatchRate* one = item->add_batches();
       one->set_tokens(batch.tokens);
@@ -101,6 +102,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   proto.set_element_ns(device.element_ns);
   proto.set_send_ns(device.send_ns);
   proto.set_reading_bytes_per_s(device.reading_bytes_per_s);
+  proto.set_cache_bytes(device.cache_bytes);
   const plan::Processors& processors = device.processors;
   proto.mutable_processors()->set_machine(processors.machine);
   for (const int core : processors.cores)
@@ -134,6 +136,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
     if (!type) continue;
     plan::TypeRate& rate = device.rates.emplace_back();
     rate = {type->type, item.matmul_flops_per_s(), item.read_bytes_per_s()};
+    if (IsRate(item.cached_bytes_per_s())) rate.cached_bytes_per_s = item.cached_bytes_per_s();
     for (const BatchRate& batch : item.batches()) {
       const int before = rate.batches.empty() ? 1 : rate.batches.back().tokens;
       if (batch.tokens() > before && IsRate(batch.flops_per_s()))
@@ -164,6 +167,7 @@ plan::DeviceProfile FromProto(const pb::DeviceProfile& proto) {
   device.layer_overhead_us = proto.layer_overhead_us();
   if (IsRate(proto.element_ns())) device.element_ns = proto.element_ns();
   if (IsRate(proto.send_ns())) device.send_ns = proto.send_ns();
+  device.cache_bytes = proto.cache_bytes();
   if (IsRate(proto.reading_bytes_per_s())) device.reading_bytes_per_s = proto.reading_bytes_per_s();
   device.processors = FromProto(proto.processors());
   return device;

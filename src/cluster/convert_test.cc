@@ -17,6 +17,8 @@ plan::DeviceProfile Device() {
   device.element_ns = 0.5;
   device.send_ns = 0.25;
   device.reading_bytes_per_s = 5e10;
+  device.cache_bytes = 32 << 20;
+  device.rates[0].cached_bytes_per_s = 2e10;
   device.processors = {"machine", {0, 2, 3}, 2};
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
   return device;
@@ -31,6 +33,7 @@ TEST(Convert, ADeviceArrivesAsItWasMeasured) {
   EXPECT_EQ(came.element_ns, sent.element_ns);
   EXPECT_EQ(came.send_ns, sent.send_ns);
   EXPECT_EQ(came.reading_bytes_per_s, sent.reading_bytes_per_s);
+  EXPECT_EQ(came.cache_bytes, sent.cache_bytes);
   EXPECT_EQ(came.corrections, sent.corrections);
   EXPECT_EQ(came.processors, sent.processors);
 }
@@ -60,10 +63,12 @@ TEST(Convert, NoNonsenseIsBelieved) {
     proto.set_element_ns(nonsense);
     proto.set_send_ns(nonsense);
     proto.set_reading_bytes_per_s(nonsense);
+    proto.mutable_rates(0)->set_cached_bytes_per_s(nonsense);
     proto.mutable_contexts(0)->set_query_flops_per_s(nonsense);
     EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).send_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).reading_bytes_per_s, 0) << nonsense;
+    EXPECT_EQ(FromProto(proto).rates[0].cached_bytes_per_s, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).contexts[0].query_flops_per_s, 0) << nonsense;
   }
   pb::DeviceProfile proto = ToProto(Device());

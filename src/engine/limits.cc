@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <utility>
 
 #include "base/random.h"
 #include "model/spec.h"
@@ -70,11 +71,6 @@ double Typical(const os::Clock& clock, const std::function<void()>& run,
   return seconds[(seconds.size() - 1) / 2];
 }
 
-double MedianOf(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 // Drives everything out of the caches, and watches how fast memory is while it does.
 class Flush {
  public:
@@ -83,21 +79,18 @@ class Flush {
   void operator()() {
     const auto begin = clock_.Now();
     device_.ReadAll(memory_);
-    rates_.push_back(static_cast<double>(memory_.size_bytes()) /
-                     os::SecondsBetween(begin, clock_.Now()));
+    const double seconds = os::SecondsBetween(begin, clock_.Now());
+    best_ = std::max(best_, static_cast<double>(memory_.size_bytes()) / seconds);
   }
-  // What reading got since the last call; there must have been some.
-  double TakeRate() {
-    const double rate = MedianOf(rates_);
-    rates_.clear();
-    return rate;
-  }
+  // The best that reading got since the last call, bytes per second: others can make it slow for a
+  // moment, and nothing fast.
+  double TakeRate() { return std::exchange(best_, 0); }
 
  private:
   Device& device_;
   const os::Clock& clock_;
   device::Buffer& memory_;
-  std::vector<double> rates_;
+  double best_ = 0;
 };
 
 // Bytes that are plausible weights, or keys and values, of every type: no denormals, no infinities.

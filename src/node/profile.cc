@@ -186,6 +186,7 @@ plan::DeviceProfile WithWhatIsKnown(plan::DeviceProfile profile, const Machine& 
   profile.name = machine.name;
   const int threads = ThreadsOf(options);
   profile.send_ns = SendNs(threads);
+  profile.cache_bytes = os::CacheBytes();
   profile.processors = {os::MachineId(), os::AllowedCores(), threads};
   profile.memory_bytes =
       static_cast<uint64_t>(static_cast<double>(os::SystemMemory().available_bytes) * kUsableShare);

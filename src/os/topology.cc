@@ -26,6 +26,7 @@ Topology LoadTopology() {
   Topology owned(topology);
   hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
   return hwloc_topology_load(topology) == 0 ? std::move(owned) : nullptr;
 }
 
@@ -103,6 +104,25 @@ std::vector<int> CoresOf(hwloc_topology* topology, const std::vector<int>& proce
 
 std::vector<int> AllowedCores() {
   return CoresOf(ThisMachine(), AllowedProcessors());
+}
+
+uint64_t CacheBytesOf(hwloc_topology* topology, const std::vector<int>& processors) {
+  std::set<hwloc_obj_t> caches;
+  uint64_t bytes = 0;
+  for (const int processor : processors) {
+    if (topology == nullptr) continue;
+    hwloc_obj_t last = nullptr;
+    for (hwloc_obj_t each =
+             hwloc_get_pu_obj_by_os_index(topology, static_cast<unsigned>(processor));
+         each != nullptr; each = each->parent)
+      last = hwloc_obj_type_is_dcache(each->type) ? each : last;
+    if (last != nullptr && caches.insert(last).second) bytes += last->attr->cache.size;
+  }
+  return bytes;
+}
+
+uint64_t CacheBytes() {
+  return CacheBytesOf(ThisMachine(), ComputeProcessors());
 }
 
 void SpreadOverMemoryNodes(void* data, size_t bytes) {

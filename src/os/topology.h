@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 struct hwloc_topology;
@@ -23,6 +24,12 @@ std::vector<int> ChooseProcessors(hwloc_topology* topology, const std::vector<in
 std::vector<int> AllowedCores();
 // Likewise, of some processors.
 std::vector<int> CoresOf(hwloc_topology* topology, const std::vector<int>& processors);
+
+// Bytes that the last caches of some processors hold, of those they share once; 0 where nothing is
+// known.
+uint64_t CacheBytesOf(hwloc_topology* topology, const std::vector<int>& processors);
+// Of ComputeProcessors().
+uint64_t CacheBytes();
 
 // Where the machine has several memory nodes: the pages of [data, data + bytes) will come from all
 // of them in turn, since every core reads every weight. A hint.

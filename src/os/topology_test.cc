@@ -56,6 +56,17 @@ TEST(ChooseProcessors, WithoutTheSlowestKind) {
       << "better than none";
 }
 
+TEST(CacheBytes, AreOfTheLastCachesEachOnce) {
+  Machine machine("package:2 l3:1(size=32MB) l2:2(size=1MB) core:1 pu:2");
+  constexpr uint64_t kMegabyte = 1'000'000;
+  EXPECT_EQ(CacheBytesOf(machine.topology(), {0, 1, 2}), 32 * kMegabyte) << "one package";
+  EXPECT_EQ(CacheBytesOf(machine.topology(), {0, 4, 6}), 64 * kMegabyte);
+  EXPECT_EQ(CacheBytesOf(machine.topology(), {}), 0U);
+  EXPECT_EQ(CacheBytesOf(nullptr, {0}), 0U) << "nothing is known";
+  Machine none("core:2 pu:1");
+  EXPECT_EQ(CacheBytesOf(none.topology(), {0, 1}), 0U);
+}
+
 TEST(CoresOf, ThreadsOfOneCoreAreOne) {
   Machine machine("package:1 core:4 pu:2");
   EXPECT_THAT(CoresOf(machine.topology(), {1, 2, 3, 7}), ElementsAre(0, 2, 6));

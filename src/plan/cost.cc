@@ -94,16 +94,19 @@ uint64_t CostModel::MemoryOf(LayerRange layers) const {
 
 CostModel::Speed CostModel::SpeedOf(const DeviceProfile& device) const {
   const TypeRate& rate = device.RateFor(model_.weight_type);
+  const double cached_share = model_.CachedShare(device.cache_bytes);
   const auto excess = [&](double tokens) {
     return Speed::Excess{rate.Excess(tokens), rate.Excess(model_.TokensPerExpert(tokens))};
   };
   return {.matmul_flops_per_s = rate.matmul_flops_per_s,
-          .read_bytes_per_s = rate.read_bytes_per_s,
+          .read_bytes_per_s = rate.ReadingFrom(cached_share),
           .knows_few_tokens = !rate.batches.empty(),
           .chunk = excess(chunk_),
           .rest = excess(std::max(1.0, rest_)),
           .decode = excess(std::max(1, workload_.concurrency)),
-          .correction = device.CorrectionFor(model_.weight_type)};
+          // What models that memory is read for have taught says nothing of one that is not.
+          .correction = cached_share > 0 ? Correction{model_.weight_type}
+                                         : device.CorrectionFor(model_.weight_type)};
 }
 
 double CostModel::StepSeconds(const Speed& speed, const Products& shared, const Products& experts,

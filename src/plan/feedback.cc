@@ -6,6 +6,7 @@
 namespace baton::plan {
 
 void Feedback::Add(const StepCosts& costs, DType type, const RanStep& step) {
+  if (costs.is_cached()) return;
   const bool answers = step.tokens == 1;
   const double predicted_s =
       answers ? costs.OfTokens(step.layers, {&step.first_token, 1}, step.logits).back()

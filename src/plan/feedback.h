@@ -3,8 +3,9 @@
 // counts, so that a few steps that others disturbed change nothing, and only once there are enough
 // of them. Tokens come by the dozen a second: more of them are kept, so that no second decides. It
 // is bounded, and told anew only when it has moved: planners that hear every tremor would move
-// models for nothing. It is not kept on disk: what slows a device down today, such as heat or other
-// programs, may be gone tomorrow. Pure.
+// models for nothing. Models that the caches hold in part say nothing, as memory is not what they
+// wait for, and are told nothing. It is not kept on disk: what slows a device down today, such as
+// heat or other programs, may be gone tomorrow. Pure.
 #pragma once
 
 #include <map>

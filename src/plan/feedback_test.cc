@@ -64,6 +64,18 @@ TEST_F(FeedbackTest, ForgetsAnswersAlone) {
   EXPECT_NEAR(feedback_.told()[0].decode, 1.4, 1e-9);
 }
 
+TEST_F(FeedbackTest, ModelsInCachesSayNothing) {
+  DeviceProfile device = Device(1000, 50);
+  device.cache_bytes = uint64_t{1} << 30;
+  const StepCosts cached{device, Model(), KvType::kF16};
+  for (const int tokens : {1, 64, 512}) {
+    for (int i = 0; i < 100; ++i)
+      feedback_.Add(cached, DType::kF16, {.layers = {0, 8}, .tokens = tokens, .seconds = 1});
+  }
+  EXPECT_FALSE(feedback_.Refresh());
+  EXPECT_TRUE(feedback_.told().empty());
+}
+
 TEST_F(FeedbackTest, NothingIsLeftWhereAnswersWereAll) {
   Run(1.3, Feedback::kEnough, 1);
   ASSERT_TRUE(feedback_.Refresh());

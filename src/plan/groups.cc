@@ -122,8 +122,8 @@ namespace {
 bool AreAlike(const DeviceProfile& a, const DeviceProfile& b, DType type) {
   return a.RateFor(type) == b.RateFor(type) && a.attention_flops_per_s == b.attention_flops_per_s &&
          a.kv_read_bytes_per_s == b.kv_read_bytes_per_s && a.contexts == b.contexts &&
-         a.layer_overhead_us == b.layer_overhead_us && a.element_ns == b.element_ns &&
-         a.CorrectionFor(type) == b.CorrectionFor(type);
+         a.cache_bytes == b.cache_bytes && a.layer_overhead_us == b.layer_overhead_us &&
+         a.element_ns == b.element_ns && a.CorrectionFor(type) == b.CorrectionFor(type);
 }
 
 }  // namespace

@@ -39,6 +39,8 @@ struct TypeRate {
   double Excess(double tokens) const;
   // Another device, so many times as fast in each, with the same excess.
   void Scale(double matmul, double read);
+  // Bytes of weights per second at one token, if caches hold this share of them.
+  double ReadingFrom(double cached_share) const;
   // Measured where reading alone got `from` bytes per second, and now that it gets `to`.
   void FollowReading(double from, double to);
   bool operator==(const TypeRate&) const = default;
@@ -93,6 +95,7 @@ struct DeviceProfile {
   // What reading alone gets, of much more than the caches hold, where the rates are as they are;
   // 0: not known.
   double reading_bytes_per_s = 0;
+  uint64_t cache_bytes = 0;      // 0: not known
   double layer_overhead_us = 0;  // per layer and step, whatever its size
   // Per element and pass of what lies between products: norms, rotation, conversion, gates.
   double element_ns = 0;
@@ -229,6 +232,9 @@ struct ModelCost {
   // Tokens that one request of `workload` has room for in all of some layers: in those with a
   // window no more than what one chunk needs.
   uint64_t HeldTokens(LayerRange layers, const Workload& workload) const;
+  // The share of its weights that such caches still hold when the next token comes to them. All of
+  // the model counts, whoever has which layers: stages on one machine have its caches in common.
+  double CachedShare(uint64_t cache_bytes) const;
   int n_layers() const { return static_cast<int>(layer_weight_bytes.size()); }
   // What a prompt takes of a layer's matrices, as a share of all of them; and does it attend there?
   double PromptShare(int layer) const {

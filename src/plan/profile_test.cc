@@ -100,6 +100,49 @@ TEST(TypeRate, FollowsMemoryInProportion) {
   EXPECT_NEAR(rate.read_bytes_per_s, 80e9, 1);
 }
 
+// A gigabyte of four layers, and a head as large as one of them.
+ModelCost OneGigabyte() {
+  ModelCost model;
+  model.layer_weight_bytes.assign(4, 200'000'000);
+  model.layer_flops_per_token = 4e8;
+  model.embedding_bytes = model.head_bytes = 200'000'000;
+  model.head_flops_per_token = 4e8;
+  model.kv_elements = 64;
+  model.q_width = model.hidden_width = 64;
+  return model;
+}
+
+TEST(ModelCost, CachesHoldSmallModels) {
+  const ModelCost model = OneGigabyte();
+  EXPECT_EQ(model.CachedShare(0), 0) << "not known";
+  EXPECT_EQ(model.CachedShare(700'000'000), 0);
+  EXPECT_NEAR(model.CachedShare(1'000'000'000), 0.4, 1e-9);
+  EXPECT_NEAR(model.CachedShare(2'000'000'000), 0.9, 1e-9);
+  EXPECT_EQ(model.CachedShare(4'000'000'000), 1);
+}
+
+// What caches hold is read as fast as they give it, whichever layers the device has; and what other
+// models have taught does not count.
+TEST(ModelCost, CachedModelsAreQuick) {
+  const ModelCost model = OneGigabyte();
+  DeviceProfile device;
+  device.rates = {AtFifty()};
+  device.rates[0].batches.clear();
+  device.attention_flops_per_s = device.kv_read_bytes_per_s = 1e15;
+  device.corrections = {{DType::kF16, 1.5, 1.5, 1.5}};
+  const auto step = [&](LayerRange layers) {
+    return CostOf(device, model, layers, {.prompt_tokens = 16}).decode_step_s;
+  };
+  EXPECT_NEAR(step({0, 4}), 1.5 * 1.0 / 40, 1e-4);
+  device.cache_bytes = 4'000'000'000;
+  EXPECT_NEAR(step({0, 4}), 1.0 / 80, 1e-4);
+  EXPECT_NEAR(step({1, 3}), 0.4 / 80, 1e-4);
+  device.cache_bytes = 1'000'000'000;
+  EXPECT_NEAR(step({0, 4}), 0.4 / 80 + 0.6 / 40, 1e-4);
+  device.rates[0].cached_bytes_per_s = 0;
+  EXPECT_NEAR(step({0, 4}), 1.0 / 40, 1e-4) << "not known how fast";
+}
+
 TEST(DeviceProfile, FollowsItsMemory) {
   DeviceProfile device;
   device.rates = {AtFifty()};

@@ -22,6 +22,8 @@ class StepCosts {
  public:
   StepCosts(DeviceProfile device, ModelCost model, KvType kv_type);
 
+  // Of a model that caches hold in part, or all of it: steps of others say nothing of its own.
+  bool is_cached() const { return model_.CachedShare(device_.cache_bytes) > 0; }
   // Seconds until the first layer, the first two, ... of `layers` are computed, for tokens
   // [first_token, first_token + count) of one prompt, with the logits of the last one or without.
   std::vector<double> OfChunk(LayerRange layers, int first_token, int count, bool logits) const;

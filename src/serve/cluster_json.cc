@@ -50,6 +50,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
     rates.push_back({{"type", json::string(InfoOf(rate.type).name)},
                      {"matmul_flops_per_s", rate.matmul_flops_per_s},
                      {"read_bytes_per_s", rate.read_bytes_per_s},
+                     {"cached_bytes_per_s", rate.cached_bytes_per_s},
                      {"batches", std::move(batches)}});
   }
   json::array contexts;
@@ -82,6 +83,7 @@ json::object ToJson(const plan::DeviceProfile& device) {
           {"element_ns", device.element_ns},
           {"send_ns", device.send_ns},
           {"reading_bytes_per_s", device.reading_bytes_per_s},
+          {"cache_bytes", device.cache_bytes},
           {"processors", processors},
           {"watts", device.watts}};
 }
