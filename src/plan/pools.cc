@@ -97,26 +97,30 @@ double Pools::SecondsTogether(const std::vector<Part>& parts) const {
   Load load(*this);
   for (const Part& part : parts) load.Add(part.node, part.seconds);
   double most = 0;
-  for (size_t pool = 0; pool < pools_.size(); ++pool) {
-    std::vector<std::pair<double, double>> left;  // seconds and share, of who is not done
-    double threads = 0;                           // of those, over the processors
-    for (const Part& part : parts) {
-      const double share = pools_[pool].shares[part.node];
-      if (share <= 0) continue;
-      left.emplace_back(part.seconds, share);
-      threads += share;
-    }
-    std::sort(left.begin(), left.end());
-    double sum = load.WaitOf(pool);
-    double done = 0;  // of each
-    for (const auto& [seconds, share] : left) {
-      sum += (seconds - done) * std::max(1.0, threads);
-      done = seconds;
-      threads -= share;
-    }
-    most = std::max(most, sum);
-  }
+  for (size_t pool = 0; pool < pools_.size(); ++pool)
+    most = std::max(most, pools_[pool].has_team ? load.SecondsOf(pool)
+                                                : SecondsOfEqualShares(pools_[pool], parts));
   return most;
+}
+
+double Pools::SecondsOfEqualShares(const Pool& pool, const std::vector<Part>& parts) {
+  std::vector<std::pair<double, double>> left;  // seconds and share, of who is not done
+  double threads = 0;                           // of those, over the processors
+  for (const Part& part : parts) {
+    const double share = pool.shares[part.node];
+    if (share <= 0) continue;
+    left.emplace_back(part.seconds, share);
+    threads += share;
+  }
+  std::sort(left.begin(), left.end());
+  double sum = 0;
+  double done = 0;  // of each
+  for (const auto& [seconds, share] : left) {
+    sum += (seconds - done) * std::max(1.0, threads);
+    done = seconds;
+    threads -= share;
+  }
+  return sum;
 }
 
 double Pools::ShareOf(size_t node) const {

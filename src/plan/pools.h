@@ -24,7 +24,8 @@ class Pools {
   double ShareOf(size_t node) const;
 
   // Until the last has ended of some nodes that begin at once, each of which would take so long
-  // alone: while there are more threads than processors, each thread has the same share of these.
+  // alone: while there are more threads than processors, each thread has the same share of these. A
+  // team's threads take over what the one has left whose processor is taken: it is in turns.
   struct Part {
     size_t node = 0;
     double seconds = 0;
@@ -72,10 +73,9 @@ class Pools {
       double teams = 0;   // of those that take all processors
       double beside = 0;  // while others take one, that the rest would have had
     };
-    double SecondsOf(size_t pool) const { return of_[pool].sum + WaitOf(pool); }
-    double WaitOf(size_t pool) const {
+    double SecondsOf(size_t pool) const {
       const OfPool& of = of_[pool];
-      return pools_.pools_[pool].has_team ? std::min(of.teams, of.beside / 3) : 0;
+      return of.sum + (pools_.pools_[pool].has_team ? std::min(of.teams, of.beside / 3) : 0);
     }
     const Pools& pools_;
     std::vector<OfPool> of_;
@@ -88,6 +88,7 @@ class Pools {
   };
   void Add(const ClusterProfile& cluster, const std::string& machine,
            const std::vector<int>& cores);
+  static double SecondsOfEqualShares(const Pool& pool, const std::vector<Part>& parts);
 
   std::vector<Pool> pools_;
 };

@@ -98,6 +98,12 @@ TEST(Pools, WhoBeginsTogetherSharesUntilOthersAreDone) {
   EXPECT_EQ(Together(pools, {0, 0, 0}), 0);
 }
 
+TEST(Pools, TeamsBeginTogetherAsInTurns) {
+  const Pools pools(Nodes({{"a", {0, 1}, 2}, {"a", {1}, 1}}));
+  for (const std::vector<double>& seconds : {std::vector<double>{3, 4}, {1, 9}, {9, 1}})
+    EXPECT_EQ(Together(pools, seconds), Seconds(pools, seconds));
+}
+
 // As long as turns take, at least, and as the longest takes alone.
 TEST(Pools, WhoBeginsTogetherTakesNoLessThanInTurns) {
   Rng rng(23);
