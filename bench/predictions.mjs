@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Cluster, sleep, synth } from '../tests/e2e/harness.mjs';
+import { ask, median, nameOf, off, signed, toldBy, typical } from './placements.mjs';
 
 const { values: options } = parseArgs({ options: {
   only: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean' }, runs: { type: 'string', default: '3' },
@@ -44,10 +45,6 @@ const series = [
   ['2 threads + 1', '1000 Mb/s', ['medium-Q8_0', 'qwen3-0.6b-Q4_K'], ['n0', 'n1', 'n0>n1', 'n1>n0', 'n0+n1'], [512]],
 ];
 
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-const off = (predicted, measured) => 100 * (predicted / measured - 1);
-const signed = (percent) => `${percent >= 0 ? '+' : ''}${percent.toFixed(0)} %`;
-
 // "n0", "n0>n1" (computes prompts > generates), "n0+n1 3:1" (stages, and how layers are shared out).
 function told(name, layers) {
   const [who, shares] = name.split(' ');
@@ -56,28 +53,6 @@ function told(name, layers) {
   const [a, b] = (shares ?? '1:1').split(':').map(Number);
   const first = Math.round(layers * a / (a + b));
   return { decode_on: who.split('+'), split: [first, layers - first] };
-}
-
-// A plan of the planner's, as something to be told; and whether it is such a thing.
-function toldBy(plan) {
-  const group = (...roles) => plan.stages.filter((stage) => roles.includes(stage.role));
-  const decode = group('decode', 'both');
-  const split = decode.map((stage) => stage.last_layer - stage.first_layer + 1);
-  const prefill_on = group('prefill').map((stage) => stage.node);
-  const decode_on = decode.map((stage) => stage.node);
-  if (decode.length === 1 && prefill_on.length === 0) return { nodes: decode_on };
-  return { decode_on, ...(prefill_on.length ? { prefill_on } : {}), ...(decode.length > 1 ? { split } : {}) };
-}
-const nameOf = (plan) => {
-  const { nodes, prefill_on, decode_on, split } = toldBy(plan);
-  const decode = nodes?.[0] ?? decode_on.join('+') + (split ? ` ${split.join(':')}` : '');
-  return prefill_on ? `${prefill_on.join('+')}>${decode}` : decode;
-};
-
-// A greedy answer as a client asks for it, of a prompt of token ids: how long it took.
-async function ask(node, model, prompt, max_tokens) {
-  const body = { model, prompt, max_tokens, temperature: 0, ignore_eos: true };
-  return (await node.post('/v1/completions', body)).timings;
 }
 
 // Seconds of all processors since the start, less those of the nodes and of this process: what others took.
@@ -143,29 +118,17 @@ async function measure(cluster, model, wanted, prompts, context) {
   const [node] = cluster.nodes;
   await node.place(model, { ...wanted, context_tokens: context, concurrency: 1, prompt_tokens: prompts.at(-1) });
   await cluster.known(model);
-  const warm = Array.from({ length: 80 }, (_, i) => 300 + ((i * 31) % 3700));
-  await ask(node, model, warm, 4);
+  await ask(node, model, { length: 80, answer: 4, seed: 0 });
   const timings = new Map();
   for (const length of prompts) {
     const of_length = [];
     let steps;
     for (let run = 0; run < runs; ++run) {
       const since_us = options.steps ? await nowOfTimeline(cluster) : 0;
-      of_length.push(await undisturbed(cluster, () => {
-        const seed = ++prompts_made;
-        const prompt = Array.from({ length }, (_, i) => 300 + ((i * 7919 + seed * 104729) % 3700));
-        return ask(node, model, prompt, answer);
-      }));
+      of_length.push(await undisturbed(cluster, () => ask(node, model, { length, answer, seed: ++prompts_made })));
       if (options.steps) steps = await stepsSince(cluster, since_us);
     }
-    const of = (value) => median(of_length.map(value));
-    timings.set(length, {
-      ttft_ms: of((each) => each.ttft_ms),
-      // Between the second token and the last: what the hand-over left to wait for is before it.
-      tps: of((each) => 1e3 * (each.predicted_n - 2) / (each.predicted_ms - each.second_token_ms)),
-      total_ms: of((each) => each.ttft_ms + each.predicted_ms),
-      steps,
-    });
+    timings.set(length, { ...typical(of_length), steps });
   }
   await cluster.stop(model);
   return timings;

@@ -67,11 +67,13 @@ export class Network {
     ip('-n', space, 'route', 'add', 'default', 'via', `10.77.${this.third}.254`);
     this.spaces.push(space);
   }
-  // Every host sends at no more than this.
+  // Every host sends at no more than this, or than its own of a list (0: as it can).
   shape(mbit) {
     for (const [i, space] of this.spaces.entries()) {
+      const most = Array.isArray(mbit) ? mbit[i] : mbit;
+      if (!most) continue;
       execFileSync('tc', ['-n', space, 'qdisc', 'replace', 'dev', `${this.tag}i${i + 1}`, 'root', 'tbf',
-        'rate', `${mbit}mbit`, 'burst', '256kb', 'latency', '50ms'], { stdio: 'pipe' });
+        'rate', `${most}mbit`, 'burst', '256kb', 'latency', '50ms'], { stdio: 'pipe' });
     }
   }
   address(i) {
