@@ -14,6 +14,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A payload grows with what has arrived, so that a header alone cannot claim 64 MiB.
 constexpr size_t kReadStep = 4 << 20;
+// Frames that are overtaken so often in a row are next.
+constexpr int kOvertakenMost = 7;
 
 }  // namespace
 
@@ -70,21 +72,39 @@ asio::awaitable<void> Connection::ReadLoop() {
   }
 }
 
+std::deque<Connection::Outgoing>* Connection::NextQueue() {
+  const auto may_leave = [&](const std::deque<Outgoing>& queue) {
+    return !queue.empty() &&
+           (hold_.count() == 0 || queue.front().due <= std::chrono::steady_clock::now());
+  };
+  const bool waiting = may_leave(queue_);
+  if (may_leave(urgent_) && !(waiting && overtaken_ >= kOvertakenMost)) {
+    overtaken_ += waiting ? 1 : 0;
+    return &urgent_;
+  }
+  overtaken_ = 0;
+  return waiting ? &queue_ : nullptr;
+}
+
+asio::steady_timer::time_point Connection::NextDue() const {
+  auto due = asio::steady_timer::time_point::max();
+  for (const std::deque<Outgoing>* queue : {&urgent_, &queue_}) {
+    if (!queue->empty()) due = std::min(due, queue->front().due);
+  }
+  return due;
+}
+
 asio::awaitable<void> Connection::WriteLoop() {
   const auto self = shared_from_this();
   while (!closed_) {
-    if (queue_.empty()) {
-      writable_.expires_at(asio::steady_timer::time_point::max());
+    std::deque<Outgoing>* queue = NextQueue();
+    if (queue == nullptr) {
+      writable_.expires_at(NextDue());
       co_await writable_.async_wait(kAwait);
       continue;
     }
-    if (hold_.count() > 0 && std::chrono::steady_clock::now() < queue_.front().due) {
-      writable_.expires_at(queue_.front().due);
-      co_await writable_.async_wait(kAwait);
-      continue;
-    }
-    Outgoing next = std::move(queue_.front());
-    queue_.pop_front();
+    Outgoing next = std::move(queue->front());
+    queue->pop_front();
     const Status written = co_await WriteFrame(next.frame.type, next.frame.payload);
     queued_bytes_ -= next.frame.payload.size();
     if (next.on_sent) next.on_sent(written);
@@ -104,8 +124,9 @@ void Connection::Send(wire::Frame frame, OnSent on_sent) {
     return;
   }
   queued_bytes_ += bytes;
-  queue_.push_back({std::move(frame), std::move(on_sent), {}});
-  if (hold_.count() > 0) queue_.back().due = std::chrono::steady_clock::now() + hold_;
+  std::deque<Outgoing>& queue = frame.type == wire::FrameType::kActivation ? urgent_ : queue_;
+  queue.push_back({std::move(frame), std::move(on_sent), {}});
+  if (hold_.count() > 0) queue.back().due = std::chrono::steady_clock::now() + hold_;
   writable_.cancel();
 }
 
@@ -116,8 +137,10 @@ void Connection::Close(const Error& reason) {
   stream_.socket().close(ignored);
   writable_.cancel();
   const Status failed = reason;
-  for (Outgoing& outgoing : std::exchange(queue_, {})) {
-    if (outgoing.on_sent) outgoing.on_sent(failed);
+  for (std::deque<Outgoing>* queue : {&urgent_, &queue_}) {
+    for (Outgoing& outgoing : std::exchange(*queue, {})) {
+      if (outgoing.on_sent) outgoing.on_sent(failed);
+    }
   }
   if (on_close_) std::exchange(on_close_, nullptr)(reason);
 }

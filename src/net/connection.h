@@ -1,7 +1,10 @@
 // Connection: one TLS stream between two nodes, cut into frames. I/O thread only.
 //
 // Before Start() the handshake reads and writes single frames; after it, frames arrive through
-// `on_frame` and leave through a bounded queue.
+// `on_frame` and leave through a bounded queue. Activations overtake what waits there: a stage
+// computes nothing until they arrive, while chunks of KV have until the prompt ends. Of eight
+// frames that leave, one is nevertheless of those that wait, so that streams of KV never stand
+// still.
 #pragma once
 
 #include <chrono>
@@ -54,11 +57,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   asio::awaitable<void> ReadLoop();
   asio::awaitable<void> WriteLoop();
+  // The next frame that may leave; null if there is none.
+  std::deque<Outgoing>* NextQueue();
+  // Until when there is none, if nothing else comes.
+  std::chrono::steady_clock::time_point NextDue() const;
 
   TlsStream stream_;
   const size_t queue_bytes_max_;
   asio::steady_timer writable_;  // cancelled to wake the writer
+  std::deque<Outgoing> urgent_;  // activations
   std::deque<Outgoing> queue_;
+  int overtaken_ = 0;  // times in a row that frames of `queue_` were
   size_t queued_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
   uint64_t received_bytes_ = 0;

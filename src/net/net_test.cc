@@ -450,6 +450,38 @@ TEST_F(MeshTest, MembersLinkMeasureAndExchangeFrames) {
   EXPECT_EQ(b_->frames[1].payload, large);
 }
 
+// What a stage waits for overtakes what has time, but does not starve it; each kind stays in order.
+TEST_F(MeshTest, ActivationsOvertakeChunks) {
+  StartBoth();
+  Introduce();
+  ASSERT_TRUE(RunUntil([&] { return a_->measured > 0 && b_->measured > 0; }));
+  constexpr uint8_t kChunks = 3, kActivations = 24;
+  const auto send = [&](FrameType type, uint8_t number) {
+    Bytes payload(1 << 20);
+    payload[0] = number;
+    a_->mesh.Send(ib_.id(), type, std::move(payload), nullptr);
+  };
+  for (uint8_t i = 0; i < kChunks; ++i) send(FrameType::kKvChunk, i);
+  for (uint8_t i = 0; i < kActivations; ++i) send(FrameType::kActivation, i);
+  ASSERT_TRUE(RunUntil([&] { return b_->frames.size() == kChunks + kActivations; }));
+  std::vector<size_t> places;  // of the chunks
+  uint8_t activations = 0;
+  for (size_t i = 0; i < b_->frames.size(); ++i) {
+    const wire::Frame& frame = b_->frames[i];
+    if (frame.type == FrameType::kKvChunk) {
+      EXPECT_EQ(frame.payload[0], places.size());
+      places.push_back(i);
+    } else {
+      EXPECT_EQ(frame.payload[0], activations++);
+    }
+  }
+  ASSERT_EQ(places.size(), kChunks);
+  // The first chunk may have left before there was anything to overtake it.
+  EXPECT_THAT(places[0], testing::Le(7U));
+  EXPECT_EQ(places[1] - places[0], 8U);
+  EXPECT_EQ(places[2] - places[1], 8U);
+}
+
 TEST_F(MeshTest, BothDialAndOneLinkStays) {
   StartBoth();
   Introduce();
