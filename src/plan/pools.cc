@@ -97,9 +97,13 @@ double Pools::SecondsTogether(const std::vector<Part>& parts) const {
   Load load(*this);
   for (const Part& part : parts) load.Add(part.node, part.seconds);
   double most = 0;
-  for (size_t pool = 0; pool < pools_.size(); ++pool)
-    most = std::max(most, pools_[pool].has_team ? load.SecondsOf(pool)
-                                                : SecondsOfEqualShares(pools_[pool], parts));
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    const Pool& pool = pools_[i];
+    const bool teams = pool.has_team && std::any_of(parts.begin(), parts.end(), [&](auto& part) {
+                         return pool.shares[part.node] >= 1;
+                       });
+    most = std::max(most, teams ? load.SecondsOf(i) : SecondsOfEqualShares(pool, parts));
+  }
   return most;
 }
 

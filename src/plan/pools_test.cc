@@ -104,6 +104,14 @@ TEST(Pools, TeamsBeginTogetherAsInTurns) {
     EXPECT_EQ(Together(pools, seconds), Seconds(pools, seconds));
 }
 
+// A node that has no part changes nothing.
+TEST(Pools, TeamsThatRestDoNotCount) {
+  const Processors one{"a", {0, 1}, 1};
+  const std::vector<double> seconds{6, 2, 2};
+  const double together = Together(Pools(Nodes({one, one, one})), seconds);
+  EXPECT_EQ(Together(Pools(Nodes({one, one, one, {"a", {0, 1}, 2}})), seconds), together);
+}
+
 // As long as turns take, at least, and as the longest takes alone.
 TEST(Pools, WhoBeginsTogetherTakesNoLessThanInTurns) {
   Rng rng(23);
