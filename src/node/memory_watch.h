@@ -1,7 +1,7 @@
-// How fast memory is now. What a node decodes with is what the other programs of its machine, and
-// on a rented one the other guests, leave of the memory's bandwidth: half of it a minute later is
-// nothing unusual. So the node reads some memory now and then, while it has nothing else to do, and
-// tells what has become of the rates that it measured.
+// How fast memory is now. What a node decodes with is what the other guests of a rented machine
+// leave of the memory's bandwidth, and how a laptop clocks it: half of it a minute later is nothing
+// unusual. So the node reads some memory now and then, while its machine rests, and tells what has
+// become of the rates that it measured.
 #pragma once
 
 #include <array>
