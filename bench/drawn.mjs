@@ -14,6 +14,11 @@ import { ask, median, nameOf, off, signed, toldBy, typical } from './placements.
 
 const { values: options } = parseArgs({ options: { seed: { type: 'string', default: '1' },
   seconds: { type: 'string', default: '600' }, nodes: { type: 'string' }, folder: { type: 'string' } } });
+for (const [name, least, most] of [['seed', 1, 1e9], ['seconds', 1, 1e6], ['nodes', 1, 4]]) {
+  const value = Number(options[name] ?? least);
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new Error(`--${name} ${options[name]}: a number from ${least} to ${most}`);
+}
 const promised = 15;
 const shapes = {
   'deep': 'layers=12,hidden=1024,heads=16,kv_heads=4,head_dim=64,ffn=2816,vocab=32000',

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Cluster, namespacesAllowed } from '../tests/e2e/harness.mjs';
+import { ask } from './placements.mjs';
 
 const { values: options } = parseArgs({ options: {
   'at-once': { type: 'string', default: '8' }, prompt: { type: 'string', default: '512' },
@@ -42,20 +43,13 @@ const cluster = await Cluster.start(2, options.file
 const [node] = cluster.nodes;
 let asked = 0;
 
-async function ask(name) {
-  const seed = ++asked;
-  const prompt = Array.from({ length }, (_, i) => 300 + ((i * 7919 + seed * 104729) % 3700));
-  const body = { model: name, prompt, max_tokens: answer, temperature: 0, ignore_eos: true };
-  return (await node.post('/v1/completions', body)).timings;
-}
-
 // After a round in which all begin together, which no busy cluster does.
 async function busy(name) {
   let done = 0, began, ended;
   const ttft = [];
   await Promise.all(Array.from({ length: clients }, async () => {
     while (ended === undefined) {
-      const { ttft_ms } = await ask(name);
+      const { ttft_ms } = await ask(node, name, { length, answer, seed: ++asked });
       ++done;
       if (done === clients) began = Date.now();
       if (done > clients && ended === undefined) ttft.push(ttft_ms);

@@ -706,6 +706,20 @@ TEST_F(ClusterTest, ANodeThatStillMeasuresIsWaitedForOrLeftOut) {
   EXPECT_EQ(answer.tokens.size(), 4U);
 }
 
+TEST_F(ClusterTest, EverybodyHearsHowFastMemoryIsNow) {
+  StartNodes(2);
+  plan::DeviceProfile device = Device(1);
+  device.reading_bytes_per_s = 2e10;
+  nodes_[1]->cluster->SetRates(device.AtReading(1e10));
+  EXPECT_TRUE(RunUntil([&] {
+    for (const NodeView& node : nodes_[0]->cluster->View().nodes) {
+      if (node.id == Id(1) && node.device.reading_bytes_per_s == 1e10)
+        return node.device.rates.at(0).read_bytes_per_s == device.rates[0].read_bytes_per_s / 2;
+    }
+    return false;
+  }));
+}
+
 TEST_F(ClusterTest, EverybodySeesWhatSensorsSay) {
   StartNodes(2);
   const std::vector<os::SensorReading> readings = {

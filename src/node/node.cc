@@ -196,7 +196,7 @@ class Node::Impl {
   void Watch(const ProfileOptions& measuring, const plan::DeviceProfile& profile,
              bool just_measured) {
     const auto tell = [this, &profile](double bytes_per_s) {
-      log::Info("memory is read at {:.1f} GB/s now", bytes_per_s / 1e9);
+      log::Debug("memory is read at {:.1f} GB/s now", bytes_per_s / 1e9);
       asio::post(io_,
                  [this, device = profile.AtReading(bytes_per_s)] { cluster_->SetRates(device); });
     };
