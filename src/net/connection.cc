@@ -16,6 +16,7 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadStep = 4 << 20;
 // Frames that are overtaken so often in a row are next.
 constexpr int kOvertakenMost = 7;
+constexpr std::chrono::milliseconds kDeliveryLook{1};
 
 }  // namespace
 
@@ -49,6 +50,11 @@ asio::awaitable<Status> Connection::WriteFrame(wire::FrameType type,
   co_return co_await stream_.Write(header, payload);
 }
 
+void Connection::LeaveThrough(const std::shared_ptr<Port>& port) {
+  port_ = port;
+  port_->Add(shared_from_this());
+}
+
 void Connection::Start(OnFrame on_frame, OnClose on_close) {
   on_frame_ = std::move(on_frame);
   on_close_ = std::move(on_close);
@@ -77,7 +83,7 @@ std::deque<Connection::Outgoing>* Connection::NextQueue() {
     return !queue.empty() &&
            (hold_.count() == 0 || queue.front().due <= std::chrono::steady_clock::now());
   };
-  const bool waiting = may_leave(queue_);
+  const bool waiting = may_leave(queue_) && !HoldsBack();
   if (may_leave(urgent_) && !(waiting && overtaken_ >= kOvertakenMost)) {
     overtaken_ += waiting ? 1 : 0;
     return &urgent_;
@@ -86,12 +92,46 @@ std::deque<Connection::Outgoing>* Connection::NextQueue() {
   return waiting ? &queue_ : nullptr;
 }
 
-asio::steady_timer::time_point Connection::NextDue() const {
-  auto due = asio::steady_timer::time_point::max();
-  for (const std::deque<Outgoing>* queue : {&urgent_, &queue_}) {
-    if (!queue->empty()) due = std::min(due, queue->front().due);
+bool Connection::HoldsBack() {
+  if (port_ == nullptr || !port_->IsTaken(*this)) {
+    held_from_.reset();
+    return false;
   }
+  if (!held_from_) held_from_ = port_->sent_bytes();
+  return port_->sent_bytes() - *held_from_ < Port::kShare * queue_.front().frame.payload.size();
+}
+
+asio::steady_timer::time_point Connection::NextDue() {
+  auto due = asio::steady_timer::time_point::max();
+  if (!urgent_.empty()) due = urgent_.front().due;
+  if (!queue_.empty() && !HoldsBack()) due = std::min(due, queue_.front().due);
   return due;
+}
+
+void Connection::OnWritten(const wire::Frame& frame) {
+  if (port_ == nullptr) return;
+  if (!IsMany(frame)) {
+    if (frame.type != wire::FrameType::kActivation) held_from_.reset();
+    return;
+  }
+  --many_waiting_;
+  many_end_ = stream_.written_bytes();
+  port_->OnSent(frame.payload.size());
+  if (std::exchange(watches_delivery_, true)) return;
+  asio::co_spawn(
+      stream_.socket().get_executor(),
+      [self = shared_from_this()] { return self->WatchDelivery(); }, asio::detached);
+}
+
+asio::awaitable<void> Connection::WatchDelivery() {
+  const auto self = shared_from_this();
+  asio::steady_timer timer(stream_.socket().get_executor());
+  while (!closed_ && (many_waiting_ > 0 || stream_.delivered_bytes() < many_end_)) {
+    timer.expires_after(kDeliveryLook);
+    co_await timer.async_wait(kAwait);
+  }
+  watches_delivery_ = false;
+  port_->End(*this);
 }
 
 asio::awaitable<void> Connection::WriteLoop() {
@@ -107,6 +147,7 @@ asio::awaitable<void> Connection::WriteLoop() {
     queue->pop_front();
     const Status written = co_await WriteFrame(next.frame.type, next.frame.payload);
     queued_bytes_ -= next.frame.payload.size();
+    OnWritten(next.frame);
     if (next.on_sent) next.on_sent(written);
     if (!written.ok()) Close(written.error());
   }
@@ -124,6 +165,10 @@ void Connection::Send(wire::Frame frame, OnSent on_sent) {
     return;
   }
   queued_bytes_ += bytes;
+  if (port_ != nullptr && IsMany(frame)) {
+    ++many_waiting_;
+    port_->Begin(*this);
+  }
   std::deque<Outgoing>& queue = frame.type == wire::FrameType::kActivation ? urgent_ : queue_;
   queue.push_back({std::move(frame), std::move(on_sent), {}});
   if (hold_.count() > 0) queue.back().due = std::chrono::steady_clock::now() + hold_;
@@ -136,6 +181,7 @@ void Connection::Close(const Error& reason) {
   boost::system::error_code ignored;
   stream_.socket().close(ignored);
   writable_.cancel();
+  if (port_ != nullptr) port_->End(*this);
   const Status failed = reason;
   for (std::deque<Outgoing>* queue : {&urgent_, &queue_}) {
     for (Outgoing& outgoing : std::exchange(*queue, {})) {

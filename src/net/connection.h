@@ -4,17 +4,19 @@
 // `on_frame` and leave through a bounded queue. Activations overtake what waits there: a stage
 // computes nothing until they arrive, while chunks of KV have until the prompt ends. Of eight
 // frames that leave, one is nevertheless of those that wait, so that streams of KV never stand
-// still.
+// still. Of connections with a common port the same holds among them (port.h).
 #pragma once
 
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "net/port.h"
 #include "net/tls.h"
 #include "wire/frame.h"
 
@@ -43,11 +45,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Frames of Send() are held back for so long: a link that is farther than it is, for
   // laboratories.
   void Hold(std::chrono::steady_clock::duration time) { hold_ = time; }
+  // What it leaves through, before Start().
+  void LeaveThrough(const std::shared_ptr<Port>& port);
   // From now on frames flow until Close() or a failure, which is told to `on_close` once.
   void Start(OnFrame on_frame, OnClose on_close);
   // kResourceExhausted (told through on_sent) if the queue holds more than its bytes already.
   void Send(wire::Frame frame, OnSent on_sent);
   void Close(const Error& reason);
+  // Something may leave now that could not before.
+  void Wake() { writable_.cancel(); }
 
  private:
   struct Outgoing {
@@ -57,10 +63,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   asio::awaitable<void> ReadLoop();
   asio::awaitable<void> WriteLoop();
+  // Until all activations that the port counts have arrived.
+  asio::awaitable<void> WatchDelivery();
+  static bool IsMany(const wire::Frame& frame) {
+    return frame.type == wire::FrameType::kActivation && frame.payload.size() >= Port::kManyBytes;
+  }
+  void OnWritten(const wire::Frame& frame);
+  // Does the port belong to others for now?
+  bool HoldsBack();
   // The next frame that may leave; null if there is none.
   std::deque<Outgoing>* NextQueue();
   // Until when there is none, if nothing else comes.
-  std::chrono::steady_clock::time_point NextDue() const;
+  std::chrono::steady_clock::time_point NextDue();
 
   TlsStream stream_;
   const size_t queue_bytes_max_;
@@ -68,6 +82,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Outgoing> urgent_;  // activations
   std::deque<Outgoing> queue_;
   int overtaken_ = 0;  // times in a row that frames of `queue_` were
+  std::shared_ptr<Port> port_;
+  int many_waiting_ = 0;   // frames with many activations in `urgent_`
+  uint64_t many_end_ = 0;  // of the last of those, among the stream's bytes
+  bool watches_delivery_ = false;
+  std::optional<uint64_t> held_from_;  // bytes that the port had sent when frames began to wait
   size_t queued_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
   uint64_t received_bytes_ = 0;

@@ -76,7 +76,8 @@ struct Link {
   uint64_t probe_id = 0;    // of ours under way, 0: none
   uint64_t probe_left = 0;  // bytes not yet given to the lane
   os::TimePoint probe_began{};
-  bool probe_disturbed = false;  // others were given to the lane meanwhile
+  uint64_t probe_others = 0;  // bytes that lanes were given for others meanwhile
+  std::string interface;
 
   bool complete() const { return lanes[0] != nullptr && lanes[1] != nullptr; }
 };
@@ -190,7 +191,8 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     const Link& link = *found->second;
     LinkStats stats{.rtt_min_us = link.meter.rtt_min_us(),
                     .rtt_ewma_us = link.meter.rtt_ewma_us(),
-                    .send_bytes_per_s = link.meter.bytes_per_s()};
+                    .send_bytes_per_s = link.meter.bytes_per_s(),
+                    .interface = link.interface};
     for (const auto& lane : link.lanes) {
       stats.sent_bytes += lane->sent_bytes();
       stats.received_bytes += lane->received_bytes();
@@ -289,7 +291,9 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
       return;
     }
     const Lane lane = LaneOf(type);
-    if (lane == Lane::kBulk) found->second->probe_disturbed = true;
+    if (lane == Lane::kBulk) {
+      for (const auto& [other, link] : links_) link->probe_others += payload.size();
+    }
     found->second->lanes[static_cast<size_t>(lane)]->Send({type, std::move(payload)},
                                                           std::move(on_sent));
   }
@@ -437,7 +441,13 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     if (present != links_.end()) TakeDown(peer, Error(Code::kCancelled, "replaced by a new link"));
     links_[peer] = link;
     link->last_heard = clock_.Now();
+    boost::system::error_code unknown;
+    link->interface =
+        InterfaceOf(link->lanes[1]->stream().socket().local_endpoint(unknown).address());
     TuneBulk(link->lanes[1]->stream());
+    std::shared_ptr<Port>& port = ports_[link->interface];
+    if (port == nullptr) port = std::make_shared<Port>();
+    link->lanes[1]->LeaveThrough(port);
     const auto hold = options_.hold_us.find(link->peer.name);
     for (const auto& connection : link->lanes) {
       if (hold != options_.hold_us.end())
@@ -511,7 +521,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
         if (roster_.Merge(FromProto(message.roster().entries()))) RosterChanged();
         return;
       case LinkMessage::kProbeStart:
-        return link.probe_meter.OnStart(message.probe_start());
+        return link.probe_meter.OnStart(message.probe_start(), ReceivedElsewhere(link));
       case LinkMessage::kProbeReport:
         return OnProbeReport(owner, message.probe_report());
       default:
@@ -596,7 +606,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     link->probe_id = os::RandomU64() | 1;
     link->probe_left = link->probe_plan.bytes();
     link->probe_began = clock_.Now();
-    link->probe_disturbed = false;
+    link->probe_others = 0;
     LinkMessage message;
     message.mutable_probe_start()->set_probe_id(link->probe_id);
     message.mutable_probe_start()->set_bytes(link->probe_plan.bytes());
@@ -618,12 +628,17 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
         });
   }
 
+  uint64_t ReceivedElsewhere(const Link& link) const {
+    uint64_t bytes = 0;
+    for (const auto& [peer, other] : links_) {
+      if (other.get() != &link) bytes += other->lanes[1]->received_bytes();
+    }
+    return bytes;
+  }
+
   void OnProbeBytes(Link& link, uint64_t count) {
     const os::TimePoint now = clock_.Now();
-    for (const auto& [peer, other] : links_) {
-      if (other.get() != &link && other->probe_meter.Busy(now)) link.probe_meter.Crowd();
-    }
-    const auto report = link.probe_meter.OnBytes(count, now);
+    const auto report = link.probe_meter.OnBytes(count, ReceivedElsewhere(link), now);
     if (!report) return;
     LinkMessage message;
     *message.mutable_probe_report() = *report;
@@ -634,8 +649,9 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
     if (report.probe_id() != link->probe_id) return;
     link->probe_id = 0;
     const os::TimePoint now = clock_.Now();
-    if (link->probe_disturbed && link->meter.bytes_per_s() > 0) return link->meter.Postpone(now);
     const auto bytes = static_cast<double>(link->probe_plan.bytes());
+    if (IsDisturbed(link->probe_plan.bytes(), link->probe_others) && link->meter.bytes_per_s() > 0)
+      return link->meter.Postpone(now);
     const auto rate = link->probe_plan.OnReport(report);
     if (!rate) return StartProbe(link);
     const bool news = report.crowded() ? link->meter.OnCrowded(now, *rate, Jitter())
@@ -655,12 +671,14 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   }
 
   // Measures one link, where it is time and nobody minds: one of which nothing is known, or the one
-  // that has waited longest. One at a time: all of them leave through the same port.
+  // that has waited longest. One at a time, and while nothing else waits to leave: all of it goes
+  // through the same port.
   void ProbeNext() {
     const os::TimePoint now = clock_.Now();
     LinkPtr next;
     for (const auto& [peer, link] : links_) {
       const bool probing = link->probe_id != 0;
+      if (!probing && link->lanes[1]->queued_bytes() > 0) return;
       if (probing && now - link->probe_began < kProbeMost) return;
       if (probing || !ProbeWanted(*link, now)) continue;
       if (next == nullptr || link->meter.due_since() < next->meter.due_since()) next = link;
@@ -789,6 +807,7 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
   InvitationBook book_;
   asio::steady_timer tick_;
   ProbeBudget probe_budget_;
+  std::map<std::string, std::shared_ptr<Port>> ports_;  // by interface
   const uint64_t boot_id_;
   std::shared_ptr<tcp::acceptor> acceptor_;
   std::map<NodeId, LinkPtr> links_;
@@ -914,21 +933,60 @@ Result<HostPort> ParseHostPort(std::string_view text, uint16_t default_port) {
   return result;
 }
 
-std::vector<std::string> LocalAddresses() {
-  std::vector<std::string> addresses;
+namespace {
+
+struct InterfaceAddress {
+  std::string interface;
+  asio::ip::address address;
+  bool is_reachable = false;  // from other machines
+};
+
+std::vector<InterfaceAddress> InterfaceAddresses() {
+  std::vector<InterfaceAddress> addresses;
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return addresses;
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    const bool usable = at->ifa_addr != nullptr && at->ifa_addr->sa_family == AF_INET &&
-                        (at->ifa_flags & IFF_UP) != 0 && (at->ifa_flags & IFF_LOOPBACK) == 0;
-    if (!usable) continue;
-    char text[INET_ADDRSTRLEN];
-    const auto* address = reinterpret_cast<const sockaddr_in*>(at->ifa_addr);
-    if (::inet_ntop(AF_INET, &address->sin_addr, text, sizeof text) != nullptr)
-      addresses.emplace_back(text);
+    if (at->ifa_addr == nullptr) continue;
+    const bool reachable = (at->ifa_flags & IFF_UP) != 0 && (at->ifa_flags & IFF_LOOPBACK) == 0;
+    if (at->ifa_addr->sa_family == AF_INET) {
+      const auto* v4 = reinterpret_cast<const sockaddr_in*>(at->ifa_addr);
+      addresses.push_back(
+          {at->ifa_name, asio::ip::address_v4(ntohl(v4->sin_addr.s_addr)), reachable});
+    } else if (at->ifa_addr->sa_family == AF_INET6) {
+      const auto* v6 = reinterpret_cast<const sockaddr_in6*>(at->ifa_addr);
+      asio::ip::address_v6::bytes_type bytes;
+      std::copy_n(v6->sin6_addr.s6_addr, bytes.size(), bytes.begin());
+      addresses.push_back({at->ifa_name, asio::ip::address_v6(bytes), reachable});
+    }
   }
   ::freeifaddrs(list);
   return addresses;
+}
+
+// Without the scope of a link-local one; and as what it is where a socket of both kinds says so.
+asio::ip::address Plain(const asio::ip::address& address) {
+  if (!address.is_v6()) return address;
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
+  return asio::ip::address_v6(v6.to_bytes());
+}
+
+}  // namespace
+
+std::vector<std::string> LocalAddresses() {
+  std::vector<std::string> texts;
+  for (const InterfaceAddress& each : InterfaceAddresses()) {
+    if (each.is_reachable && each.address.is_v4()) texts.push_back(each.address.to_string());
+  }
+  return texts;
+}
+
+std::string InterfaceOf(const asio::ip::address& address) {
+  const asio::ip::address wanted = Plain(address);
+  for (const InterfaceAddress& each : InterfaceAddresses()) {
+    if (each.address == wanted) return each.interface;
+  }
+  return {};
 }
 
 }  // namespace baton::net

@@ -42,6 +42,7 @@ struct LinkStats {
   double send_bytes_per_s = 0;  // large frames, this direction
   uint64_t sent_bytes = 0;
   uint64_t received_bytes = 0;
+  std::string interface;  // of this machine, that it leaves by; empty: not known
 };
 
 struct MeshOptions {
@@ -132,5 +133,7 @@ Result<HostPort> ParseHostPort(std::string_view text, uint16_t default_port);
 
 // IPv4 addresses of this host that others may reach, loopback excluded.
 std::vector<std::string> LocalAddresses();
+// The network interface that has this address; empty if none has.
+std::string InterfaceOf(const asio::ip::address& address);
 
 }  // namespace baton::net

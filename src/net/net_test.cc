@@ -191,31 +191,31 @@ TEST(Probe, MeterCountsTheLastThreeQuarters) {
   ProbeStart start;
   start.set_probe_id(9);
   start.set_bytes(400);
-  meter.OnStart(start);
+  meter.OnStart(start, 0);
   os::TimePoint now{};
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(meter.OnBytes(100, now += milliseconds(10)), std::nullopt);
-  const auto report = meter.OnBytes(100, now += milliseconds(10));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(meter.OnBytes(100, 0, now += milliseconds(10)), std::nullopt);
+  const auto report = meter.OnBytes(100, 0, now += milliseconds(10));
   ASSERT_TRUE(report.has_value());
   EXPECT_EQ(report->bytes(), 300u);
   EXPECT_EQ(report->elapsed_us(), 30'000u);
-  EXPECT_EQ(meter.OnBytes(100, now), std::nullopt) << "bytes that nobody announced";
+  EXPECT_EQ(meter.OnBytes(100, 0, now), std::nullopt) << "bytes that nobody announced";
 }
 
 TEST(Probe, SaysThatItMetOthers) {
   ProbeMeter meter;
   ProbeStart start;
-  start.set_bytes(200);
-  os::TimePoint now{std::chrono::hours(1)};
-  meter.OnStart(start);
-  EXPECT_FALSE(meter.Busy(now)) << "nothing has come in";
-  meter.OnBytes(100, now);
-  EXPECT_TRUE(meter.Busy(now));
-  EXPECT_FALSE(meter.Busy(now + std::chrono::minutes(1))) << "a sender that gave up";
-  meter.Crowd();
-  EXPECT_TRUE(meter.OnBytes(100, now)->crowded());
-  EXPECT_FALSE(meter.Busy(now));
-  meter.OnStart(start);
-  EXPECT_FALSE(meter.OnBytes(200, now)->crowded());
+  start.set_bytes(2000);
+  const os::TimePoint now{std::chrono::hours(1)};
+  const auto crowded = [&](uint64_t before, uint64_t after) {
+    meter.OnStart(start, before);
+    EXPECT_EQ(meter.OnBytes(1000, (before + after) / 2, now), std::nullopt);
+    return meter.OnBytes(1000, after, now)->crowded();
+  };
+  EXPECT_FALSE(crowded(0, 0));
+  EXPECT_FALSE(crowded(5000, 5000)) << "that was before";
+  EXPECT_FALSE(crowded(5000, 5100)) << "a twentieth is not many";
+  EXPECT_TRUE(crowded(5000, 5101));
 }
 
 TEST(Probe, OfAKnownLinkLastsLongEnoughToTrust) {

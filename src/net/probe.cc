@@ -22,16 +22,17 @@ std::optional<double> ProbePlan::OnReport(const ProbeReport& report) {
          static_cast<double>(std::max<uint64_t>(1, report.elapsed_us()));
 }
 
-void ProbeMeter::OnStart(const ProbeStart& start) {
+void ProbeMeter::OnStart(const ProbeStart& start, uint64_t elsewhere) {
   *this = ProbeMeter();
   probe_id_ = start.probe_id();
   expected_bytes_ = std::min(start.bytes(), ProbePlan::kMostBytes);
+  elsewhere_at_first_ = elsewhere;
 }
 
-std::optional<ProbeReport> ProbeMeter::OnBytes(uint64_t count, os::TimePoint now) {
+std::optional<ProbeReport> ProbeMeter::OnBytes(uint64_t count, uint64_t elsewhere,
+                                               os::TimePoint now) {
   if (expected_bytes_ == 0) return std::nullopt;
   received_bytes_ += count;
-  last_at_ = now;
   if (counted_from_ == 0 && received_bytes_ * 4 >= expected_bytes_) {
     counted_from_ = received_bytes_;
     quarter_at_ = now;
@@ -41,7 +42,7 @@ std::optional<ProbeReport> ProbeMeter::OnBytes(uint64_t count, os::TimePoint now
   report.set_probe_id(probe_id_);
   report.set_bytes(received_bytes_ - counted_from_);
   report.set_elapsed_us(static_cast<uint64_t>(os::SecondsBetween(quarter_at_, now) * 1e6));
-  report.set_crowded(crowded_);
+  report.set_crowded(IsDisturbed(received_bytes_, elsewhere - elsewhere_at_first_));
   *this = ProbeMeter();
   return report;
 }

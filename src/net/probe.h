@@ -32,27 +32,26 @@ class ProbePlan {
   uint64_t bytes_ = kFirstBytes;
 };
 
-// The receiver's side.
+// What others sent or received meanwhile changes a probe's rate by no more than it is trusted for.
+inline bool IsDisturbed(uint64_t probe_bytes, uint64_t bytes_of_others) {
+  return bytes_of_others > probe_bytes / 20;
+}
+
+// The receiver's side. `elsewhere`: bytes that have come in on all other links so far. If there
+// were many meanwhile, the report says so.
 class ProbeMeter {
  public:
-  void OnStart(const ProbeStart& start);
+  void OnStart(const ProbeStart& start, uint64_t elsewhere);
   // The report, when the announced bytes are complete.
-  std::optional<ProbeReport> OnBytes(uint64_t count, os::TimePoint now);
-  // Bytes of an announced probe come in.
-  bool Busy(os::TimePoint now) const { return expected_bytes_ > 0 && now - last_at_ < kPause; }
-  // So do those of another: the report will say so.
-  void Crowd() { crowded_ = true; }
+  std::optional<ProbeReport> OnBytes(uint64_t count, uint64_t elsewhere, os::TimePoint now);
 
  private:
-  static constexpr std::chrono::seconds kPause{1};
-
   uint64_t probe_id_ = 0;
   uint64_t expected_bytes_ = 0;
   uint64_t received_bytes_ = 0;
   uint64_t counted_from_ = 0;
   os::TimePoint quarter_at_{};
-  os::TimePoint last_at_{};
-  bool crowded_ = false;
+  uint64_t elsewhere_at_first_ = 0;
 };
 
 }  // namespace baton::net

@@ -1,5 +1,10 @@
 #include "net/tls.h"
 
+#include <sys/ioctl.h>
+#if defined(__linux__)
+#include <linux/sockios.h>
+#endif
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -182,8 +187,18 @@ asio::awaitable<Status> TlsStream::Flush() {
     auto [failed, count] =
         co_await asio::async_write(socket_, asio::buffer(session.sending), kAwait);
     if (failed) co_return FromNetwork(failed);
+    written_bytes_ += count;
   }
   co_return OkStatus();
+}
+
+uint64_t TlsStream::delivered_bytes() {
+#if defined(SIOCOUTQ)
+  int waiting = 0;
+  if (::ioctl(socket_.native_handle(), SIOCOUTQ, &waiting) == 0 && waiting > 0)
+    return written_bytes_ - std::min<uint64_t>(written_bytes_, static_cast<uint64_t>(waiting));
+#endif
+  return written_bytes_;
 }
 
 asio::awaitable<Status> TlsStream::Handshake(TlsSide side) {

@@ -54,6 +54,11 @@ class TlsStream {
   // `head`, then `body`; ok when the last byte was handed to the kernel.
   asio::awaitable<Status> Write(std::span<const uint8_t> head, std::span<const uint8_t> body = {});
 
+  // Handed to the kernel so far, and of those what the peer's kernel has (all, where this one does
+  // not say).
+  uint64_t written_bytes() const { return written_bytes_; }
+  uint64_t delivered_bytes();
+
   // After the handshake: whose key the peer proved to hold.
   Result<NodeId> Peer() const;
   // Keying material bound to this connection alone (RFC 8446 section 7.5).
@@ -69,6 +74,7 @@ class TlsStream {
 
   asio::ip::tcp::socket socket_;
   std::unique_ptr<Session> session_;  // OpenSSL has its address
+  uint64_t written_bytes_ = 0;
 };
 
 }  // namespace baton::net
