@@ -574,6 +574,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       link.set_peer(ToBytes(peer.id));
       link.set_rtt_us(stats.rtt_min_us);
       link.set_bytes_per_s(stats.send_bytes_per_s);
+      link.set_interface(stats.interface);
     }
     book_.Merge(record, /*direct=*/true);
     NoteMeasured(self_, record);

@@ -113,7 +113,7 @@ plan::ClusterProfile ProfileOf(const RecordBook& book, const std::string& finger
     for (const MeasuredLink& link : record.links()) {
       const auto peer = ToNodeId(link.peer());
       if (peer && is_live(*peer))
-        profile.links.push_back({id, *peer, link.rtt_us(), link.bytes_per_s()});
+        profile.links.push_back({id, *peer, link.rtt_us(), link.bytes_per_s(), link.interface()});
     }
   }
   LeaveTurnsOut(profile);

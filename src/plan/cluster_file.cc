@@ -73,6 +73,7 @@ class Reader {
       link.bytes_per_s = fields.Number("gbit_per_s", 1e-3, 1e5) * 1e9 / 8;
       link.rtt_us = fields.Number("rtt_us", 0, 1e7);
     }
+    link.port = fields.Text("port", "");
     const std::vector<std::string> names = fields.Texts("between");
     if (fields.Has("between") && names.size() < 2) fields.Fail("'between' names fewer than two");
     std::vector<std::vector<size_t>> ends;

@@ -222,12 +222,4 @@ double TransferSeconds(const ClusterProfile& cluster, const NodeId& from, const 
   return LinkSeconds(*link, bytes);
 }
 
-Exposure ExposedSend(double kv_bytes, double bytes_per_s, double prefill_s, int layers,
-                     double last_unit_bytes) {
-  const double send_s = Ratio(kv_bytes, bytes_per_s);
-  const double tail_s = Ratio(last_unit_bytes, bytes_per_s);
-  const double behind_s = send_s - prefill_s * (1.0 - 1.0 / std::max(1, layers));
-  return {std::max(tail_s, behind_s), send_s <= prefill_s};
-}
-
 }  // namespace baton::plan

@@ -117,13 +117,4 @@ double LinkSeconds(const LinkProfile& link, double bytes);
 double TransferSeconds(const ClusterProfile& cluster, const NodeId& from, const NodeId& to,
                        double bytes);
 
-// DESIGN section 7: what remains of sending `kv_bytes` behind a prefill of `prefill_s` seconds over
-// `layers` layers on a link of `bytes_per_s`.
-struct Exposure {
-  double seconds = 0;
-  bool hidden = false;  // only the last layer of the last chunk remains
-};
-Exposure ExposedSend(double kv_bytes, double bytes_per_s, double prefill_s, int layers,
-                     double last_unit_bytes);
-
 }  // namespace baton::plan

@@ -17,11 +17,6 @@ const GroupStage* StageOn(const Group& group, size_t node) {
   return nullptr;
 }
 
-// Empty where they have none in common.
-LayerRange Overlap(LayerRange a, LayerRange b) {
-  return {std::max(a.first, b.first), std::min(a.last, b.last)};
-}
-
 // Work of one request, of those that share each step.
 double BusySeconds(const StageCost& cost, const Workload& workload, bool prompts, bool answers) {
   const double steps = std::max(0, workload.answer_tokens - 1);
@@ -91,45 +86,6 @@ double PrefillSecondsBeside(const CostTable& costs, const Group& prefill, const 
   for (const GroupStage& stage : prefill)
     sending_s = std::max(sending_s, SendingSeconds(costs, stage, decode, tokens));
   return PrefillSeconds(costs, prefill) + sending_s;
-}
-
-Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
-                    double prefill_s, int tokens) {
-  const GroupStage& from = prefill[i];
-  const LayerRange layers = Overlap(from.layers, to.layers);
-  if (layers.size() <= 0 || from.node == to.node) return {0, true};
-  const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
-  const double unit_tokens = std::min(tokens, costs.workload().chunk_tokens);
-  const double sent = SentTokensOf(costs, layers, tokens);
-  // What the next stage of the prompt waits for goes the same way, and first.
-  const bool shared = i + 1 < prefill.size() && prefill[i + 1].node == to.node;
-  const double rows_bytes =
-      shared ? tokens * costs.model().ActivationBytesPerToken(costs.workload()) : 0;
-  Exposure exposure = ExposedSend(costs.SentTokenBytes() * sent + rows_bytes, bytes_per_s,
-                                  prefill_s, layers.size(), costs.SentTokenBytes() * unit_tokens);
-  exposure.seconds += costs.HalfRtt(from.node, to.node);
-  return exposure;
-}
-
-Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
-                         double prefill_s, int tokens) {
-  Exposure worst{0, true};
-  for (size_t i = 0; i < prefill.size(); ++i) {
-    for (const GroupStage& to : decode) {
-      const Exposure exposure = ExposureOf(costs, prefill, i, to, prefill_s, tokens);
-      worst.seconds = std::max(worst.seconds, exposure.seconds);
-      worst.hidden = worst.hidden && exposure.hidden;
-    }
-  }
-  return worst;
-}
-
-double SendSeconds(const CostTable& costs, const GroupStage& from, const GroupStage& to) {
-  const LayerRange layers = Overlap(from.layers, to.layers);
-  if (layers.size() <= 0 || from.node == to.node) return 0;
-  const double bytes_per_s = costs.BytesPerSecond(from.node, to.node);
-  return bytes_per_s > 0 ? costs.SentTokenBytes() * costs.SentTokens(layers) / bytes_per_s
-                         : kInfinity;
 }
 
 size_t NodeCount(const Arrangement& arrangement) {
@@ -248,14 +204,8 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
         SendingSeconds(costs_, computing[i], decode, costs_.workload().prompt_tokens);
     busiest = std::max(busiest, busy);
     shared.Add(computing[i].node, busy);
-    if (i + 1 < computing.size())
-      busiest = std::max(
-          busiest, costs_.chunks() * costs_.ChunkHop(computing[i].node, computing[i + 1].node));
   }
-  for (const GroupStage& from : arrangement.prefill) {
-    for (const GroupStage& to : decode) busiest = std::max(busiest, SendSeconds(costs_, from, to));
-  }
-  busiest = std::max(busiest, shared.Seconds());
+  busiest = std::max({busiest, shared.Seconds(), BusiestSending(costs_, computing, decode)});
   const double others = 1 - 1.0 / costs_.concurrency();
   const double first = totals.ttft_s + totals.exposure.seconds + others * chunks_wait;
   const double rest = costs_.later_tokens() * (step + hops);
@@ -268,8 +218,9 @@ std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {
   Totals totals;
   totals.prefill_s =
       PrefillSecondsBeside(costs_, computing, arrangement.decode, costs_.workload().prompt_tokens);
-  totals.exposure = ExposureBetween(costs_, arrangement.prefill, arrangement.decode,
-                                    totals.prefill_s, costs_.workload().prompt_tokens);
+  totals.exposure =
+      HandOver(costs_, arrangement.prefill, totals.prefill_s, costs_.workload().prompt_tokens)
+          .To(arrangement.decode);
   totals.ttft_s = totals.prefill_s + to_entry_[computing.back().node];
   totals.decode_step_s = DecodeSeconds(costs_, arrangement.decode);
   totals.total_s =

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "plan/groups.h"
+#include "plan/hand_over.h"
 #include "plan/plan.h"
 
 namespace baton::plan {
@@ -75,12 +76,6 @@ double BatchOf(const CostTable& costs, size_t stages);
 // Seconds to compute a prompt of which so many tokens' KV is sent to `decode` meanwhile.
 double PrefillSecondsBeside(const CostTable& costs, const Group& prefill, const Group& decode,
                             int tokens);
-// What remains of the KV of a prompt that stage i of `prefill` computed, on its way to `to`.
-Exposure ExposureOf(const CostTable& costs, const Group& prefill, size_t i, const GroupStage& to,
-                    double prefill_s, int tokens);
-// The worst over all pairs of a prefill and a decode stage on different nodes.
-Exposure ExposureBetween(const CostTable& costs, const Group& prefill, const Group& decode,
-                         double prefill_s, int tokens);
 // Seconds of each of these nodes for its stage of a prompt; 0 where it has none.
 std::vector<double> PromptSecondsOn(const CostTable& costs, const Group& computing,
                                     const std::vector<size_t>& nodes);
@@ -90,9 +85,6 @@ std::vector<double> PromptSecondsOn(const CostTable& costs, const Group& computi
 // pass of all of them to do meanwhile, and no more.
 double BusySecondsBeside(const CostTable& costs, std::span<const double> prompts, double chunks,
                          size_t stage, double generating_s);
-// Seconds that the KV of a prompt takes from one stage to another; nothing on the same node.
-double SendSeconds(const CostTable& costs, const GroupStage& from, const GroupStage& to);
-
 // The nodes of an arrangement, each once.
 size_t NodeCount(const Arrangement& arrangement);
 

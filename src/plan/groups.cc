@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <string_view>
 
 namespace baton::plan {
 namespace {
@@ -170,17 +171,67 @@ void CostTable::FillLinks() {
     links_[node * nodes_ + node] = {0, 0, 0, kInfinity, 0};
   std::map<NodeId, size_t> index;
   for (size_t node = 0; node < nodes_; ++node) index.emplace(cluster_.nodes[node].id, node);
-  std::vector<bool> said(nodes_ * nodes_);
+  std::vector<std::vector<const LinkProfile*>> said(nodes_);  // by node and the other end
+  for (auto& from : said) from.resize(nodes_);
   for (const LinkProfile& link : cluster_.links) {
     const auto from = index.find(link.from);
     const auto to = index.find(link.to);
     if (from == index.end() || to == index.end() || from->second == to->second) continue;
-    const size_t cell = from->second * nodes_ + to->second;
-    if (said[cell]) continue;  // the first word counts, as in FindLink()
-    said[cell] = true;
-    links_[cell] = {LinkSeconds(link, chunk_tokens_ * row_bytes),
-                    LinkSeconds(link, concurrency_ * row_bytes),
-                    LinkSeconds(link, kTokenMessageBytes), link.bytes_per_s, link.rtt_us * 0.5e-6};
+    const LinkProfile*& first = said[from->second][to->second];
+    if (first != nullptr) continue;  // the first word counts, as in FindLink()
+    first = &link;
+    links_[from->second * nodes_ + to->second] = {
+        LinkSeconds(link, chunk_tokens_ * row_bytes), LinkSeconds(link, concurrency_ * row_bytes),
+        LinkSeconds(link, kTokenMessageBytes), link.bytes_per_s, link.rtt_us * 0.5e-6};
+  }
+  FillPorts(said);
+}
+
+void CostTable::FillPorts(const std::vector<std::vector<const LinkProfile*>>& links) {
+  struct Port {
+    std::string_view name;
+    double out = 0;
+    double in = 0;
+  };
+  std::vector<std::vector<Port>> ports(nodes_);
+  const auto find = [&](size_t node, const LinkProfile* link) {
+    std::vector<Port>& of_node = ports[node];
+    // What comes where nothing goes: by the first.
+    if (link == nullptr && !of_node.empty()) return uint32_t{0};
+    const std::string_view name = link == nullptr ? std::string_view() : link->port;
+    const auto known = std::find_if(of_node.begin(), of_node.end(),
+                                    [&](const Port& port) { return port.name == name; });
+    const auto place = static_cast<uint32_t>(known - of_node.begin());
+    if (known == of_node.end()) of_node.push_back({name});
+    return place;
+  };
+  const auto for_each = [&](const auto& visit) {
+    for (size_t from = 0; from < nodes_; ++from) {
+      for (size_t to = 0; to < nodes_; ++to) {
+        if (const LinkProfile* link = links[from][to])
+          visit(from, to, *link, links_[from * nodes_ + to]);
+      }
+    }
+  };
+  for_each([&](size_t from, size_t, const LinkProfile& link, Link& cell) {
+    cell.out_port = find(from, &link);
+    double& out = ports[from][cell.out_port].out;
+    out = std::max(out, link.bytes_per_s);
+  });
+  for_each([&](size_t from, size_t to, const LinkProfile& link, Link& cell) {
+    cell.in_port = find(to, links[to][from]);
+    double& in = ports[to][cell.in_port].in;
+    in = std::max(in, link.bytes_per_s);
+  });
+  for_each([&](size_t from, size_t to, const LinkProfile&, Link& cell) {
+    const Port& in = ports[to][cell.in_port];
+    cell.out_bytes_per_s = ports[from][cell.out_port].out;
+    cell.in_bytes_per_s = std::max(in.in, in.out);
+  });
+  for (const std::vector<Port>& of_node : ports) {
+    const bool one = of_node.size() == 1;
+    only_out_.push_back(one ? of_node[0].out : 0);
+    only_in_.push_back(one ? std::max(of_node[0].in, of_node[0].out) : 0);
   }
 }
 

@@ -99,6 +99,23 @@ class CostTable {
     return links_[from * nodes_ + to].bytes_per_s;
   }
   double HalfRtt(size_t from, size_t to) const { return links_[from * nodes_ + to].half_rtt_s; }
+  // The ports that a link leaves and arrives by, in one direction each. A port sends as fast as the
+  // fastest of its links, and receives as fast as any goes either way.
+  struct PortOf {
+    uint32_t id;
+    double bytes_per_s;
+  };
+  PortOf OutPort(size_t from, size_t to) const {
+    const Link& link = links_[from * nodes_ + to];
+    return {PortId(from, link.out_port), link.out_bytes_per_s};
+  }
+  PortOf InPort(size_t from, size_t to) const {
+    const Link& link = links_[from * nodes_ + to];
+    return {PortId(to, link.in_port) + 1, link.in_bytes_per_s};
+  }
+  // Of a node with one port; 0: it has several, or none.
+  double OnlyOutRate(size_t node) const { return only_out_[node]; }
+  double OnlyInRate(size_t node) const { return only_in_[node]; }
 
   // Tokens whose KV a prompt sends of these layers, and bytes of one of them.
   double SentTokens(LayerRange layers) const {
@@ -134,11 +151,16 @@ class CostTable {
   struct Link {
     double chunk_hop_s, step_hop_s, token_hop_s;  // rows of a chunk, of a step; a token
     double bytes_per_s, half_rtt_s;
+    uint32_t out_port = 0, in_port = 0;  // of those that the node has
+    double out_bytes_per_s = 0, in_bytes_per_s = 0;
     bool operator==(const Link&) const = default;
   };
   size_t Cell(LayerRange layers) const {
     return place_[static_cast<size_t>(layers.first)] * places_ +
            place_[static_cast<size_t>(layers.last)];
+  }
+  static uint32_t PortId(size_t node, uint32_t port) {
+    return static_cast<uint32_t>(node) << 16 | port << 1;
   }
   const Rows& RowsOf(size_t node) const { return rows_[row_of_[node]]; }
   // Of one row each; ranges that do not fit are left out.
@@ -151,6 +173,7 @@ class CostTable {
   void FillMemory();
   void FillRows();
   void FillLinks();
+  void FillPorts(const std::vector<std::vector<const LinkProfile*>>& links);
 
   const ClusterProfile& cluster_;
   const ModelCost& model_;
@@ -169,6 +192,7 @@ class CostTable {
   std::vector<Rows> rows_;
   std::vector<size_t> row_of_;
   std::vector<Link> links_;
+  std::vector<double> only_out_, only_in_;
   std::vector<double> sent_tokens_;  // of the first n layers
 };
 

@@ -503,8 +503,7 @@ RequestEstimate Estimate(const ClusterProfile& cluster, const ModelCost& model, 
   workload.prompt_tokens = uncached_on_prefill;
   const CostTable costs(cluster, model, workload);
   const double prefill_s = PrefillSecondsBeside(costs, *prefill, *decode, uncached_on_decode);
-  const Exposure exposure =
-      ExposureBetween(costs, *prefill, *decode, prefill_s, uncached_on_decode);
+  const Exposure exposure = HandOver(costs, *prefill, prefill_s, uncached_on_decode).To(*decode);
   const double grant_s = TransferSeconds(cluster, plan.decode.front().node,
                                          plan.prefill.front().node, kTokenMessageBytes);
   estimate.remote_s = 2 * grant_s + prefill_s + exposure.seconds;

@@ -131,6 +131,9 @@ struct LinkProfile {
   NodeId to;
   double rtt_us = 0;
   double bytes_per_s = 0;
+  // That it leaves `from` by. Links of one port share its rate, those of a fast one and of a slow
+  // one do not.
+  std::string port;
 };
 
 struct ClusterProfile {

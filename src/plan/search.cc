@@ -294,7 +294,7 @@ void Search::WeighDecode(const Group& prefill, double prefill_s, const Order& de
       return;
     // One that is less busy may be better still, whatever it exposes.
     if (throughput && best() < before) continue;
-    if (most == 0) return;
+    if (most <= stages.LeastExposed()) return;
     // Where a link is missing, next those that do without it.
     limit = std::min(most, kMost);
     if (layers > kLayersMany) limit *= kDecodeStep;

@@ -51,13 +51,6 @@ struct StageModel {
 
 using GroupModel = std::vector<StageModel>;
 
-// A stream of KV from a prefill stage to a decode stage.
-struct StreamModel {
-  LayerRange layers;
-  double bytes_per_s = 0;
-  double one_way_s = 0;
-};
-
 struct Request {
   double arrived_s = 0;
   double started_s = -1;  // when a slot was free at first
@@ -157,7 +150,7 @@ struct Engine {
 // An instance of the plan.
 struct InstanceModel {
   GroupModel prefill, decode;
-  std::vector<StreamModel> streams;
+  std::vector<KvStream> streams;
   int slots = 1;
   int planned = 1;  // requests at once
 
@@ -264,18 +257,22 @@ class Simulator {
     return group;
   }
 
-  std::vector<StreamModel> StreamsBetween(const Plan& plan) const {
-    std::vector<StreamModel> streams;
-    for (const StagePlan& from : plan.prefill) {
-      for (const StagePlan& to : plan.decode) {
-        const LayerRange layers{std::max(from.layers.first, to.layers.first),
-                                std::min(from.layers.last, to.layers.last)};
-        const LinkProfile* link = cluster_.FindLink(from.node, to.node);
-        if (layers.size() <= 0 || link == nullptr) continue;
-        streams.push_back({layers, link->bytes_per_s, link->rtt_us * 0.5e-6});
+  std::vector<KvStream> StreamsBetween(const Plan& plan) const {
+    if (plan.prefill.empty()) return {};
+    std::vector<LayerRange> ranges;
+    const auto group_of = [&](const std::vector<StagePlan>& stages) {
+      Group group;
+      for (const StagePlan& stage : stages) {
+        group.push_back({IndexOf(stage.node), stage.layers});
+        ranges.push_back(stage.layers);
       }
-    }
-    return streams;
+      return group;
+    };
+    const Group prefill = group_of(plan.prefill);
+    const Group decode = group_of(plan.decode);
+    const CostTable costs(cluster_, model_, workload_, ranges);
+    return HandOver(costs, prefill, PrefillSeconds(costs, prefill), workload_.prompt_tokens)
+        .StreamsTo(decode);
   }
 
   InstanceModel& InstanceOf(int64_t request) {
@@ -472,21 +469,21 @@ class Simulator {
     OnToken(task, seen_s, there_s);
   }
 
-  // When all of a prompt's KV is where it is needed, given that it is computed now (plan/cost.h
-  // ExposedSend() for a stream that may have had to wait for another one).
+  // When all of a prompt's KV is where it is needed, given that it is computed now
+  // (plan/hand_over.h, where a stream may have had to wait for another prompt's).
   double KvArrival(const Request& request) {
     double all_s = 0;
     std::vector<double>& free_s = replicas_[request.replica].stream_free_s;
     const auto token_bytes =
         static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.TravelType()));
-    const std::vector<StreamModel>& streams = replicas_[request.replica].model->streams;
+    const std::vector<KvStream>& streams = replicas_[request.replica].model->streams;
     for (size_t i = 0; i < streams.size(); ++i) {
-      const StreamModel& stream = streams[i];
+      const KvStream& stream = streams[i];
       const double bytes = token_bytes * model_.SeenTokens(stream.layers, request.prompt);
       const double unit = token_bytes * std::min(request.prompt, workload_.chunk_tokens);
       const double prefill_s = now_s_ - request.prompt_began_s;
       const double begins_s =
-          std::max(request.prompt_began_s + prefill_s / stream.layers.size(), free_s[i]);
+          std::max(request.prompt_began_s + prefill_s * stream.begin_part, free_s[i]);
       free_s[i] =
           std::max(now_s_ + unit / stream.bytes_per_s, begins_s + bytes / stream.bytes_per_s);
       all_s = std::max(all_s, free_s[i] + stream.one_way_s);

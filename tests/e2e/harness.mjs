@@ -67,13 +67,15 @@ export class Network {
     ip('-n', space, 'route', 'add', 'default', 'via', `10.77.${this.third}.254`);
     this.spaces.push(space);
   }
-  // Every host sends at no more than this, or than its own of a list (0: as it can).
+  // Every host sends and receives at no more than this, or than its own of a list (0: as it can).
   shape(mbit) {
     for (const [i, space] of this.spaces.entries()) {
       const most = Array.isArray(mbit) ? mbit[i] : mbit;
       if (!most) continue;
-      execFileSync('tc', ['-n', space, 'qdisc', 'replace', 'dev', `${this.tag}i${i + 1}`, 'root', 'tbf',
-        'rate', `${most}mbit`, 'burst', '256kb', 'latency', '50ms'], { stdio: 'pipe' });
+      for (const port of [['-n', space, 'qdisc', 'replace', 'dev', `${this.tag}i${i + 1}`],
+        ['qdisc', 'replace', 'dev', `${this.tag}o${i + 1}`]])
+        execFileSync('tc', [...port, 'root', 'tbf', 'rate', `${most}mbit`, 'burst', '256kb', 'latency', '50ms'],
+          { stdio: 'pipe' });
     }
   }
   address(i) {
