@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { Cluster, sleep, synth } from '../tests/e2e/harness.mjs';
-import { ask, median, nameOf, off, signed, toldBy, typical } from './placements.mjs';
+import { Cluster, synth } from '../tests/e2e/harness.mjs';
+import { ask, median, nameOf, off, settled, signed, toldBy, typical } from './placements.mjs';
 
 const { values: options } = parseArgs({ options: { seed: { type: 'string', default: '1' },
   seconds: { type: 'string', default: '600' }, nodes: { type: 'string' }, folder: { type: 'string' } } });
@@ -105,8 +105,7 @@ async function once(folder) {
   if (!existsSync(path)) synth(folder, model, shapes[shape], type);
   const cluster = await Cluster.start(devices.length, { models: [path], isolated: true, devices, mbit });
   try {
-    for (const node of cluster.nodes) await node.measured();
-    await sleep(4000);  // for the first readings of memory
+    await settled(cluster);
     const { layers } = JSON.parse(cluster.nodes[0].run('show', path, '--json'));
     console.log(`${devices.map((each, i) => `n${i}: ${each.threads} on ${each.processor ?? 'any'}` +
       `${each.variables ? ' with AVX2' : ''}, ${mbit[i] ? `${mbit[i]} Mb/s` : 'unshaped'}`).join('; ')}; ${model}, ` +

@@ -1,5 +1,18 @@
 // What benchmarks of placements share: plans as something to be told, and what requests took.
 
+import { sleep, until } from '../tests/e2e/harness.mjs';
+
+// Nodes that have measured themselves, read memory since, and, as they are on one machine, read it together.
+export async function settled(cluster) {
+  for (const node of cluster.nodes) await node.measured();
+  await sleep(4000);
+  if (cluster.nodes.length < 2) return;
+  await until('all nodes to read memory at once', async () => {
+    const { nodes } = await cluster.nodes[0].get('/api/cluster');
+    return nodes.every((node) => node.device.processors.shared_reading_bytes_per_s > 0);
+  }, 120000);
+}
+
 export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 // By so many per cent more.
 export const off = (predicted, measured) => 100 * (predicted / measured - 1);

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Cluster, namespacesAllowed } from '../tests/e2e/harness.mjs';
-import { ask } from './placements.mjs';
+import { ask, settled } from './placements.mjs';
 
 const { values: options } = parseArgs({ options: {
   'at-once': { type: 'string', default: '8' }, prompt: { type: 'string', default: '512' },
@@ -61,7 +61,8 @@ async function busy(name) {
 }
 
 try {
-  for (const each of cluster.nodes) await each.measured();
+  if (options.file) await settled(cluster);
+  else for (const each of cluster.nodes) await each.measured();
   const ids = (await node.get('/v1/models')).data.map((each) => each.id);
   const name = ids.find((id) => id === model) ?? ids.find((id) => id.startsWith(options.shape.split(':')[0]));
   const workload = { prompt_tokens: length, answer_tokens: answer, context_tokens: length + answer + 64,
@@ -70,6 +71,7 @@ try {
   const layers = (await predict({ nodes: ['n0'] })).stages[0].last_layer + 1;
   console.log('| prompts > answers | tokens/s, predicted / measured | off | TTFT, ms |\n|---|---|---|---|');
   for (const [label, told] of ways(layers)) {
+    if (process.env.SHOW) console.log((await node.get('/api/cluster')).nodes.map((x) => [x.name, (x.device.reading_bytes_per_s/1e9).toFixed(1), (x.device.processors.shared_reading_bytes_per_s/1e9).toFixed(1), JSON.stringify(x.device.corrections)]));
     const plan = await predict(told);
     await node.place(name, { ...workload, ...told });
     await cluster.known(name);

@@ -254,8 +254,24 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
   void SetRates(plan::DeviceProfile device) {
     host_.SetRates(device);
     device.corrections = host_.corrections();
+    device.processors.shared_reading_bytes_per_s =
+        options_.device.processors.shared_reading_bytes_per_s;
     options_.device = std::move(device);
     PublishSelf();
+  }
+
+  void SetSharedReading(double bytes_per_s) {
+    options_.device.processors.shared_reading_bytes_per_s = bytes_per_s;
+    PublishSelf();
+  }
+
+  bool SharesMachine() const {
+    const std::string& machine = options_.device.processors.machine;
+    return !machine.empty() &&
+           std::any_of(book_.nodes().begin(), book_.nodes().end(), [&](const auto& item) {
+             return item.first != self_ && IsLive(item.first) &&
+                    item.second.device().processors().machine() == machine;
+           });
   }
 
   void SetSensors(std::vector<os::SensorReading> sensors) {
@@ -332,7 +348,7 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
       for (const MeasuredLink& link : record.links()) {
         const auto peer = ToNodeId(link.peer());
         if (peer && IsLive(id) && IsLive(*peer))
-          view.links.push_back({id, *peer, link.rtt_us(), link.bytes_per_s()});
+          view.links.push_back({id, *peer, link.rtt_us(), link.bytes_per_s(), link.interface()});
       }
     }
     for (const auto& [id, record] : book_.instances()) {
@@ -814,6 +830,12 @@ void Cluster::SetDevice(plan::DeviceProfile device) {
 }
 void Cluster::SetRates(plan::DeviceProfile device) {
   impl_->SetRates(std::move(device));
+}
+void Cluster::SetSharedReading(double bytes_per_s) {
+  impl_->SetSharedReading(bytes_per_s);
+}
+bool Cluster::SharesMachine() const {
+  return impl_->SharesMachine();
 }
 void Cluster::SetSensors(std::vector<os::SensorReading> sensors) {
   impl_->SetSensors(std::move(sensors));

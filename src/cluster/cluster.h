@@ -96,6 +96,7 @@ struct LinkView {
   NodeId to;
   double rtt_us = 0;
   double bytes_per_s = 0;
+  std::string interface;  // of `from`; empty: not known
 };
 
 enum class InstanceState { kLoading, kReady, kFailed, kStopped };
@@ -167,6 +168,10 @@ class Cluster final : public net::MeshEvents {
   void SetDevice(plan::DeviceProfile device);
   // The same device, whose memory is faster or slower now.
   void SetRates(plan::DeviceProfile device);
+  // What it reads while all nodes of its machine do; 0: it is the only one.
+  void SetSharedReading(double bytes_per_s);
+  // Are others that this node speaks with on its machine, too?
+  bool SharesMachine() const;
   // What this node's sensors say now, for those that it is linked with to see.
   void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.

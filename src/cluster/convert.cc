@@ -108,6 +108,7 @@ pb::DeviceProfile ToProto(const plan::DeviceProfile& device) {
   for (const int core : processors.cores)
     proto.mutable_processors()->add_cores(static_cast<uint32_t>(core));
   proto.mutable_processors()->set_threads(static_cast<uint32_t>(processors.threads));
+  proto.mutable_processors()->set_shared_reading_bytes_per_s(processors.shared_reading_bytes_per_s);
   return proto;
 }
 
@@ -122,6 +123,8 @@ plan::Processors FromProto(const pb::Processors& proto) {
   if (!sane) return {};
   processors.cores.assign(cores.begin(), cores.end());
   processors.threads = static_cast<int>(proto.threads());
+  if (IsRate(proto.shared_reading_bytes_per_s()))
+    processors.shared_reading_bytes_per_s = proto.shared_reading_bytes_per_s();
   return processors;
 }
 

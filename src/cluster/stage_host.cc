@@ -135,6 +135,12 @@ void StageHost::OnStep(const std::shared_ptr<engine::LoadedStage>& stage,
 void StageHost::Compare(const engine::LoadedStage& stage, const plan::RanStep& step) {
   // A phantom takes the time that it says.
   if (options_.phantom != nullptr || !options_.device.measured()) return;
+  // What steps take while others of this machine read its memory says nothing of the device: the
+  // planner counts that itself.
+  const double now_s = os::SecondsBetween({}, clock_.Now());
+  if (step.tokens == 1 &&
+      company_.IsThere(now_s, os::MachineBusySeconds(), options_.device.processors.threads))
+    return;
   for (const auto& [id, held] : held_) {
     if (held->stage.get() != &stage) continue;
     if (!held->costs) {

@@ -11,6 +11,7 @@
 #include "base/timeline.h"
 #include "cluster/courier.h"
 #include "cluster/seat.h"
+#include "os/system.h"
 #include "os/waiter.h"
 #include "os/worker.h"
 #include "plan/feedback.h"
@@ -103,6 +104,7 @@ class StageHost {
   const FindModel find_model_;
   StageHostOptions options_;
   plan::Feedback feedback_;
+  os::Company company_;
   uint64_t answer_steps_ = 0;  // engine's thread
   const std::shared_ptr<Timeline> timeline_ = std::make_shared<Timeline>();
   os::SystemWaiter waiter_;  // of phantom devices

@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "base/random.h"
@@ -383,6 +384,31 @@ Result<double> MeasureReading(Device& device, const os::Clock& clock) {
   Flush flush(device, clock, *memory);
   for (int i = 0; i < kRepetitions; ++i) flush();
   return flush.TakeRate();
+}
+
+Result<double> MeasureReading(Device& device, const os::Clock& clock, os::TimePoint begin,
+                              os::TimePoint end) {
+  // In parts, of which many fit in between; all of them together the caches do not hold.
+  constexpr size_t kParts = 10;
+  std::vector<std::unique_ptr<device::Buffer>> parts(kParts);
+  for (auto& part : parts) {
+    BATON_ASSIGN_OR_RETURN(part, device.Allocate(kFlushBytes / kParts));
+    std::fill_n(part->host(), part->size_bytes(), uint8_t{1});
+  }
+  device.ReadAll(*parts[0]);  // wakes its threads
+  std::this_thread::sleep_for(begin - clock.Now());
+  const os::TimePoint began = clock.Now();
+  os::TimePoint done = began;
+  double bytes = 0;
+  for (size_t next = 0;; next = (next + 1) % kParts) {
+    device.ReadAll(*parts[next]);
+    const os::TimePoint now = clock.Now();
+    if (now > end) break;  // others may be done
+    bytes += static_cast<double>(parts[next]->size_bytes());
+    done = now;
+  }
+  if (bytes == 0) return MakeError(Code::kDeadlineExceeded, "no time was left to read in");
+  return bytes / os::SecondsBetween(began, done);
 }
 
 Result<Limits> MeasureLimits(Device& device, const os::Clock& clock) {

@@ -2,12 +2,16 @@
 // leave of the memory's bandwidth, and how a laptop clocks it: half of it a minute later is nothing
 // unusual. So the node reads some memory now and then, while its machine rests, and tells what has
 // become of the rates that it measured.
+//
+// Where several nodes are on one machine, memory may be what they share: at the same moments, which
+// the machine's clock tells all of them, all read at once, and each tells what it got.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "base/result.h"
 #include "os/clock.h"
@@ -36,11 +40,39 @@ class ReadingNews {
   double told_;
 };
 
+// What readings beside others say: the median of the last ones, since some of the others may have
+// missed one, and what they got then is no rate of all. Pure.
+class SharedReadingNews {
+ public:
+  // The rate that holds after this reading, if it is news.
+  std::optional<double> Add(double bytes_per_s);
+  // There is nobody to read beside. True if that is news.
+  bool Forget();
+
+ private:
+  std::vector<double> last_;  // at most ReadingNews::kCounted
+  size_t next_ = 0;
+  double told_ = 0;
+};
+
+// Reading beside other nodes of this machine.
+struct SharedReading {
+  std::function<bool()> has_company;
+  std::function<Result<double>(os::TimePoint begin, os::TimePoint end)> read;  // bytes per second
+  std::function<void(double bytes_per_s)> on_change;                           // 0: nobody is there
+  // At whole multiples of this since the machine started, for so long; before that comes the time
+  // to take memory in.
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds duration{40};
+  std::chrono::milliseconds before{700};
+};
+
 struct MemoryWatchOptions {
   double bytes_per_s = 0;                // when the rates were measured
   bool just_measured = false;            // nothing has changed yet
   std::function<Result<double>()> read;  // bytes per second, now
   std::function<void(double bytes_per_s)> on_change;
+  std::optional<SharedReading> shared;
 
   // Between two readings, if these cost no more than half a hundredth of the time; and until it is
   // tried again where something of this machine was at work, or when there are only a few so far.

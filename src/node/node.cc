@@ -200,11 +200,28 @@ class Node::Impl {
       asio::post(io_,
                  [this, device = profile.AtReading(bytes_per_s)] { cluster_->SetRates(device); });
     };
+    const auto tell_shared = [this](double bytes_per_s) {
+      log::Debug("beside others, memory is read at {:.1f} GB/s", bytes_per_s / 1e9);
+      asio::post(io_, [this, bytes_per_s] { cluster_->SetSharedReading(bytes_per_s); });
+    };
     WatchMemory({.bytes_per_s = profile.reading_bytes_per_s,
                  .just_measured = just_measured,
                  .read = [&] { return ReadingNow(measuring, clock_); },
-                 .on_change = tell},
+                 .on_change = tell,
+                 .shared = SharedReading{.has_company = [this] { return HasCompany(); },
+                                         .read =
+                                             [&](os::TimePoint begin, os::TimePoint end) {
+                                               return ReadingBetween(measuring, clock_, begin, end);
+                                             },
+                                         .on_change = tell_shared}},
                 clock_, pause_);
+  }
+
+  // Are other nodes of the cluster on this machine? The measurer's thread.
+  bool HasCompany() {
+    std::promise<bool> answer;
+    asio::post(io_, [&] { answer.set_value(cluster_->SharesMachine()); });
+    return answer.get_future().get();
   }
 
   // --- Models ---

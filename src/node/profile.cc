@@ -223,4 +223,10 @@ Result<double> ReadingNow(const ProfileOptions& options, const os::Clock& clock)
   return engine::MeasureReading(*machine.device, clock);
 }
 
+Result<double> ReadingBetween(const ProfileOptions& options, const os::Clock& clock,
+                              os::TimePoint begin, os::TimePoint end) {
+  BATON_ASSIGN_OR_RETURN(const Machine machine, ThisMachine(options));
+  return engine::MeasureReading(*machine.device, clock, begin, end);
+}
+
 }  // namespace baton::node

@@ -23,5 +23,8 @@ Result<plan::DeviceProfile> KnownProfile(const ProfileOptions& options);
 Result<plan::DeviceProfile> MeasureProfile(const ProfileOptions& options, const os::Clock& clock);
 // What DeviceProfile::reading_bytes_per_s would be if it were measured now.
 Result<double> ReadingNow(const ProfileOptions& options, const os::Clock& clock);
+// The same from `begin` to `end`, when other nodes of this machine read, too.
+Result<double> ReadingBetween(const ProfileOptions& options, const os::Clock& clock,
+                              os::TimePoint begin, os::TimePoint end);
 
 }  // namespace baton::node

@@ -73,6 +73,17 @@ double MachineBusySeconds() {
   return busy / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
+bool Company::IsThere(double now_s, double busy_s, int threads) {
+  constexpr double kLeastSeconds = 0.2;  // of ticks of a hundredth
+  constexpr double kBeside = 0.15;       // what I/O takes, and the system
+  const double seconds = now_s - since_s_;
+  if (seconds < kLeastSeconds) return is_there_;
+  is_there_ = since_s_ > 0 && busy_s - busy_s_ > (threads + kBeside) * seconds;
+  since_s_ = now_s;
+  busy_s_ = busy_s;
+  return is_there_;
+}
+
 uint64_t ResidentBytes() {
   return ProcValue("/proc/self/status", "VmRSS");
 }

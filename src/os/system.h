@@ -26,6 +26,20 @@ int64_t Preemptions();
 // hundredth; 0 where the system does not say.
 double MachineBusySeconds();
 
+// Whether more of this machine's processors are at work than this process has threads for it: then
+// others are at work at the same time. One thread.
+class Company {
+ public:
+  // `threads`: of this process, that compute. As of the time since the last call; of too short a
+  // time nothing is known, and what was before still holds.
+  bool IsThere(double now_s, double busy_s, int threads);
+
+ private:
+  double since_s_ = 0;
+  double busy_s_ = 0;
+  bool is_there_ = false;
+};
+
 // Processors this process may run on (its affinity mask), in order.
 std::vector<int> AllowedProcessors();
 // Binds the calling thread to one processor. A hint: failure is ignored.

@@ -151,6 +151,16 @@ double CostModel::DecodeStep(const DeviceProfile& device, const Speed& speed, La
   return speed.correction.decode * (matrices_s + heads_s + kv_s + elements_s + overhead_s);
 }
 
+double CostModel::DecodeBytes(const DeviceProfile& device, LayerRange layers,
+                              double requests) const {
+  const auto kv_bytes = static_cast<double>(model_.KvBytesPerTokenPerLayer(workload_.kv_type));
+  double weights = Of(sums_.shared_bytes, layers) +
+                   Of(requests > 1 ? sums_.decode_bytes : sums_.one_bytes, layers);
+  if (layers.last == model_.n_layers()) weights += static_cast<double>(model_.head_bytes);
+  return (1 - model_.CachedShare(device.cache_bytes)) * weights +
+         requests * Of(sums_.seen_tokens, layers) * kv_bytes;
+}
+
 double CostModel::ElementSeconds(const DeviceProfile& device, double token_layers) const {
   return token_layers * model_.layer_elements_per_token * device.element_ns * 1e-9;
 }

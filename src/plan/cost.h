@@ -61,6 +61,8 @@ class CostModel {
     const DeviceProfile& device_;
     const Speed speed_;
   };
+  // That a step which generates for so many requests reads from memory.
+  double DecodeBytes(const DeviceProfile& device, LayerRange layers, double requests) const;
   // Weights, KV of all slots, activations, reserve.
   uint64_t MemoryOf(LayerRange layers) const;
 

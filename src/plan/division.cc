@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -315,14 +316,13 @@ std::vector<Plan> Merged(std::vector<Plan> plans, std::vector<Plan> more, Object
 
 }  // namespace
 
-Plan InTurns(const ClusterProfile& cluster, Plan plan) {
-  const Pools pools(cluster);
-  if (pools.empty() || plan.instances.empty()) return plan;
-  const auto index = [&](const NodeId& id) {
-    return static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data());
-  };
-  Pools::Load load(pools);  // of a second
-  for (const Plan& instance : plan.instances) {
+namespace {
+
+// Of a second: what the instances take of processors that nodes of several share.
+Pools::Load LoadOf(const Pools& pools, const std::vector<Plan>& instances,
+                   const std::function<size_t(const NodeId&)>& index) {
+  Pools::Load load(pools);
+  for (const Plan& instance : instances) {
     const auto add = [&](const StagePlan& stage, double seconds) {
       load.Add(index(stage.node), seconds / instance.request_s);
     };
@@ -331,13 +331,65 @@ Plan InTurns(const ClusterProfile& cluster, Plan plan) {
     for (const StagePlan& stage : instance.decode)
       add(stage, instance.answer_tokens * stage.decode_s / instance.concurrency);
   }
+  return load;
+}
+
+// By how much the steps of each instance are longer where others read its machine's memory, too.
+std::vector<double> LongerSteps(const MemoryPools& pools, const std::vector<Plan>& instances,
+                                const std::function<size_t(const NodeId&)>& index) {
+  constexpr int kRounds = 3;
+  std::vector<double> longer(instances.size(), 0);
+  if (pools.empty()) return longer;
+  std::vector<double> times;  // of each stage of each instance
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<MemoryPools::Part> parts;
+    for (size_t i = 0; i < instances.size(); ++i) {
+      const Plan& instance = instances[i];
+      const double steps = 1.0 * instance.answer_tokens / instance.concurrency;
+      for (const StagePlan& stage : instance.decode) {
+        const double times_now = round == 0 ? 1 : times[parts.size()];
+        parts.push_back({index(stage.node), stage.memory_share,
+                         std::min(1.0, times_now * steps * stage.decode_s /
+                                           (instance.request_s + steps * longer[i]))});
+      }
+    }
+    times = pools.Stretch(parts);
+    size_t part = 0;
+    for (size_t i = 0; i < instances.size(); ++i) {
+      longer[i] = 0;
+      for (const StagePlan& stage : instances[i].decode)
+        longer[i] += stage.decode_s * (times[part++] - 1);
+    }
+  }
+  return longer;
+}
+
+}  // namespace
+
+Plan InTurns(const ClusterProfile& cluster, Plan plan) {
+  const Pools pools(cluster);
+  const MemoryPools memory_pools(cluster);
+  if ((pools.empty() && memory_pools.empty()) || plan.instances.empty()) return plan;
+  const auto index = [&](const NodeId& id) {
+    return static_cast<size_t>(cluster.FindNode(id) - cluster.nodes.data());
+  };
+  const Pools::Load load = LoadOf(pools, plan.instances, index);
+  const std::vector<double> longer = LongerSteps(memory_pools, plan.instances, index);
   std::vector<Plan> instances = std::move(plan.instances);
-  for (Plan& instance : instances) {
+  for (size_t i = 0; i < instances.size(); ++i) {
+    Plan& instance = instances[i];
     double times = 1;
     for (const NodeId& id : NodesUsed(instance)) times = std::max(times, load.SecondsAt(index(id)));
-    for (double Plan::*seconds :
-         {&Plan::prefill_s, &Plan::ttft_s, &Plan::decode_step_s, &Plan::total_s, &Plan::request_s})
-      instance.*seconds *= times;
+    // Those that take turns do not read at once.
+    if (times * instance.decode_step_s >= instance.decode_step_s + longer[i]) {
+      for (double Plan::*seconds : {&Plan::prefill_s, &Plan::ttft_s, &Plan::decode_step_s,
+                                    &Plan::total_s, &Plan::request_s})
+        instance.*seconds *= times;
+      continue;
+    }
+    instance.decode_step_s += longer[i];
+    instance.total_s += (instance.answer_tokens - 1) * longer[i];
+    instance.request_s += instance.answer_tokens * longer[i] / instance.concurrency;
   }
   return SideBySide(std::move(instances));
 }

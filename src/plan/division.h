@@ -11,8 +11,8 @@
 // more layers that search is brief; of more nodes families.h has what is weighed, besides, of up to
 // sixteen, a brief partition of the six that promise most; and each instance of the best few
 // divisions is searched once more among its own nodes and those that are free. That instances on
-// nodes of one machine may share its processors is seen once they are chosen: what is divided may
-// lose by it.
+// nodes of one machine may share its processors, or read its memory at once, is seen once they are
+// chosen: what is divided may lose by it.
 #pragma once
 
 #include <memory>
@@ -58,7 +58,8 @@ class Division {
   std::vector<Plan> best_;
 };
 
-// The same, where instances have nodes that share processors: they take longer side by side.
+// The same, where instances have nodes that share processors or memory: they take longer side by
+// side.
 Plan InTurns(const ClusterProfile& cluster, Plan plan);
 
 // What an instance that takes `requests` of the workload's is planned for.

@@ -40,7 +40,10 @@ std::vector<StagePlan> ToStages(const CostTable& costs, const Group& group, cons
                       .memory_bytes = costs.MemoryOf(held),
                       .prefill_s = cost.prefill_whole_s,
                       .decode_s = cost.decode_step_s,
-                      .energy_j = node.device.watts * busy_s});
+                      .energy_j = node.device.watts * busy_s,
+                      .memory_share = answers && !costs.memory_pools().empty()
+                                          ? costs.MemoryShareOf(stage.node, costs.concurrency())
+                                          : 0});
   }
   return stages;
 }
@@ -169,7 +172,8 @@ double SecondsAround(double all, double first, double rest, double stops) {
 
 }  // namespace
 
-double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals) const {
+double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals,
+                             std::span<const double> times) const {
   const Group& decode = arrangement.decode;
   const Group& computing = arrangement.prefill.empty() ? decode : arrangement.prefill;
   const double batch = BatchOf(costs_, decode.size());
@@ -184,7 +188,8 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   double stops = 0;  // of answers, by the prompt's stage that takes longest
   Pools::Load shared(costs_.pools());
   for (size_t i = 0; i < decode.size(); ++i) {
-    const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
+    const double stage = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch) *
+                         (times.empty() ? 1 : times[i]);
     step += stage;
     if (decode.size() > 1) {
       const size_t next = decode[(i + 1) % decode.size()].node;
@@ -210,6 +215,29 @@ double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& total
   const double first = totals.ttft_s + totals.exposure.seconds + others * chunks_wait;
   const double rest = costs_.later_tokens() * (step + hops);
   return std::max(busiest, SecondsAround(costs_.concurrency(), first, rest, others * stops));
+}
+
+// Stages of one machine that generate at once take longer, and the longer they take, the more often
+// they do.
+double Judge::RequestSeconds(const Arrangement& arrangement, const Totals& totals) const {
+  constexpr int kRounds = 3;
+  double seconds = RequestSeconds(arrangement, totals, {});
+  const Group& decode = arrangement.decode;
+  if (costs_.memory_pools().empty() || decode.size() < 2) return seconds;
+  const double batch = BatchOf(costs_, decode.size());
+  const double answer = std::max(1, costs_.workload().answer_tokens);
+  std::vector<double> times(decode.size(), 1);
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<MemoryPools::Part> parts;
+    for (size_t i = 0; i < decode.size(); ++i) {
+      const double step = costs_.DecodeBatch(decode[i].node, decode[i].layers, batch);
+      parts.push_back({decode[i].node, costs_.MemoryShareOf(decode[i].node, batch),
+                       std::min(1.0, times[i] * answer * step / batch / seconds)});
+    }
+    times = costs_.memory_pools().Stretch(parts);
+    seconds = RequestSeconds(arrangement, totals, times);
+  }
+  return seconds;
 }
 
 std::optional<Totals> Judge::TotalsOf(const Arrangement& arrangement) const {

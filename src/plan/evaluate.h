@@ -65,6 +65,9 @@ class Judge {
   // Can all who have something to say to each other do so? The entry speaks with every node.
   bool IsLinked(const Arrangement& arrangement) const;
   double RequestSeconds(const Arrangement& arrangement, const Totals& totals) const;
+  // Where the stages that generate take so many times as long as alone; empty: as long.
+  double RequestSeconds(const Arrangement& arrangement, const Totals& totals,
+                        std::span<const double> times) const;
 
   const CostTable& costs_;
   std::vector<double> to_entry_, from_entry_;

@@ -35,6 +35,7 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
       cost_(model, workload),
       piped_cost_(model, piped_),
       pools_(cluster),
+      memory_pools_(cluster),
       nodes_(cluster.nodes.size()),
       chunk_tokens_(std::max(1, std::min(piped_.chunk_tokens, workload.prompt_tokens))),
       chunks_(std::ceil(std::max(1, workload.prompt_tokens) / chunk_tokens_)),
@@ -46,6 +47,7 @@ CostTable::CostTable(const ClusterProfile& cluster, const ModelCost& model,
   Place(only);
   memory_.resize(places_ * places_);
   CountSent();
+  if (!memory_pools_.empty()) FillMemoryShares();
   FillLinks();
   if (!only.empty()) FillOnly(only);
 }
@@ -100,6 +102,19 @@ void CostTable::FillCell(const CostModel::OnDevice& alone, const CostModel::OnDe
   rows.whole[cell] = cost.prefill_whole_s;
   rows.step[cell] = cost.decode_step_s;
   rows.one[cell] = cost.decode_one_s;
+}
+
+void CostTable::FillMemoryShares() {
+  const LayerRange all{0, model_.n_layers()};
+  for (size_t node = 0; node < nodes_; ++node) {
+    const DeviceProfile& device = cluster_.nodes[node].device;
+    const StageCost cost = cost_.CostOf(device, all);
+    const auto share = [&](double requests, double seconds) {
+      return memory_pools_.ShareOf(node, cost_.DecodeBytes(device, all, requests) / seconds);
+    };
+    memory_shares_.push_back(
+        {share(1, cost.decode_one_s), share(concurrency_, cost.decode_step_s)});
+  }
 }
 
 void CostTable::FillMemory() {
@@ -238,7 +253,8 @@ void CostTable::FillPorts(const std::vector<std::vector<const LinkProfile*>>& li
 bool CostTable::SameCosts(size_t a, size_t b) const {
   return row_of_[a] == row_of_[b] &&
          cluster_.nodes[a].device.memory_bytes == cluster_.nodes[b].device.memory_bytes &&
-         cluster_.nodes[a].device.send_ns == cluster_.nodes[b].device.send_ns && pools_.Alike(a, b);
+         cluster_.nodes[a].device.send_ns == cluster_.nodes[b].device.send_ns &&
+         pools_.Alike(a, b) && memory_pools_.Alike(a, b);
 }
 
 StageCost CostTable::At(size_t node, LayerRange layers, size_t stages) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plan/cost.h"
+#include "plan/memory_pools.h"
 #include "plan/pools.h"
 
 namespace baton::plan {
@@ -139,6 +140,12 @@ class CostTable {
   bool counts_throughput() const { return workload_.objective == Objective::kThroughput; }
 
   const Pools& pools() const { return pools_; }
+  const MemoryPools& memory_pools() const { return memory_pools_; }
+  // Of its machine's memory, while a node generates for so many requests.
+  double MemoryShareOf(size_t node, double requests) const {
+    const MemoryShares& shares = memory_shares_[node];
+    return shares.one + (shares.all - shares.one) * BatchPart(requests);
+  }
   const ClusterProfile& cluster() const { return cluster_; }
   const ModelCost& model() const { return model_; }
   const Workload& workload() const { return workload_; }
@@ -172,6 +179,7 @@ class CostTable {
   void FillOnly(const std::vector<LayerRange>& only);
   void FillMemory();
   void FillRows();
+  void FillMemoryShares();
   void FillLinks();
   void FillPorts(const std::vector<std::vector<const LinkProfile*>>& links);
 
@@ -181,6 +189,7 @@ class CostTable {
   const Workload piped_;  // with the chunks of a pipeline
   const CostModel cost_, piped_cost_;
   const Pools pools_;
+  const MemoryPools memory_pools_;
   size_t nodes_;
   double chunk_tokens_, chunks_, chunks_alone_, later_tokens_, sent_token_bytes_;
   int concurrency_;
@@ -193,7 +202,11 @@ class CostTable {
   std::vector<size_t> row_of_;
   std::vector<Link> links_;
   std::vector<double> only_out_, only_in_;
-  std::vector<double> sent_tokens_;  // of the first n layers
+  struct MemoryShares {
+    double one, all;
+  };
+  std::vector<MemoryShares> memory_shares_;  // by node, if there are memory pools
+  std::vector<double> sent_tokens_;          // of the first n layers
 };
 
 // Seconds to compute the prompt on `group`, chunks in a pipeline, as far apart as the slowest stage

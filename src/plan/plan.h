@@ -16,6 +16,8 @@ struct StagePlan {
   double decode_s = 0;        // its share of one token
   // What the device takes for one request while it works on it, idling left out; 0: not known.
   double energy_j = 0;
+  // Of what memory lets the nodes of its machine read, while it generates; 0: it reads alone.
+  double memory_share = 0;
 };
 
 // One instance of the model, or several side by side.

@@ -81,6 +81,9 @@ struct Processors {
   std::string machine;     // the same for all nodes of one; empty: not known, none in common
   std::vector<int> cores;  // that its threads may run on, ascending
   int threads = 0;
+  // What its threads get of memory, likewise, while those of all other nodes of the machine read,
+  // too; 0: not known.
+  double shared_reading_bytes_per_s = 0;
   bool operator==(const Processors&) const = default;
 };
 

@@ -63,7 +63,8 @@ json::object ToJson(const plan::DeviceProfile& device) {
   const json::object processors = {
       {"machine", device.processors.machine},
       {"cores", json::array(device.processors.cores.begin(), device.processors.cores.end())},
-      {"threads", device.processors.threads}};
+      {"threads", device.processors.threads},
+      {"shared_reading_bytes_per_s", device.processors.shared_reading_bytes_per_s}};
   json::array corrections;
   for (const plan::Correction& correction : device.corrections) {
     corrections.push_back({{"type", json::string(InfoOf(correction.type).name)},
@@ -254,7 +255,8 @@ json::object ToJson(const cluster::ClusterView& view) {
                      {"from_id", link.from.ToString()},
                      {"to_id", link.to.ToString()},
                      {"rtt_us", link.rtt_us},
-                     {"bytes_per_s", link.bytes_per_s}});
+                     {"bytes_per_s", link.bytes_per_s},
+                     {"interface", link.interface}});
   }
   for (const cluster::InstanceView& instance : view.instances)
     instances.push_back(ToJson(instance, name_of));
