@@ -720,6 +720,27 @@ TEST_F(ClusterTest, EverybodyHearsHowFastMemoryIsNow) {
   }));
 }
 
+TEST_F(ClusterTest, NodesOfOneMachineKnowOfEachOther) {
+  StartNodes(3);
+  EXPECT_FALSE(nodes_[0]->cluster->SharesMachine());
+  plan::DeviceProfile device[] = {Device(0), Device(1)};
+  for (size_t i = 0; i < 2; ++i) {
+    device[i].processors = {"here", {static_cast<int>(i)}, 1};
+    nodes_[i]->cluster->SetDevice(device[i]);
+  }
+  ASSERT_TRUE(RunUntil([&] { return nodes_[0]->cluster->SharesMachine(); }));
+  EXPECT_FALSE(nodes_[2]->cluster->SharesMachine());
+  // What it reads beside the other stays, whatever becomes of its own rates.
+  nodes_[1]->cluster->SetSharedReading(7e9);
+  nodes_[1]->cluster->SetRates(device[1]);
+  EXPECT_TRUE(RunUntil([&] {
+    const std::vector<NodeView> nodes = nodes_[2]->cluster->View().nodes;
+    return std::any_of(nodes.begin(), nodes.end(), [this](const NodeView& node) {
+      return node.id == Id(1) && node.device.processors.shared_reading_bytes_per_s == 7e9;
+    });
+  }));
+}
+
 TEST_F(ClusterTest, EverybodySeesWhatSensorsSay) {
   StartNodes(2);
   const std::vector<os::SensorReading> readings = {

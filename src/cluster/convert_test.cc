@@ -19,7 +19,7 @@ plan::DeviceProfile Device() {
   device.reading_bytes_per_s = 5e10;
   device.cache_bytes = 32 << 20;
   device.rates[0].cached_bytes_per_s = 2e10;
-  device.processors = {"machine", {0, 2, 3}, 2};
+  device.processors = {"machine", {0, 2, 3}, 2, 1.5e10};
   device.corrections = {{DType::kQ4_K, 1.25, 0.75, 1.5}};
   return device;
 }
@@ -63,11 +63,13 @@ TEST(Convert, NoNonsenseIsBelieved) {
     proto.set_element_ns(nonsense);
     proto.set_send_ns(nonsense);
     proto.set_reading_bytes_per_s(nonsense);
+    proto.mutable_processors()->set_shared_reading_bytes_per_s(nonsense);
     proto.mutable_rates(0)->set_cached_bytes_per_s(nonsense);
     proto.mutable_contexts(0)->set_query_flops_per_s(nonsense);
     EXPECT_EQ(FromProto(proto).element_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).send_ns, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).reading_bytes_per_s, 0) << nonsense;
+    EXPECT_EQ(FromProto(proto).processors.shared_reading_bytes_per_s, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).rates[0].cached_bytes_per_s, 0) << nonsense;
     EXPECT_EQ(FromProto(proto).contexts[0].query_flops_per_s, 0) << nonsense;
   }
@@ -80,7 +82,7 @@ TEST(Convert, NoNonsenseIsBelieved) {
   processors.set_threads(2);
   processors.clear_cores();
   for (const uint32_t core : {7, 1, 7}) processors.add_cores(core);
-  EXPECT_EQ(FromProto(proto).processors, (plan::Processors{"machine", {1, 7}, 2}));
+  EXPECT_EQ(FromProto(proto).processors, (plan::Processors{"machine", {1, 7}, 2, 1.5e10}));
   processors.add_cores(std::numeric_limits<uint32_t>::max());
   EXPECT_EQ(FromProto(proto).processors, plan::Processors());
 }

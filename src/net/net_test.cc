@@ -482,6 +482,45 @@ TEST_F(MeshTest, ActivationsOvertakeChunks) {
   EXPECT_EQ(places[2] - places[1], 8U);
 }
 
+// Rows for one node go before chunks for another, of which one byte in eight leaves nevertheless.
+TEST_F(MeshTest, ActivationsOvertakeChunksOfOtherLinks) {
+  const Identity ic = Identity::Create();
+  roster_.Admit(ia_, ic.id(), "c");
+  StartBoth();
+  TestNode c(io_, ic, roster_, "c");
+  Introduce();
+  a_->mesh.AddAddress(ic.id(), "127.0.0.1", c.mesh.port());
+  ASSERT_TRUE(RunUntil([&] { return a_->measured > 1 && b_->measured > 1 && c.measured > 1; }));
+  EXPECT_EQ(a_->mesh.StatsOf(ib_.id()).interface, a_->mesh.StatsOf(ic.id()).interface);
+  EXPECT_NE(a_->mesh.StatsOf(ic.id()).interface, "");
+  constexpr size_t kChunks = 6, kActivations = 24;
+  std::string sent;
+  const auto send = [&](const NodeId& to, FrameType type, size_t bytes) {
+    a_->mesh.Send(to, type, Bytes(bytes), [&sent, type](const Status& status) {
+      ASSERT_TRUE(status.ok());
+      sent += type == FrameType::kKvChunk ? 'c' : 'a';
+    });
+  };
+  // The first may have begun to leave before there was anything to wait for.
+  for (size_t i = 0; i < kChunks; ++i) send(ic.id(), FrameType::kKvChunk, 1 << 20);
+  for (size_t i = 0; i < kActivations; ++i) send(ib_.id(), FrameType::kActivation, 1 << 20);
+  ASSERT_TRUE(RunUntil([&] { return sent.size() == kChunks + kActivations; }));
+  EXPECT_TRUE(
+      RunUntil([&] { return b_->frames.size() == kActivations && c.frames.size() == kChunks; }));
+  size_t activations = 0, chunks = 0;
+  for (const char each : sent) {
+    activations += each == 'a' ? 1 : 0;
+    if (each != 'c') continue;
+    EXPECT_GE(activations, std::min<size_t>(7 * chunks, 3 * 7)) << sent;
+    ++chunks;
+  }
+  // A token's row holds nobody back.
+  sent.clear();
+  send(ib_.id(), FrameType::kActivation, 8 << 10);
+  send(ic.id(), FrameType::kKvChunk, 1 << 10);
+  EXPECT_TRUE(RunUntil([&] { return sent.size() == 2; }));
+}
+
 TEST_F(MeshTest, BothDialAndOneLinkStays) {
   StartBoth();
   Introduce();

@@ -1,6 +1,8 @@
 #include "node/memory_watch.h"
 
+#include <algorithm>
 #include <future>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -68,6 +70,69 @@ TEST(MemoryWatch, ReadsWhileTheMachineRests) {
   EXPECT_EQ(watched.tries, 1);
   EXPECT_GE(asked, 20);
   EXPECT_THAT(watched.told, ElementsAre(99e9));
+}
+
+TEST(SharedReadingNews, WhoMissesOneChangesNothing) {
+  SharedReadingNews news;
+  EXPECT_FALSE(news.Forget());
+  EXPECT_EQ(news.Add(20e9), 20e9) << "the first is news";
+  EXPECT_EQ(news.Add(40e9), std::nullopt) << "the other one was not there";
+  EXPECT_EQ(news.Add(21e9), std::nullopt);
+  EXPECT_EQ(news.Add(39e9), 39e9) << "two of three: memory is quicker";
+  EXPECT_TRUE(news.Forget());
+  EXPECT_FALSE(news.Forget());
+  EXPECT_EQ(news.Add(39e9), 39e9);
+}
+
+// Two nodes of one machine that know nothing of each other but that they are there.
+TEST(MemoryWatch, NodesOfOneMachineReadAtTheSameTime) {
+  constexpr std::chrono::milliseconds kInterval(50);
+  const os::SystemClock clock;
+  struct Node {
+    os::Pause pause;
+    std::vector<os::TimePoint> begun;
+    std::vector<double> told;
+    bool company = true;
+  };
+  const auto watch = [&](Node& node) {
+    SharedReading shared{.has_company = [&] { return node.company; },
+                         .read = [&](os::TimePoint begin, os::TimePoint end) -> Result<double> {
+                           EXPECT_EQ(end - begin, std::chrono::milliseconds(4));
+                           node.begun.push_back(begin);
+                           std::this_thread::sleep_until(end);
+                           if (node.begun.size() == 3) node.company = false;
+                           return 20e9;
+                         },
+                         .on_change =
+                             [&](double rate) {
+                               node.told.push_back(rate);
+                               if (rate == 0) node.pause.End();
+                             },
+                         .interval = kInterval,
+                         .duration = std::chrono::milliseconds(4),
+                         .before = std::chrono::milliseconds(10)};
+    WatchMemory({.bytes_per_s = 40e9,
+                 .read = [] { return 40e9; },
+                 .on_change = [](double) {},
+                 .shared = std::move(shared),
+                 .interval = std::chrono::milliseconds(20),
+                 .retry = std::chrono::milliseconds(20),
+                 .rest = std::chrono::milliseconds(1),
+                 .busy_seconds = [] { return 0.0; }},
+                clock, node.pause);
+  };
+  Node a, b;
+  auto other = std::async(std::launch::async, [&] { watch(b); });
+  watch(a);
+  other.get();
+  for (const Node* node : {&a, &b}) {
+    EXPECT_THAT(node->told, ElementsAre(20e9, 0));
+    ASSERT_EQ(node->begun.size(), 3U);
+    for (const os::TimePoint begin : node->begun)
+      EXPECT_EQ(begin.time_since_epoch() % os::Duration(kInterval), os::Duration(0));
+    EXPECT_TRUE(std::is_sorted(node->begun.begin(), node->begun.end()));
+    EXPECT_EQ(std::adjacent_find(node->begun.begin(), node->begun.end()), node->begun.end());
+  }
 }
 
 // Ended in the middle of a long wait, at once; and where nothing was measured there is no watch.

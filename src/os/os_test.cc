@@ -90,6 +90,16 @@ TEST(System, AMachineThatWorksIsBusy) {
   EXPECT_GE(Preemptions(), 0);
 }
 
+TEST(Company, IsThereWhereMoreIsAtWorkThanThisProcess) {
+  Company company;
+  EXPECT_FALSE(company.IsThere(100, 50, 1)) << "nothing is known yet";
+  EXPECT_FALSE(company.IsThere(101, 51, 1)) << "one at a time";
+  EXPECT_TRUE(company.IsThere(102, 52.8, 1));
+  EXPECT_TRUE(company.IsThere(102.1, 52.8, 1)) << "too short a time to say";
+  EXPECT_FALSE(company.IsThere(103, 53.9, 1));
+  EXPECT_FALSE(company.IsThere(104, 55.9, 2)) << "both are our own threads";
+}
+
 TEST(Pause, IsEndedOnceAndForAll) {
   Pause pause;
   EXPECT_TRUE(pause.For(std::chrono::milliseconds(1)));
