@@ -265,13 +265,14 @@ class Cluster::Impl final : public Courier, public CoordinatorHost, public Reque
     PublishSelf();
   }
 
-  bool SharesMachine() const {
+  int OthersOnThisMachine() const {
     const std::string& machine = options_.device.processors.machine;
-    return !machine.empty() &&
-           std::any_of(book_.nodes().begin(), book_.nodes().end(), [&](const auto& item) {
-             return item.first != self_ && IsLive(item.first) &&
-                    item.second.device().processors().machine() == machine;
-           });
+    if (machine.empty()) return 0;
+    return static_cast<int>(
+        std::count_if(book_.nodes().begin(), book_.nodes().end(), [&](const auto& item) {
+          return item.first != self_ && IsLive(item.first) &&
+                 item.second.device().processors().machine() == machine;
+        }));
   }
 
   void SetSensors(std::vector<os::SensorReading> sensors) {
@@ -834,8 +835,8 @@ void Cluster::SetRates(plan::DeviceProfile device) {
 void Cluster::SetSharedReading(double bytes_per_s) {
   impl_->SetSharedReading(bytes_per_s);
 }
-bool Cluster::SharesMachine() const {
-  return impl_->SharesMachine();
+int Cluster::OthersOnThisMachine() const {
+  return impl_->OthersOnThisMachine();
 }
 void Cluster::SetSensors(std::vector<os::SensorReading> sensors) {
   impl_->SetSensors(std::move(sensors));

@@ -170,8 +170,8 @@ class Cluster final : public net::MeshEvents {
   void SetRates(plan::DeviceProfile device);
   // What it reads while all nodes of its machine do; 0: it is the only one.
   void SetSharedReading(double bytes_per_s);
-  // Are others that this node speaks with on its machine, too?
-  bool SharesMachine() const;
+  // How many that this node speaks with are on its machine, too?
+  int OthersOnThisMachine() const;
   // What this node's sensors say now, for those that it is linked with to see.
   void SetSensors(std::vector<os::SensorReading> sensors);
   // Some node is here that has not been measured yet, and may be soon. Plans leave it out.

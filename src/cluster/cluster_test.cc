@@ -722,14 +722,14 @@ TEST_F(ClusterTest, EverybodyHearsHowFastMemoryIsNow) {
 
 TEST_F(ClusterTest, NodesOfOneMachineKnowOfEachOther) {
   StartNodes(3);
-  EXPECT_FALSE(nodes_[0]->cluster->SharesMachine());
+  EXPECT_EQ(nodes_[0]->cluster->OthersOnThisMachine(), 0);
   plan::DeviceProfile device[] = {Device(0), Device(1)};
   for (size_t i = 0; i < 2; ++i) {
     device[i].processors = {"here", {static_cast<int>(i)}, 1};
     nodes_[i]->cluster->SetDevice(device[i]);
   }
-  ASSERT_TRUE(RunUntil([&] { return nodes_[0]->cluster->SharesMachine(); }));
-  EXPECT_FALSE(nodes_[2]->cluster->SharesMachine());
+  ASSERT_TRUE(RunUntil([&] { return nodes_[0]->cluster->OthersOnThisMachine() == 1; }));
+  EXPECT_EQ(nodes_[2]->cluster->OthersOnThisMachine(), 0);
   // What it reads beside the other stays, whatever becomes of its own rates.
   nodes_[1]->cluster->SetSharedReading(7e9);
   nodes_[1]->cluster->SetRates(device[1]);

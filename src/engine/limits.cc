@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "model/spec.h"
 #include "os/system.h"
+#include "os/topology.h"
 
 namespace baton::engine {
 namespace {
@@ -23,11 +24,12 @@ constexpr DType kTypes[] = {DType::kF32,  DType::kF16,    DType::kBF16,   DType:
                             DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 constexpr size_t kColumns = 2048;
 constexpr size_t kTokens = 512;
-constexpr size_t kMatrixRows = 4096;       // of the product with many tokens: as a layer's have
-constexpr size_t kFewRows = 16;            // of products that hardly compute
-constexpr size_t kReadBytes = 64 << 20;    // of the product with one token
-constexpr size_t kCachedBytes = 4 << 20;   // of that whose weights are to stay in the caches
-constexpr size_t kFlushBytes = 320 << 20;  // read in between, to drive weights out of the caches
+constexpr size_t kMatrixRows = 4096;        // of the product with many tokens: as a layer's have
+constexpr size_t kFewRows = 16;             // of products that hardly compute
+constexpr size_t kReadBytes = 64 << 20;     // of the product with one token
+constexpr size_t kCachedBytes = 4 << 20;    // of that whose weights are to stay in the caches
+constexpr size_t kFlushBytes = 320 << 20;   // read in between, to drive weights out of the caches
+constexpr size_t kSharedBytes = 128 << 20;  // likewise, at least, where several nodes read at once
 constexpr int kRepetitions = 3;
 constexpr int kReadRepetitions = 5;   // these are short, and what decoding is predicted by
 constexpr size_t kDisturbedMost = 3;  // times as many runs that others disturbed
@@ -389,10 +391,12 @@ Result<double> MeasureReading(Device& device, const os::Clock& clock) {
 Result<double> MeasureReading(Device& device, const os::Clock& clock, os::TimePoint begin,
                               os::TimePoint end) {
   // In parts, of which many fit in between; all of them together the caches do not hold.
-  constexpr size_t kParts = 10;
-  std::vector<std::unique_ptr<device::Buffer>> parts(kParts);
+  constexpr size_t kPartBytes = 16 << 20;
+  const size_t count =
+      std::clamp<size_t>(4 * os::CacheBytes(), kSharedBytes, kFlushBytes) / kPartBytes;
+  std::vector<std::unique_ptr<device::Buffer>> parts(count);
   for (auto& part : parts) {
-    BATON_ASSIGN_OR_RETURN(part, device.Allocate(kFlushBytes / kParts));
+    BATON_ASSIGN_OR_RETURN(part, device.Allocate(kPartBytes));
     std::fill_n(part->host(), part->size_bytes(), uint8_t{1});
   }
   device.ReadAll(*parts[0]);  // wakes its threads
@@ -400,7 +404,7 @@ Result<double> MeasureReading(Device& device, const os::Clock& clock, os::TimePo
   const os::TimePoint began = clock.Now();
   os::TimePoint done = began;
   double bytes = 0;
-  for (size_t next = 0;; next = (next + 1) % kParts) {
+  for (size_t next = 0;; next = (next + 1) % count) {
     device.ReadAll(*parts[next]);
     const os::TimePoint now = clock.Now();
     if (now > end) break;  // others may be done

@@ -61,7 +61,8 @@ Result<Limits> MeasureLimits(device::Device& device, const os::Clock& clock);
 // Limits::reading_bytes_per_s, as it is now: other guests of the same machine read, too, and it may
 // be half of it a minute later. Takes some 50 ms, and 320 MiB while it runs.
 Result<double> MeasureReading(device::Device& device, const os::Clock& clock);
-// The same on average from `begin` to `end`, while others read likewise. Takes its memory before.
+// The same on average from `begin` to `end`, while others read likewise. Takes its memory, 128 MiB
+// or four times what the caches hold, before.
 Result<double> MeasureReading(device::Device& device, const os::Clock& clock, os::TimePoint begin,
                               os::TimePoint end);
 

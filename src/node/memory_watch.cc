@@ -53,10 +53,10 @@ class Appointments {
   void Keep(os::Pause& pause) {
     const os::TimePoint begin = Next();
     kept_ = begin;
-    if (!shared_.has_company()) {
-      if (news_.Forget()) shared_.on_change(0);
-      return;
-    }
+    const int company = shared_.company();
+    if (company == 0 && news_.ForgetAll()) shared_.on_change(0);
+    if (std::exchange(company_, company) != company) news_.Forget();
+    if (company == 0) return;
     if (!IsAtRest(options_, pause)) return;
     const Result<double> rate = shared_.read(begin, begin + shared_.duration);
     const auto now = rate.ok() && *rate > 0 ? news_.Add(*rate) : std::nullopt;
@@ -67,7 +67,7 @@ class Appointments {
   // Of those that have not been kept, the first for which there is time.
   os::TimePoint Next() const {
     const auto earliest = std::max(clock_.Now() + shared_.before / 2, kept_ + os::Duration(1));
-    const os::Duration interval = shared_.interval;
+    const os::Duration interval = shared_.interval * (news_.is_full() ? shared_.seldom : 1);
     return os::TimePoint((earliest.time_since_epoch() + interval - os::Duration(1)) / interval *
                          interval);
   }
@@ -76,6 +76,7 @@ class Appointments {
   const MemoryWatchOptions& options_;
   const os::Clock& clock_;
   os::TimePoint kept_{};
+  int company_ = 0;
   SharedReadingNews news_;
 };
 
@@ -100,9 +101,13 @@ std::optional<double> SharedReadingNews::Add(double bytes_per_s) {
   return told_ = now;
 }
 
-bool SharedReadingNews::Forget() {
+void SharedReadingNews::Forget() {
   last_.clear();
   next_ = 0;
+}
+
+bool SharedReadingNews::ForgetAll() {
+  Forget();
   return std::exchange(told_, 0) > 0;
 }
 

@@ -46,8 +46,12 @@ class SharedReadingNews {
  public:
   // The rate that holds after this reading, if it is news.
   std::optional<double> Add(double bytes_per_s);
+  // Others are there than before: the next one is news.
+  void Forget();
   // There is nobody to read beside. True if that is news.
-  bool Forget();
+  bool ForgetAll();
+  // Are there as many as count?
+  bool is_full() const { return last_.size() == ReadingNews::kCounted; }
 
  private:
   std::vector<double> last_;  // at most ReadingNews::kCounted
@@ -57,14 +61,15 @@ class SharedReadingNews {
 
 // Reading beside other nodes of this machine.
 struct SharedReading {
-  std::function<bool()> has_company;
+  std::function<int()> company;  // how many others there are
   std::function<Result<double>(os::TimePoint begin, os::TimePoint end)> read;  // bytes per second
   std::function<void(double bytes_per_s)> on_change;                           // 0: nobody is there
-  // At whole multiples of this since the machine started, for so long; before that comes the time
-  // to take memory in.
+  // At whole multiples of this since the machine started, or of some times this once there are as
+  // many readings as count, for so long; before that comes the time to take memory in.
   std::chrono::milliseconds interval{10'000};
+  int seldom = 3;
   std::chrono::milliseconds duration{40};
-  std::chrono::milliseconds before{700};
+  std::chrono::milliseconds before{1'000};
 };
 
 struct MemoryWatchOptions {

@@ -74,14 +74,17 @@ TEST(MemoryWatch, ReadsWhileTheMachineRests) {
 
 TEST(SharedReadingNews, WhoMissesOneChangesNothing) {
   SharedReadingNews news;
-  EXPECT_FALSE(news.Forget());
+  EXPECT_FALSE(news.ForgetAll());
   EXPECT_EQ(news.Add(20e9), 20e9) << "the first is news";
   EXPECT_EQ(news.Add(40e9), std::nullopt) << "the other one was not there";
   EXPECT_EQ(news.Add(21e9), std::nullopt);
   EXPECT_EQ(news.Add(39e9), 39e9) << "two of three: memory is quicker";
-  EXPECT_TRUE(news.Forget());
-  EXPECT_FALSE(news.Forget());
-  EXPECT_EQ(news.Add(39e9), 39e9);
+  EXPECT_TRUE(news.is_full());
+  news.Forget();
+  EXPECT_FALSE(news.is_full());
+  EXPECT_EQ(news.Add(13e9), 13e9) << "there is one more: what was before says nothing";
+  EXPECT_TRUE(news.ForgetAll());
+  EXPECT_FALSE(news.ForgetAll());
 }
 
 // Two nodes of one machine that know nothing of each other but that they are there.
@@ -92,15 +95,15 @@ TEST(MemoryWatch, NodesOfOneMachineReadAtTheSameTime) {
     os::Pause pause;
     std::vector<os::TimePoint> begun;
     std::vector<double> told;
-    bool company = true;
+    int company = 1;
   };
   const auto watch = [&](Node& node) {
-    SharedReading shared{.has_company = [&] { return node.company; },
+    SharedReading shared{.company = [&] { return node.company; },
                          .read = [&](os::TimePoint begin, os::TimePoint end) -> Result<double> {
                            EXPECT_EQ(end - begin, std::chrono::milliseconds(4));
                            node.begun.push_back(begin);
                            std::this_thread::sleep_until(end);
-                           if (node.begun.size() == 3) node.company = false;
+                           if (node.begun.size() == 3) node.company = 0;
                            return 20e9;
                          },
                          .on_change =

@@ -208,7 +208,7 @@ class Node::Impl {
                  .just_measured = just_measured,
                  .read = [&] { return ReadingNow(measuring, clock_); },
                  .on_change = tell,
-                 .shared = SharedReading{.has_company = [this] { return HasCompany(); },
+                 .shared = SharedReading{.company = [this] { return Company(); },
                                          .read =
                                              [&](os::TimePoint begin, os::TimePoint end) {
                                                return ReadingBetween(measuring, clock_, begin, end);
@@ -217,10 +217,10 @@ class Node::Impl {
                 clock_, pause_);
   }
 
-  // Are other nodes of the cluster on this machine? The measurer's thread.
-  bool HasCompany() {
-    std::promise<bool> answer;
-    asio::post(io_, [&] { answer.set_value(cluster_->SharesMachine()); });
+  // How many other nodes of the cluster are on this machine? The measurer's thread.
+  int Company() {
+    std::promise<int> answer;
+    asio::post(io_, [&] { answer.set_value(cluster_->OthersOnThisMachine()); });
     return answer.get_future().get();
   }
 

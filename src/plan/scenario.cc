@@ -208,6 +208,12 @@ Result<std::vector<double>> PortRates(const ClusterProfile& cluster) {
     const LinkProfile* link = cluster.FindLink(a.id, b.id);
     return link == nullptr ? 0 : link->bytes_per_s;
   };
+  for (const LinkProfile& link : cluster.links) {
+    if (link.port.empty()) continue;
+    return MakeError(Code::kInvalidArgument,
+                     "'{}' and '{}' are linked by port '{}': the lab gives every device one port",
+                     cluster.FindNode(link.from)->name, cluster.FindNode(link.to)->name, link.port);
+  }
   for (const NodeProfile& node : cluster.nodes) {
     double most = 0;
     for (const NodeProfile& other : cluster.nodes) {
