@@ -100,6 +100,7 @@ is = "wifi-6"
 between = ["spark", "phone"]
 gbit_per_s = 8
 rtt_us = 10
+port = "cable"
 )");
   ASSERT_TRUE(file.ok()) << file.error().message();
   const ClusterProfile& cluster = file->cluster;
@@ -109,7 +110,10 @@ rtt_us = 10
   EXPECT_EQ(cluster.nodes[2].name, "phone-2");
   EXPECT_EQ(cluster.nodes[2].device.memory_bytes, 3'000'000'000u);
   EXPECT_EQ(cluster.links.size(), 6u) << "each pair once in each direction";
-  for (const LinkProfile& link : cluster.links) EXPECT_EQ(link.bytes_per_s, 1e9);
+  for (const LinkProfile& link : cluster.links) {
+    EXPECT_EQ(link.bytes_per_s, 1e9);
+    EXPECT_EQ(link.port, "cable");
+  }
 }
 
 TEST(ClusterFile, SaysWhatIsWrong) {

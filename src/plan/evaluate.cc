@@ -88,7 +88,7 @@ double PrefillSecondsBeside(const CostTable& costs, const Group& prefill, const 
   double sending_s = 0;  // of stages that compute side by side
   for (const GroupStage& stage : prefill)
     sending_s = std::max(sending_s, SendingSeconds(costs, stage, decode, tokens));
-  return PrefillSeconds(costs, prefill) + sending_s;
+  return PrefillSeconds(costs, prefill, HopTimes(costs, prefill, decode, tokens)) + sending_s;
 }
 
 size_t NodeCount(const Arrangement& arrangement) {

@@ -272,14 +272,16 @@ double CostTable::DecodeBatch(size_t node, LayerRange layers, double requests) c
   return one + (DecodeStep(node, layers) - one) * BatchPart(requests);
 }
 
-double PrefillSeconds(const CostTable& costs, const Group& group) {
+double PrefillSeconds(const CostTable& costs, const Group& group,
+                      std::span<const double> hop_times) {
   if (group.size() == 1) return costs.At(group[0].node, group[0].layers, 1).prefill_whole_s;
   double fill = 0;
   double slowest = 0;
   std::vector<Pools::Part> sharers;
   for (size_t i = 0; i < group.size(); ++i) {
     const double stage = costs.At(group[i].node, group[i].layers, group.size()).prefill_chunk_s;
-    const double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
+    double hop = i + 1 < group.size() ? costs.ChunkHop(group[i].node, group[i + 1].node) : 0;
+    if (i < hop_times.size()) hop *= hop_times[i];
     fill += stage + hop;
     slowest = std::max({slowest, stage, hop});
     if (!costs.pools().empty()) sharers.push_back({group[i].node, stage});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "plan/cost.h"
@@ -210,8 +211,9 @@ class CostTable {
 };
 
 // Seconds to compute the prompt on `group`, chunks in a pipeline, as far apart as the slowest stage
-// or hop takes, or what shares processors.
-double PrefillSeconds(const CostTable& costs, const Group& group);
+// or hop takes, or what shares processors; hops take so many times as long as alone, where given.
+double PrefillSeconds(const CostTable& costs, const Group& group,
+                      std::span<const double> hop_times = {});
 // Seconds per generated token of one stream, hops included; all requests go in one batch.
 double DecodeSeconds(const CostTable& costs, const Group& group);
 

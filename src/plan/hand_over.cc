@@ -215,6 +215,32 @@ double HandOver::LeastExposed(const std::vector<size_t>& decode) const {
   return exposed_s;
 }
 
+std::vector<double> HopTimes(const CostTable& costs, const Group& prefill, const Group& decode,
+                             int tokens) {
+  const double rows = tokens * costs.model().ActivationBytesPerToken(costs.workload());
+  std::vector<double> times;
+  for (size_t place = 1; place + 1 < prefill.size(); ++place) {
+    const size_t from = prefill[place].node;
+    const size_t to = prefill[place + 1].node;
+    const auto twin = std::find_if(decode.begin(), decode.end(),
+                                   [&](const GroupStage& stage) { return stage.node == to; });
+    if (twin == decode.end()) continue;
+    const CostTable::PortOf port = costs.InPort(from, to);
+    double sent = 0;
+    double rate = costs.BytesPerSecond(from, to);
+    for (size_t other = 0; other < place; ++other) {
+      const LayerRange layers = Overlap(prefill[other].layers, twin->layers);
+      if (layers.size() <= 0 || costs.InPort(prefill[other].node, to).id != port.id) continue;
+      sent += costs.SentTokenBytes() * costs.model().SeenTokens(layers, tokens);
+      rate += costs.BytesPerSecond(prefill[other].node, to);
+    }
+    if (sent <= 0 || rate <= port.bytes_per_s) continue;
+    times.resize(prefill.size() - 1, 1);
+    times[place] = 1 + std::min(1.0, sent / rows);
+  }
+  return times;
+}
+
 double BusiestSending(const CostTable& costs, const Group& prefill, const Group& decode) {
   const double rows =
       costs.workload().prompt_tokens * costs.model().ActivationBytesPerToken(costs.workload());

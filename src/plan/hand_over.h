@@ -89,6 +89,11 @@ class HandOver {
   std::vector<double> chunk_s_, begin_s_, after_s_;
 };
 
+// By how much longer rows take from each stage of `prefill` to the next than alone, where other
+// stages' KV of so many tokens arrives by the same port: neither goes first there, and while both
+// come each has half of it. Empty: nowhere.
+std::vector<double> HopTimes(const CostTable& costs, const Group& prefill, const Group& decode,
+                             int tokens);
 // Seconds that the busiest link or port is taken for a prompt: its KV, and rows between stages.
 double BusiestSending(const CostTable& costs, const Group& prefill, const Group& decode);
 

@@ -157,6 +157,21 @@ TEST(HandOver, OfAllIsThatOfTheWorstWhereNodesHaveOnePort) {
   EXPECT_LE(apart, kRounds / 20) << "only where a node keeps the layers that it computes first";
 }
 
+TEST(HandOver, RowsShareTheirPortWithOthersKv) {
+  ClusterProfile cluster = Cluster(3);
+  const ModelCost model = Model();
+  const Workload workload = Prompt(1000, 1000);
+  const auto prompt_s = [&](const Group& decode) {
+    const CostTable costs(cluster, model, workload);
+    return PrefillSecondsBeside(costs, {{0, {0, 1}}, {1, {1, 4}}, {2, {4, 8}}}, decode, 1000);
+  };
+  EXPECT_NEAR(prompt_s({{1, kAll}}), 8 + 2 * 0.4, 1e-3) << "rows and KV to different nodes";
+  EXPECT_NEAR(prompt_s({{2, kAll}}), 8 + 3 * 0.4, 1e-3) << "as long as the rows last";
+  EXPECT_NEAR(prompt_s({{2, {1, 8}}, {1, {0, 1}}}), 8 + 2 * 0.4, 1e-3) << "of the same sender";
+  LinkOf(cluster, 2, 0).bytes_per_s = 2e6;
+  EXPECT_NEAR(prompt_s({{2, kAll}}), 8 + 2 * 0.4, 1e-3) << "a port for both";
+}
+
 TEST(HandOver, StreamsHaveTheirPartOfAPort) {
   ClusterProfile cluster = Cluster(3);
   const ModelCost model = Model();

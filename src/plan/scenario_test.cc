@@ -164,6 +164,9 @@ answer = 2
     if (laptops) link.bytes_per_s /= 2;
   }
   EXPECT_THAT(PortRates(cluster).error().message(), HasSubstr("'laptop-1' and 'laptop-2'"));
+  cluster = home->cluster.cluster;
+  cluster.links[1].port = "thunderbolt";
+  EXPECT_THAT(PortRates(cluster).error().message(), HasSubstr("'thunderbolt'"));
 }
 
 }  // namespace
