@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace baton::net {
 namespace {
@@ -64,9 +65,15 @@ bool LinkMeter::IsNews() {
 }
 
 bool LinkMeter::OnProbed(os::TimePoint now, double bytes_per_s, double seconds) {
-  probed_bytes_per_s_ = bytes_per_s;
+  const double last = std::exchange(last_probe_bytes_per_s_, bytes_per_s);
+  const bool is_first = last == 0;
+  const bool is_steady = std::abs(bytes_per_s - last) <= kNews * last;
+  probed_bytes_per_s_ = std::max(bytes_per_s, last);
   observed_bytes_per_s_ = 0;
-  next_probe_ = now + std::max<os::Duration>(kProbeInterval, PauseAfter(seconds));
+  os::Duration pause = PauseAfter(seconds);
+  if (is_first) pause = kSecondProbe;
+  if (is_steady) pause = std::max<os::Duration>(kProbeInterval, pause);
+  next_probe_ = now + pause;
   crowded_pause_ = kCrowdedPause;
   settled_ = true;
   return IsNews();

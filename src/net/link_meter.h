@@ -28,6 +28,7 @@ class LinkMeter {
   // Of the time, what probes may take; and how long they wait for one another at least.
   static constexpr double kProbeShare = 0.005;
   static constexpr std::chrono::seconds kProbeInterval{60};
+  static constexpr std::chrono::seconds kSecondProbe{3};
   // A link is idle if nothing but probes was sent for so long.
   static constexpr std::chrono::seconds kIdle{2};
   static constexpr std::chrono::seconds kRttWindow{120};
@@ -37,9 +38,11 @@ class LinkMeter {
   // Somebody knows the bandwidth: no probe is ever due. What the link is seen to carry is a floor.
   void Tell(double bytes_per_s);
   void OnRoundTrip(os::TimePoint now, double rtt_us);
-  // A probe that nothing disturbed gave this rate and took this long in all. Both it and OnSent()
-  // return true if there is news: the bandwidth is more than a tenth, or the round trip more than a
-  // quarter off what was news before.
+  // A probe that nothing disturbed gave this rate and took this long in all. Of two the better
+  // counts: a lost packet makes one slow, and nothing makes one fast. So the first is soon followed
+  // by another, and so is one that differs from the last. Both it and OnSent() return true if there
+  // is news: the bandwidth is more than a tenth, or the round trip more than a quarter off what was
+  // news before.
   bool OnProbed(os::TimePoint now, double bytes_per_s, double seconds);
   // Others sent to the same peer meanwhile: the link carries that much at least, and is probed
   // again soon, each time later than the last; `jitter` from 0 to 1 keeps them from meeting again.
@@ -71,7 +74,8 @@ class LinkMeter {
   os::TimePoint half_began_{};
   double rtt_ewma_us_ = 0;
 
-  double probed_bytes_per_s_ = 0;
+  double last_probe_bytes_per_s_ = 0;
+  double probed_bytes_per_s_ = 0;  // of the last two
   double observed_bytes_per_s_ = 0;
   double told_bytes_per_s_ = 0;
   double told_rtt_us_ = 0;

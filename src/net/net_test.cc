@@ -367,8 +367,32 @@ TEST(LinkMeter, ABusyLinkIsLeftAloneAndTellsWhatItCarries) {
   EXPECT_NEAR(meter.bytes_per_s(), 2e8, 1);
   EXPECT_FALSE(meter.ProbeDue(now + milliseconds(500)));
   EXPECT_TRUE(meter.ProbeDue(now + std::chrono::seconds(3)));
+  EXPECT_TRUE(meter.OnProbed(now, 0.5e8, 0.06)) << "as fast as it was, at most";
+  EXPECT_NEAR(meter.bytes_per_s(), 1.05e8, 1);
   EXPECT_TRUE(meter.OnProbed(now, 0.5e8, 0.06)) << "it has become slower";
   EXPECT_NEAR(meter.bytes_per_s(), 0.5e8, 1);
+}
+
+TEST(LinkMeter, OneSlowProbeIsRepeatedBeforeItIsBelieved) {
+  LinkMeter meter;
+  os::TimePoint now{std::chrono::hours(1)};
+  const auto pause = [&] {
+    const os::TimePoint before = now;
+    while (!meter.ProbeDue(now)) now += milliseconds(100);
+    return os::SecondsBetween(before, now);
+  };
+  EXPECT_TRUE(meter.OnProbed(now, 0.6e8, 0.06));
+  EXPECT_NEAR(pause(), 3, 0.2);
+  EXPECT_TRUE(meter.OnProbed(now, 1e8, 0.06)) << "the first had lost a packet";
+  EXPECT_NEAR(meter.bytes_per_s(), 1e8, 1);
+  EXPECT_NEAR(pause(), 0.06 / LinkMeter::kProbeShare, 0.2) << "they differ";
+  EXPECT_FALSE(meter.OnProbed(now, 0.98e8, 0.06));
+  EXPECT_NEAR(pause(), 60, 0.2);
+  EXPECT_FALSE(meter.OnProbed(now, 0.7e8, 0.06));
+  EXPECT_NEAR(meter.bytes_per_s(), 0.98e8, 1);
+  EXPECT_LT(pause(), 20);
+  EXPECT_TRUE(meter.OnProbed(now, 0.7e8, 0.06)) << "twice: it is so";
+  EXPECT_NEAR(meter.bytes_per_s(), 0.7e8, 1);
 }
 
 TEST(HostPort, ParsesWhatPeopleWrite) {
