@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Cluster, sleep, synth } from '../tests/e2e/harness.mjs';
-import { ask, median, nameOf, off, signed, toldBy, typical } from './placements.mjs';
+import { ask, median, nameOf, off, settled, signed, toldBy, typical } from './placements.mjs';
 
 const { values: options } = parseArgs({ options: {
   only: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean' }, runs: { type: 'string', default: '3' },
@@ -263,7 +263,7 @@ try {
       mbit: link === 'unshaped' ? undefined : Number.parseInt(link, 10),
       devices: each.map((device, i) => ({ ...device, profile: profileOf(devices, i) })) });
     try {
-      for (const node of cluster.nodes) await node.measured();
+      await settled(cluster);
       for (const [i, name] of kept.entries()) {
         const { layers } = JSON.parse(cluster.nodes[0].run('show', files[i], '--json'));
         await compare(cluster, { devices, link, model: name, layers }, options.placements?.split(',') ?? placements,

@@ -71,7 +71,6 @@ try {
   const layers = (await predict({ nodes: ['n0'] })).stages[0].last_layer + 1;
   console.log('| prompts > answers | tokens/s, predicted / measured | off | TTFT, ms |\n|---|---|---|---|');
   for (const [label, told] of ways(layers)) {
-    if (process.env.SHOW) console.log((await node.get('/api/cluster')).nodes.map((x) => [x.name, (x.device.reading_bytes_per_s/1e9).toFixed(1), (x.device.processors.shared_reading_bytes_per_s/1e9).toFixed(1), JSON.stringify(x.device.corrections)]));
     const plan = await predict(told);
     await node.place(name, { ...workload, ...told });
     await cluster.known(name);

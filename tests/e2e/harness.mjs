@@ -67,16 +67,16 @@ export class Network {
     ip('-n', space, 'route', 'add', 'default', 'via', `10.77.${this.third}.254`);
     this.spaces.push(space);
   }
-  // Every host sends and receives at no more than this, or than its own of a list (0: as it can), but for two
-  // milliseconds' worth at once.
+  // Every host sends and receives at no more than this, or than its own of a list (0: as it can), but for a little at
+  // once: two milliseconds' worth, or a whole segment of the kernel's, since to cut these up takes a processor's time.
   shape(mbit) {
     for (const [i, space] of this.spaces.entries()) {
       const most = Array.isArray(mbit) ? mbit[i] : mbit;
       if (!most) continue;
-      const burst = Math.max(32, Math.round(most / 8 * 2));
+      const burst_kb = Math.max(80, Math.round(most / 8 * 2));
       for (const port of [['-n', space, 'qdisc', 'replace', 'dev', `${this.tag}i${i + 1}`],
         ['qdisc', 'replace', 'dev', `${this.tag}o${i + 1}`]])
-        execFileSync('tc', [...port, 'root', 'tbf', 'rate', `${most}mbit`, 'burst', `${burst}kb`, 'latency', '50ms'],
+        execFileSync('tc', [...port, 'root', 'tbf', 'rate', `${most}mbit`, 'burst', `${burst_kb}kb`, 'latency', '50ms'],
           { stdio: 'pipe' });
     }
   }
