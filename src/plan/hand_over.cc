@@ -159,8 +159,12 @@ double HandOver::SendingFrom(size_t place, LayerRange kept) const {
 double HandOver::ExposedFrom(size_t place, LayerRange kept) const {
   const double sending_s = SendingFrom(place, kept);
   if (sending_s <= 0) return 0;
-  const double layer_s = chunk_s_[place] / prefill_[place].layers.size();
-  return begin_s_[place] + layer_s + sending_s - prefill_s_;
+  const LayerRange layers = prefill_[place].layers;
+  const LayerRange here = Overlap(layers, kept);
+  // The first layer that is not kept.
+  const int before = here.size() > 0 && here.first == layers.first ? here.size() : 0;
+  const double first_s = chunk_s_[place] / layers.size() * (before + 1);
+  return begin_s_[place] + first_s + sending_s - prefill_s_;
 }
 
 double HandOver::SendingAt(const GroupStage& to) const {
@@ -191,7 +195,9 @@ double HandOver::ExposedAt(const GroupStage& to) const {
   for (size_t place = 0; place < prefill_.size(); ++place) {
     if (prefill_[place].node == to.node) {
       exposed_s = std::max(exposed_s, ExposedFrom(place, to.layers));
-      if (place > 0) rows = rows_bytes_;
+      if (place == 0) continue;
+      rows = rows_bytes_;
+      begin_s = std::min(begin_s, begin_s_[place - 1] + chunk_s_[place - 1]);
       continue;
     }
     const Flow flow = FlowOf(place, to);
