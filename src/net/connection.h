@@ -69,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     return frame.type == wire::FrameType::kActivation && frame.payload.size() >= Port::kManyBytes;
   }
   void OnWritten(const wire::Frame& frame);
-  // Does the port belong to others for now?
+  // Does the port belong to others?
   bool HoldsBack();
   // The next frame that may leave; null if there is none.
   std::deque<Outgoing>* NextQueue();

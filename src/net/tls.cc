@@ -1,10 +1,5 @@
 #include "net/tls.h"
 
-#include <sys/ioctl.h>
-#if defined(__linux__)
-#include <linux/sockios.h>
-#endif
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -14,6 +9,8 @@
 #include <boost/asio/write.hpp>
 #include <openssl/err.h>
 #include <openssl/x509.h>
+
+#include "os/system.h"
 
 namespace baton::net {
 namespace {
@@ -193,12 +190,7 @@ asio::awaitable<Status> TlsStream::Flush() {
 }
 
 uint64_t TlsStream::delivered_bytes() {
-#if defined(SIOCOUTQ)
-  int waiting = 0;
-  if (::ioctl(socket_.native_handle(), SIOCOUTQ, &waiting) == 0 && waiting > 0)
-    return written_bytes_ - std::min<uint64_t>(written_bytes_, static_cast<uint64_t>(waiting));
-#endif
-  return written_bytes_;
+  return written_bytes_ - std::min(written_bytes_, os::UndeliveredBytes(socket_.native_handle()));
 }
 
 asio::awaitable<Status> TlsStream::Handshake(TlsSide side) {

@@ -1,5 +1,10 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -88,6 +93,34 @@ TEST(System, AMachineThatWorksIsBusy) {
   while (SecondsBetween(begin, clock.Now()) < 0.2) sink = sink + 1;
   EXPECT_GE(MachineBusySeconds() - before, 0.02) << "at least of this thread, to a hundredth";
   EXPECT_GE(Preemptions(), 0);
+}
+
+TEST(UndeliveredBytes, AreThoseThatThePeersKernelHasNot) {
+  EXPECT_EQ(UndeliveredBytes(-1), 0u);
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof address;
+  auto* where = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener, where, size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, where, &size), 0);
+  const int from = ::socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(::connect(from, where, size), 0);
+  const int to = ::accept(listener, nullptr, nullptr);
+  EXPECT_EQ(UndeliveredBytes(from), 0u);
+  // What nobody reads fills the peer's kernel, then ours.
+  std::vector<char> bytes(1 << 16);
+  ssize_t sent = 0;
+  for (ssize_t count = 0; count >= 0;) {
+    sent += count;
+    count = ::send(from, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  }
+  EXPECT_GT(UndeliveredBytes(from), 0u);
+  while (sent > 0) sent -= ::recv(to, bytes.data(), bytes.size(), 0);
+  for (int i = 0; i < 1000 && UndeliveredBytes(from) > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(UndeliveredBytes(from), 0u);
+  for (const int each : {from, to, listener}) ::close(each);
 }
 
 TEST(Company, IsThereWhereMoreIsAtWorkThanThisProcess) {

@@ -1,7 +1,9 @@
 #include "os/system.h"
 
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -71,6 +73,12 @@ double MachineBusySeconds() {
   if (!file || all != "cpu") return 0;
   const double busy = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6];
   return busy / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+uint64_t UndeliveredBytes(int socket) {
+  int bytes = 0;
+  const bool told = ::ioctl(socket, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+  return told ? static_cast<uint64_t>(bytes) : 0;
 }
 
 bool Company::IsThere(double now_s, double busy_s, int threads) {

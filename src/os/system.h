@@ -40,6 +40,10 @@ class Company {
   bool is_there_ = false;
 };
 
+// What the kernel has of a connected TCP socket's bytes and its peer's has not; 0 where the system
+// does not say.
+uint64_t UndeliveredBytes(int socket);
+
 // Processors this process may run on (its affinity mask), in order.
 std::vector<int> AllowedProcessors();
 // Binds the calling thread to one processor. A hint: failure is ignored.
