@@ -138,9 +138,7 @@ void StageHost::Compare(const engine::LoadedStage& stage, const plan::RanStep& s
   // What steps take while others of this machine read its memory says nothing of the device: the
   // planner counts that itself.
   const double now_s = os::SecondsBetween({}, clock_.Now());
-  if (step.tokens == 1 &&
-      company_.IsThere(now_s, os::MachineBusySeconds(), options_.device.processors.threads))
-    return;
+  if (step.tokens == 1 && company_.IsThere(now_s, options_.device.processors.threads)) return;
   for (const auto& [id, held] : held_) {
     if (held->stage.get() != &stage) continue;
     if (!held->costs) {

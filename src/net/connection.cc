@@ -17,6 +17,8 @@ constexpr size_t kReadStep = 4 << 20;
 // Frames that are overtaken so often in a row are next.
 constexpr int kOvertakenMost = 7;
 constexpr std::chrono::milliseconds kDeliveryLook{1};
+// Nobody waits longer for a peer that takes nothing.
+constexpr std::chrono::milliseconds kDeliveryStalls{250};
 
 }  // namespace
 
@@ -126,7 +128,12 @@ void Connection::OnWritten(const wire::Frame& frame) {
 asio::awaitable<void> Connection::WatchDelivery() {
   const auto self = shared_from_this();
   asio::steady_timer timer(stream_.socket().get_executor());
+  uint64_t delivered = 0;
+  auto progress_at = std::chrono::steady_clock::now();
   while (!closed_ && (many_waiting_ > 0 || stream_.delivered_bytes() < many_end_)) {
+    const auto now = std::chrono::steady_clock::now();
+    if (std::exchange(delivered, stream_.delivered_bytes()) != delivered) progress_at = now;
+    if (now - progress_at > kDeliveryStalls) break;
     timer.expires_after(kDeliveryLook);
     co_await timer.async_wait(kAwait);
   }

@@ -47,6 +47,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Hold(std::chrono::steady_clock::duration time) { hold_ = time; }
   // What it leaves through, before Start().
   void LeaveThrough(const std::shared_ptr<Port>& port);
+  // What its link carries, as far as that is known: the port weighs it.
+  void Tell(double bytes_per_s) { bytes_per_s_ = bytes_per_s; }
+  double bytes_per_s() const { return bytes_per_s_; }
   // From now on frames flow until Close() or a failure, which is told to `on_close` once.
   void Start(OnFrame on_frame, OnClose on_close);
   // kResourceExhausted (told through on_sent) if the queue holds more than its bytes already.
@@ -63,7 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   asio::awaitable<void> ReadLoop();
   asio::awaitable<void> WriteLoop();
-  // Until all activations that the port counts have arrived.
+  // Until all activations that the port counts have arrived, or none does any more.
   asio::awaitable<void> WatchDelivery();
   static bool IsMany(const wire::Frame& frame) {
     return frame.type == wire::FrameType::kActivation && frame.payload.size() >= Port::kManyBytes;
@@ -83,6 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Outgoing> queue_;
   int overtaken_ = 0;  // times in a row that frames of `queue_` were
   std::shared_ptr<Port> port_;
+  double bytes_per_s_ = 0;
   int many_waiting_ = 0;   // frames with many activations in `urgent_`
   uint64_t many_end_ = 0;  // of the last of those, among the stream's bytes
   bool watches_delivery_ = false;

@@ -664,8 +664,9 @@ class Mesh::Impl : public std::enable_shared_from_this<Mesh::Impl> {
 
   // What the bulk lane carries.
   void WatchBandwidth(Link& link) {
+    Connection& bulk = *link.lanes[1];
+    bulk.Tell(link.meter.bytes_per_s());
     if (link.probe_id != 0) return;
-    const Connection& bulk = *link.lanes[1];
     if (link.meter.OnSent(clock_.Now(), bulk.sent_bytes(), bulk.queued_bytes() > 0))
       events_.OnLinkMeasured(link.peer.id);
   }

@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #include <boost/asio/connect.hpp>
@@ -406,8 +407,10 @@ TEST(HostPort, ParsesWhatPeopleWrite) {
 
 // A mesh and what it told.
 struct TestNode : MeshEvents {
-  TestNode(asio::io_context& io, Identity identity, Roster roster, const std::string& name)
-      : mesh(io, std::move(identity), std::move(roster), {.name = name}, clock, *this) {
+  TestNode(asio::io_context& io, Identity identity, Roster roster, const std::string& name,
+           std::map<std::string, double> told_bytes_per_s = {})
+      : mesh(io, std::move(identity), std::move(roster),
+             {.name = name, .told_bytes_per_s = std::move(told_bytes_per_s)}, clock, *this) {
     CHECK(mesh.Listen("127.0.0.1", 0).ok());
     mesh.Start();
   }
@@ -512,12 +515,12 @@ TEST_F(MeshTest, ActivationsOvertakeChunksOfOtherLinks) {
   roster_.Admit(ia_, ic.id(), "c");
   StartBoth();
   TestNode c(io_, ic, roster_, "c");
+  a_ = std::make_unique<TestNode>(io_, ia_, roster_, "a",
+                                  std::map<std::string, double>{{"b", 1e9}, {"c", 1e9}});
   Introduce();
   a_->mesh.AddAddress(ic.id(), "127.0.0.1", c.mesh.port());
-  const auto knows = [&](const NodeId& peer) {
-    return a_->mesh.StatsOf(peer).send_bytes_per_s > 0;
-  };
-  ASSERT_TRUE(RunUntil([&] { return knows(ib_.id()) && knows(ic.id()); }));
+  ASSERT_TRUE(RunUntil([&] { return a_->ups.size() == 2; }));
+  RunUntil([] { return false; }, milliseconds(300));  // what was told is looked at now and then
   EXPECT_EQ(a_->mesh.StatsOf(ib_.id()).interface, a_->mesh.StatsOf(ic.id()).interface);
   EXPECT_NE(a_->mesh.StatsOf(ic.id()).interface, "");
   constexpr size_t kChunks = 6, kActivations = 24;
@@ -546,6 +549,32 @@ TEST_F(MeshTest, ActivationsOvertakeChunksOfOtherLinks) {
   send(ib_.id(), FrameType::kActivation, 8 << 10);
   send(ic.id(), FrameType::kKvChunk, 1 << 10);
   EXPECT_TRUE(RunUntil([&] { return sent.size() == 2; }));
+}
+
+// A link that is slow by itself leaves the port to others, however long its rows are under way.
+TEST_F(MeshTest, ASlowLinksActivationsHoldNobodyBack) {
+  const Identity ic = Identity::Create();
+  roster_.Admit(ia_, ic.id(), "c");
+  StartBoth();
+  TestNode c(io_, ic, roster_, "c");
+  a_ = std::make_unique<TestNode>(io_, ia_, roster_, "a",
+                                  std::map<std::string, double>{{"b", 1e6}, {"c", 1e9}});
+  Introduce();
+  a_->mesh.AddAddress(ic.id(), "127.0.0.1", c.mesh.port());
+  ASSERT_TRUE(RunUntil([&] { return a_->ups.size() == 2; }));
+  RunUntil([] { return false; }, milliseconds(300));  // what was told is looked at now and then
+  size_t activations = 0, chunks = 0, before_the_last_chunk = 0;
+  for (int i = 0; i < 6; ++i) {
+    a_->mesh.Send(ic.id(), FrameType::kKvChunk, Bytes(1 << 20), [&](const Status&) {
+      ++chunks;
+      before_the_last_chunk = activations;
+    });
+  }
+  for (int i = 0; i < 24; ++i)
+    a_->mesh.Send(ib_.id(), FrameType::kActivation, Bytes(1 << 20),
+                  [&](const Status&) { ++activations; });
+  ASSERT_TRUE(RunUntil([&] { return activations == 24 && chunks == 6; }));
+  EXPECT_LT(before_the_last_chunk, 3 * 7U);
 }
 
 TEST_F(MeshTest, BothDialAndOneLinkStays) {

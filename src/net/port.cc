@@ -1,5 +1,7 @@
 #include "net/port.h"
 
+#include <algorithm>
+
 #include "net/connection.h"
 
 namespace baton::net {
@@ -10,7 +12,11 @@ void Port::Add(const std::shared_ptr<Connection>& connection) {
 }
 
 void Port::Begin(const Connection& connection) {
-  under_way_.insert(&connection);
+  double most = 0;
+  for (const auto& each : connections_) {
+    if (const auto other = each.lock()) most = std::max(most, other->bytes_per_s());
+  }
+  if (connection.bytes_per_s() >= most / 2) under_way_.insert(&connection);
 }
 
 void Port::End(const Connection& connection) {

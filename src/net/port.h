@@ -4,7 +4,8 @@
 // What a stage waits for goes before what waits for nothing, on its own connection (connection.h)
 // and beside it: while many rows of activations are under way on one connection, the others hold
 // back their chunks of KV, since all of it shares the interface's rate. For every seven bytes of
-// rows they may nevertheless send one. A token's row is so small that nobody waits for it.
+// rows they may nevertheless send one. A token's row is so small that nobody waits for it, and a
+// link that takes less than half of what the port carries leaves enough for others.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class Port {
   static constexpr uint64_t kShare = 7;
 
   void Add(const std::shared_ptr<Connection>& connection);
-  // Many activations are under way on this connection, from here on; until all have arrived.
+  // Many activations are under way on this connection, from here on, if it takes much of the port;
+  // until all have arrived.
   void Begin(const Connection& connection);
   void End(const Connection& connection);
   // So many bytes of them were handed to the kernel.

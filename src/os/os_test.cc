@@ -125,12 +125,20 @@ TEST(UndeliveredBytes, AreThoseThatThePeersKernelHasNot) {
 
 TEST(Company, IsThereWhereMoreIsAtWorkThanThisProcess) {
   Company company;
-  EXPECT_FALSE(company.IsThere(100, 50, 1)) << "nothing is known yet";
-  EXPECT_FALSE(company.IsThere(101, 51, 1)) << "one at a time";
-  EXPECT_TRUE(company.IsThere(102, 52.8, 1));
-  EXPECT_TRUE(company.IsThere(102.1, 52.8, 1)) << "too short a time to say";
-  EXPECT_FALSE(company.IsThere(103, 53.9, 1));
-  EXPECT_FALSE(company.IsThere(104, 55.9, 2)) << "both are our own threads";
+  int asked = 0;
+  const auto is_there = [&](double now_s, double busy_s, int threads) {
+    return company.IsThere(now_s, threads, [&] {
+      ++asked;
+      return busy_s;
+    });
+  };
+  EXPECT_FALSE(is_there(100, 50, 1)) << "nothing is known yet";
+  EXPECT_FALSE(is_there(101, 51, 1)) << "one at a time";
+  EXPECT_TRUE(is_there(102, 52.8, 1));
+  EXPECT_TRUE(is_there(102.1, 52.8, 1)) << "too short a time to say";
+  EXPECT_EQ(asked, 3);
+  EXPECT_FALSE(is_there(103, 53.9, 1));
+  EXPECT_FALSE(is_there(104, 55.9, 2)) << "both are our own threads";
 }
 
 TEST(Pause, IsEndedOnceAndForAll) {

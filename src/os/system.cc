@@ -81,11 +81,12 @@ uint64_t UndeliveredBytes(int socket) {
   return told ? static_cast<uint64_t>(bytes) : 0;
 }
 
-bool Company::IsThere(double now_s, double busy_s, int threads) {
+bool Company::IsThere(double now_s, int threads, const std::function<double()>& busy_seconds) {
   constexpr double kLeastSeconds = 0.2;  // of ticks of a hundredth
   constexpr double kBeside = 0.15;       // what I/O takes, and the system
   const double seconds = now_s - since_s_;
   if (seconds < kLeastSeconds) return is_there_;
+  const double busy_s = busy_seconds();
   is_there_ = since_s_ > 0 && busy_s - busy_s_ > (threads + kBeside) * seconds;
   since_s_ = now_s;
   busy_s_ = busy_s;

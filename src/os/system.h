@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,8 +32,9 @@ double MachineBusySeconds();
 class Company {
  public:
   // `threads`: of this process, that compute. As of the time since the last call; of too short a
-  // time nothing is known, and what was before still holds.
-  bool IsThere(double now_s, double busy_s, int threads);
+  // time nothing is known, what was before still holds, and the machine is not asked.
+  bool IsThere(double now_s, int threads,
+               const std::function<double()>& busy_seconds = MachineBusySeconds);
 
  private:
   double since_s_ = 0;
